@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Follows the goroutines of Go programs. One family of programs serves all binaries: what differs between versions of Go is in
+// the targets map, what differs between probe sites is in the probe's cookie.
+//go:build ignore
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+
+#include "registers.h"
+#include "goroutine.h"
+#include "buckets.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+// bpf2go turns into Go what the object's BTF holds, and BTF holds the types of maps and global variables.
+const struct creation *creation_type;
+const struct ending *ending_type;
+const enum state *state_type;
+const enum event_kind *event_kind_type;
+const enum goroutine_flag *goroutine_flag_type;
+const enum histogram_kind *histogram_kind_type;
+
+// The Go side sets the sizes of all maps when it loads them.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32); // tgid
+	__type(value, struct target);
+	__uint(max_entries, 1);
+} targets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u64);
+	__type(value, struct goroutine);
+	__uint(max_entries, 1);
+} goroutines SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct start);
+	__type(value, __u8);
+	__uint(max_entries, 1);
+} system_starts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32); // slot
+	__type(value, struct counters);
+	__uint(max_entries, 1);
+} counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__type(key, struct bucket_key);
+	__type(value, struct bucket);
+	__uint(max_entries, 1);
+} histograms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+// Bytes of waiting events at which the reader is woken, and from which only creations and exits are taken.
+volatile const __u64 wakeup_bytes;
+volatile const __u64 reserved_bytes;
+
+// A change of state on its way through the program.
+struct change {
+	const struct target *target;
+	struct counters *counters;
+	__u64 now;
+	__u64 g;
+	__u64 start_pc;
+	__u8 from;
+	__u8 to;
+	__u8 reason;
+};
+
+static __always_inline void add(__u64 *to, __u64 what)
+{
+	__sync_fetch_and_add(to, what);
+}
+
+static __always_inline __u64 read_word(__u64 address)
+{
+	__u64 word = 0;
+
+	bpf_probe_read_user(&word, sizeof(word), (void *)address);
+	return word;
+}
+
+static __always_inline __u8 state_of(const struct target *t, __u32 status)
+{
+	// The scan bit and what else is above the low four bits do not say where the goroutine is.
+	return (t->states >> (4 * (status & 15))) & 15;
+}
+
+static __always_inline void count_duration(const struct change *c, __u8 kind, __u8 reason, __u64 ns)
+{
+	struct bucket_key key = {
+		.slot = c->target->slot,
+		.kind = kind,
+		.reason = reason,
+		.bucket = bucket_of(ns),
+	};
+	struct bucket *b = bpf_map_lookup_elem(&histograms, &key);
+
+	if (!b) {
+		struct bucket none = {};
+
+		bpf_map_update_elem(&histograms, &key, &none, BPF_NOEXIST);
+		b = bpf_map_lookup_elem(&histograms, &key);
+		if (!b) {
+			add(&c->counters->buckets_lost, 1);
+			return;
+		}
+	}
+	add(&b->count, 1);
+	add(&b->sum, ns);
+}
+
+static __always_inline void count_stretch(const struct change *c, const struct goroutine *g, __u64 ns)
+{
+	switch (g->state) {
+	case STATE_RUNNABLE:
+		if (c->to == STATE_RUNNING)
+			count_duration(c, HISTOGRAM_SCHEDULE, 0, ns);
+		break;
+	case STATE_RUNNING:
+		count_duration(c, HISTOGRAM_RUN, 0, ns);
+		break;
+	case STATE_SYSCALL:
+		count_duration(c, HISTOGRAM_SYSCALL, 0, ns);
+		break;
+	case STATE_WAITING:
+		count_duration(c, HISTOGRAM_WAIT, g->reason, ns);
+		break;
+	}
+}
+
+static __always_inline void leave(struct counters *n, __u8 state, __u64 when)
+{
+	if (state >= STATES)
+		return;
+	add((__u64 *)&n->live[state], -1);
+	add((__u64 *)&n->time[state], when);
+}
+
+static __always_inline void enter(struct counters *n, __u8 state, __u64 when)
+{
+	if (state >= STATES)
+		return;
+	add((__u64 *)&n->live[state], 1);
+	add((__u64 *)&n->time[state], -when);
+}
+
+static __always_inline __u64 free_bytes_wanted(__u8 kind)
+{
+	return kind == EVENT_TRANSITION ? reserved_bytes : 0;
+}
+
+// Room for an event of a sampled goroutine, or NULL: then the loss is counted, on the goroutine too.
+static __always_inline void *reserve(const struct change *c, struct goroutine *g, __u8 kind, __u64 size)
+{
+	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	__u64 room = bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) - waiting;
+	void *e = room > free_bytes_wanted(kind) ? bpf_ringbuf_reserve(&events, size, 0) : NULL;
+
+	if (!e) {
+		add(&c->counters->events_lost, 1);
+		g->lost++;
+	}
+	return e;
+}
+
+static __always_inline void submit(void *e)
+{
+	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	bpf_ringbuf_submit(e, waiting >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void fill(struct event *e, const struct change *c, struct goroutine *g, __u8 kind)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	e->time = c->now;
+	e->since = g->since;
+	e->g = c->g;
+	e->goid = g->goid;
+	e->pid = id >> 32;
+	e->tid = id;
+	e->lost = g->lost;
+	e->kind = kind;
+	e->from = g->state;
+	e->to = c->to;
+	e->from_reason = g->reason;
+	e->to_reason = c->reason;
+	e->flags = g->flags;
+	__builtin_memset(e->pad, 0, sizeof(e->pad));
+	g->lost = 0;
+}
+
+static __always_inline void send_transition(const struct change *c, struct goroutine *g)
+{
+	struct event *e = reserve(c, g, EVENT_TRANSITION, sizeof(*e));
+
+	if (!e)
+		return;
+	fill(e, c, g, EVENT_TRANSITION);
+	submit(e);
+}
+
+static __always_inline void send_ending(const struct change *c, struct goroutine *g)
+{
+	struct ending *e = reserve(c, g, EVENT_EXITED, sizeof(*e));
+
+	if (!e)
+		return;
+	fill(&e->event, c, g, EVENT_EXITED);
+	e->created = g->created;
+	__builtin_memcpy(e->time, g->time, sizeof(e->time));
+	__builtin_memcpy(e->count, g->count, sizeof(e->count));
+	submit(e);
+}
+
+// Without its creation a goroutine cannot be told of: if there is no room for that, it is not sampled.
+static __always_inline void send_creation(const struct change *c, struct goroutine *g, __u64 parent)
+{
+	struct creation *e = reserve(c, g, EVENT_CREATED, sizeof(*e));
+
+	if (!e) {
+		g->flags &= ~GOROUTINE_SAMPLED;
+		return;
+	}
+	fill(&e->event, c, g, EVENT_CREATED);
+	e->parent = parent;
+	e->parent_goid = parent ? read_word(parent + c->target->goid) : 0;
+	e->start_pc = c->start_pc;
+	e->creation_pc = read_word(c->g + c->target->gopc);
+	submit(e);
+}
+
+// The goroutine that this thread runs; NULL on a scheduler's own work. Creation happens on the thread's g0.
+static __always_inline __u64 current_g(const struct registers *regs, const struct target *t)
+{
+	__u64 m = read_word(regs->reg[REG_G] + t->m);
+
+	return m ? read_word(m + t->curg) : 0;
+}
+
+static __always_inline __u64 key_of(const struct target *t, __u64 g)
+{
+	return (__u64)t->slot << 48 | (g & 0xffffffffffff);
+}
+
+static __always_inline __u8 sampling_of_root(const struct target *t)
+{
+	return GOROUTINE_ROOT | (bpf_get_prandom_u32() < t->sample_below ? GOROUTINE_SAMPLED : 0);
+}
+
+// A tree is sampled as a whole: what a short-lived creator spawns shares its lot.
+static __always_inline __u8 sampling_of(const struct change *c, __u64 parent)
+{
+	__u64 key = key_of(c->target, parent);
+	struct goroutine *p = parent ? bpf_map_lookup_elem(&goroutines, &key) : NULL;
+
+	if (!p || p->flags & (GOROUTINE_SYSTEM | GOROUTINE_PREEXISTING) || c->now - p->created > c->target->root_age)
+		return sampling_of_root(c->target);
+	return p->flags & GOROUTINE_SAMPLED;
+}
+
+static __always_inline __u8 system_flag(const struct change *c)
+{
+	struct start key = {.pc = c->start_pc - c->target->bias, .executable = c->target->executable};
+
+	return bpf_map_lookup_elem(&system_starts, &key) ? GOROUTINE_SYSTEM : 0;
+}
+
+// Brings a g into the map or to a new life. flags tells whether the runtime has created the goroutine just now.
+static __always_inline void begin_life(struct change *c, const struct registers *regs, struct goroutine *known, __u8 flags)
+{
+	__u64 key = key_of(c->target, c->g);
+	__u64 parent = 0;
+	struct goroutine fresh = {
+		.created = c->now,
+		.since = c->now,
+		.state = c->to,
+		.reason = c->reason,
+		.flags = flags,
+	};
+
+	c->start_pc = read_word(c->g + c->target->startpc);
+	fresh.flags |= system_flag(c);
+	fresh.count[(c->to - 1) & 3] = 1;
+	if (flags & GOROUTINE_PREEXISTING)
+		fresh.goid = read_word(c->g + c->target->goid);
+	if (c->target->sample_below) {
+		if (flags & GOROUTINE_PREEXISTING) {
+			fresh.flags |= sampling_of_root(c->target);
+		} else {
+			parent = current_g(regs, c->target);
+			fresh.flags |= sampling_of(c, parent);
+		}
+	}
+	if (known) {
+		*known = fresh;
+	} else {
+		if (bpf_map_update_elem(&goroutines, &key, &fresh, BPF_NOEXIST)) {
+			add(&c->counters->untracked, 1);
+			return;
+		}
+		known = bpf_map_lookup_elem(&goroutines, &key);
+		if (!known)
+			return;
+	}
+	if (!(fresh.flags & GOROUTINE_SYSTEM)) {
+		enter(c->counters, c->to, c->now);
+		if (!(flags & GOROUTINE_PREEXISTING))
+			add(&c->counters->created, 1);
+	}
+	if (fresh.flags & GOROUTINE_SAMPLED)
+		send_creation(c, known, parent);
+}
+
+static __always_inline void end_life(const struct change *c, struct goroutine *g)
+{
+	if (!(g->flags & GOROUTINE_SYSTEM)) {
+		add(&c->counters->exited, 1);
+		if (!(g->flags & GOROUTINE_PREEXISTING))
+			count_duration(c, HISTOGRAM_LIFETIME, 0, c->now - g->created);
+	}
+	if (g->flags & GOROUTINE_SAMPLED)
+		send_ending(c, g);
+}
+
+// The stretch that ends is the recorded one, unless a change before it was missed: then nobody knows how the time since the last
+// known change was spent, and it counts for no state.
+static __always_inline void end_stretch(const struct change *c, struct goroutine *g)
+{
+	bool known = g->state == c->from;
+	bool counted = !(g->flags & GOROUTINE_SYSTEM);
+
+	if (counted)
+		leave(c->counters, g->state, known ? c->now : g->since);
+	if (!known) {
+		add(&c->counters->resynchronized, 1);
+		g->lost++;
+		g->since = c->now;
+	}
+	g->time[(g->state - 1) & 3] += c->now - g->since;
+	if (counted && known)
+		count_stretch(c, g, c->now - g->since);
+	if (counted && c->to != STATE_DEAD)
+		enter(c->counters, c->to, c->now);
+}
+
+// A new goroutine in a g whose last one was not seen to exit: nobody knows how that spent its last stretch.
+static __always_inline void forget(const struct change *c, const struct goroutine *g)
+{
+	add(&c->counters->resynchronized, 1);
+	if (g->flags & GOROUTINE_SYSTEM)
+		return;
+	leave(c->counters, g->state, g->since);
+	add(&c->counters->exited, 1);
+}
+
+static __always_inline void change_state(const struct change *c, struct goroutine *g)
+{
+	if (!g->goid)
+		g->goid = read_word(c->g + c->target->goid);
+	end_stretch(c, g);
+	if (c->to == STATE_DEAD)
+		end_life(c, g);
+	else if (g->flags & GOROUTINE_SAMPLED)
+		send_transition(c, g);
+	g->state = c->to;
+	g->reason = c->reason;
+	g->since = c->now;
+	if (c->to != STATE_DEAD)
+		g->count[(c->to - 1) & 3]++;
+}
+
+static __always_inline __u8 wait_reason(const struct target *t, __u64 g, __u32 status)
+{
+	__u8 reason = 0;
+
+	if ((status & 15) == t->preempted)
+		return t->preempted_reason;
+	bpf_probe_read_user(&reason, sizeof(reason), (void *)(g + t->waitreason));
+	return reason;
+}
+
+static __always_inline void apply(struct change *c, const struct registers *regs)
+{
+	__u64 key = key_of(c->target, c->g);
+	struct goroutine *g = bpf_map_lookup_elem(&goroutines, &key);
+
+	if (g && g->state == c->to) {
+		add(&c->counters->repeats, 1);
+		return;
+	}
+	add(&c->counters->begins, 1);
+	if (g && g->state != STATE_DEAD && c->from != STATE_DEAD) {
+		change_state(c, g);
+	} else if (c->to != STATE_DEAD) {
+		if (g && g->state != STATE_DEAD)
+			forget(c, g);
+		begin_life(c, regs, g, c->from == STATE_DEAD ? 0 : GOROUTINE_PREEXISTING);
+	}
+	add(&c->counters->ends, 1);
+}
+
+static __always_inline int transition(const struct registers *regs, __u64 g, __u32 old, __u32 new)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	const struct target *t = bpf_map_lookup_elem(&targets, &tgid);
+	struct change c = {.target = t, .g = g};
+	__u32 slot;
+
+	if (!t)
+		return 0;
+	c.now = bpf_ktime_get_ns();
+	c.from = state_of(t, old);
+	c.to = state_of(t, new);
+	if (c.from == c.to || c.from >= STATES || c.to >= STATES)
+		return 0;
+	if (c.to == STATE_WAITING) {
+		c.reason = wait_reason(t, g, new);
+		if (c.from == STATE_RUNNING && t->keeps_thread >> (c.reason & 63) & 1)
+			return 0;
+	}
+	slot = t->slot;
+	c.counters = bpf_map_lookup_elem(&counts, &slot);
+	if (c.counters)
+		apply(&c, regs);
+	return 0;
+}
+
+// Where runtime.casgstatus(gp, oldval, newval) still holds its arguments in registers.
+SEC("uprobe")
+int on_casgstatus(struct registers *regs)
+{
+	return transition(regs, regs->reg[REG_ARG0], regs->reg[REG_ARG1], regs->reg[REG_ARG2]);
+}
+
+static __always_inline __u64 register_at(const struct registers *regs, __u8 index)
+{
+	// The kernel allows no computed offset into a program's context.
+#define REGISTER(i) case i: return regs->reg[i];
+	switch (index) {
+	REGISTER(0) REGISTER(1) REGISTER(2) REGISTER(3) REGISTER(4) REGISTER(5) REGISTER(6) REGISTER(7)
+	REGISTER(8) REGISTER(9) REGISTER(10) REGISTER(11) REGISTER(12) REGISTER(13) REGISTER(14) REGISTER(15)
+	REGISTER(16) REGISTER(17) REGISTER(18)
+#if REGISTERS > 19
+	REGISTER(19) REGISTER(20) REGISTER(21) REGISTER(22) REGISTER(23)
+	REGISTER(24) REGISTER(25) REGISTER(26) REGISTER(27) REGISTER(28) REGISTER(29) REGISTER(30)
+#endif
+	}
+#undef REGISTER
+	return 0;
+}
+
+// Just behind a compare-and-swap of a g's status. The cookie names the registers: g, old status, new status, and one of
+// which certain bits are 0 if the swap failed.
+SEC("uprobe")
+int on_swap(struct registers *regs)
+{
+	__u64 cookie = bpf_get_attach_cookie(regs);
+	__u64 g = register_at(regs, cookie);
+	__u32 old = register_at(regs, cookie >> 8);
+	__u32 new = register_at(regs, cookie >> 16);
+
+	if (!(register_at(regs, cookie >> 24) & (cookie >> 32 & 0xff)))
+		return 0;
+	return transition(regs, g, old, new);
+}
+
+static __always_inline void send_process_event(__u32 pid, enum event_kind kind)
+{
+	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e)
+		return; // the sweep of /proc will find out
+	__builtin_memset(e, 0, sizeof(*e));
+	e->time = bpf_ktime_get_ns();
+	e->pid = pid;
+	e->kind = kind;
+	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+}
+
+// Another program in a process is another target, if any: nothing that is known of the old one holds.
+SEC("raw_tracepoint/sched_process_exec")
+int on_exec(void *ctx)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	bpf_map_delete_elem(&targets, &tgid);
+	send_process_event(tgid, EVENT_PROCESS_EXECUTED);
+	return 0;
+}
+
+// A Go program's first thread lives as long as the process does.
+SEC("raw_tracepoint/sched_process_exit")
+int on_exit(void *ctx)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tgid = id >> 32;
+
+	if (tgid == (__u32)id && bpf_map_lookup_elem(&targets, &tgid))
+		send_process_event(tgid, EVENT_PROCESS_EXITED);
+	return 0;
+}

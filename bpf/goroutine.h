@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What the kernel side and the Go side share. bpf2go turns these types into Go (see gen.go). */
+#pragma once
+
+/* A goroutine's state. Which of Go's statuses is which state is part of each target's layout. */
+enum state {
+	STATE_DEAD,
+	STATE_RUNNABLE,
+	STATE_RUNNING,
+	STATE_SYSCALL,
+	STATE_WAITING,
+	STATES,
+	STATE_UNKNOWN = 15,
+};
+
+/* Goroutine flags. */
+enum goroutine_flag {
+	GOROUTINE_SAMPLED = 1,     /* its events go to the ring buffer */
+	GOROUTINE_SYSTEM = 2,      /* what the runtime does not count as the program's own */
+	GOROUTINE_PREEXISTING = 4, /* was there before the probes were */
+	GOROUTINE_ROOT = 8,        /* begins a tree of its own: no creator decided about its sampling */
+};
+
+/* What is known of one traced process; offsets are in bytes and belong to its binary's build. */
+struct target {
+	__u64 states;        /* 4 bits for each of Go's statuses: an enum state */
+	__u64 keeps_thread;  /* one bit for each wait reason with which a goroutine stays on its thread */
+	__u64 sample_below;  /* a tree is sampled if a random 32-bit number is below this */
+	__u64 root_age;      /* ns; a creator older than this does not own what it creates */
+	__u64 bias;          /* how far above its link-time addresses the binary lies in memory */
+	__u32 slot;          /* index into counters, high 16 bits of goroutine keys */
+	__u32 executable;    /* index of the binary, for system_starts */
+	__u16 goid;          /* in runtime.g */
+	__u16 waitreason;
+	__u16 startpc;
+	__u16 gopc;
+	__u16 m;
+	__u16 curg;          /* in runtime.m */
+	__u8 preempted;      /* Go's status of a goroutine stopped for a stack scan */
+	__u8 preempted_reason;
+	__u16 pad;
+};
+
+/*
+ * A goroutine, keyed by slot << 48 | address of its runtime.g. The runtime never frees a g but gives it to a later
+ * goroutine; the entry is kept too, so that only the first use of a g inserts. Size counts: see max_goroutines.
+ */
+struct goroutine {
+	__u64 goid;      /* 0 until the runtime has stored it */
+	__u64 created;   /* ns, CLOCK_MONOTONIC */
+	__u64 since;     /* ns, when the state began */
+	__u64 time[STATES - 1];  /* ns in each state but dead */
+	__u32 count[STATES - 1]; /* stretches of each state but dead */
+	__u32 lost;      /* events that the ring buffer had no room for since the last that it took */
+	__u8 state;
+	__u8 reason;     /* wait reason, if waiting */
+	__u8 flags;
+	__u8 pad;
+};
+
+/* system_starts: start functions whose goroutines the runtime counts as its own. */
+struct start {
+	__u64 pc; /* link-time address */
+	__u32 executable;
+	__u32 pad;
+};
+
+enum event_kind {
+	EVENT_TRANSITION = 1,
+	EVENT_CREATED,
+	EVENT_EXITED,
+	EVENT_PROCESS_EXECUTED, /* any process: only time and pid are set */
+	EVENT_PROCESS_EXITED,   /* a target: only time and pid are set */
+};
+
+/* A change of state. It tells of the stretch that ended, so that a lost event leaves a gap and no wrong time. */
+struct event {
+	__u64 time;  /* ns, CLOCK_MONOTONIC */
+	__u64 since; /* ns, when the state that ended began */
+	__u64 g;
+	__u64 goid;  /* 0 if not known yet */
+	__u32 pid;
+	__u32 tid;
+	__u32 lost;  /* events of this goroutine lost just before this one */
+	__u8 kind;
+	__u8 from;
+	__u8 to;
+	__u8 from_reason; /* wait reason of the stretch that ended, if it was waiting */
+	__u8 to_reason;
+	__u8 flags;
+	__u8 pad[6];
+};
+
+/* EVENT_CREATED */
+struct creation {
+	struct event event;
+	__u64 parent; /* creator's g, 0 if unknown or none */
+	__u64 parent_goid;
+	__u64 start_pc;
+	__u64 creation_pc;
+};
+
+/* EVENT_EXITED */
+struct ending {
+	struct event event;
+	__u64 created;
+	__u64 time[STATES - 1];
+	__u32 count[STATES - 1];
+};
+
+/*
+ * One CPU's counts of one target. A goroutine that enters a state at t adds 1 to live and -t to time, one that leaves adds
+ * -1 and t: summed over the CPUs, time + live * now is the time spent in the state until now, open stretches included.
+ * The kernel copies a value from its first word to its last, so a copy with ends == begins holds no half-made update.
+ */
+struct counters {
+	__u64 ends;
+	__s64 live[STATES];
+	__s64 time[STATES];
+	__u64 created;
+	__u64 exited;
+	__u64 repeats;        /* hits that told nothing new */
+	__u64 resynchronized; /* a change was missed before this one; its time is not accounted */
+	__u64 events_lost;    /* the ring buffer was full */
+	__u64 untracked;      /* goroutines map was full */
+	__u64 buckets_lost;   /* histograms map was full */
+	__u64 begins;         /* transitions */
+};
+
+/* The distributions of one target. */
+enum histogram_kind {
+	HISTOGRAM_LIFETIME,
+	HISTOGRAM_SCHEDULE,
+	HISTOGRAM_RUN,
+	HISTOGRAM_SYSCALL,
+	HISTOGRAM_WAIT,
+};
+
+/* One bucket of one distribution. */
+struct bucket_key {
+	__u16 slot;
+	__u8 kind;
+	__u8 reason; /* HISTOGRAM_WAIT only */
+	__u16 bucket;
+	__u16 pad;
+};
+
+struct bucket {
+	__u64 count;
+	__u64 sum; /* ns */
+};

@@ -1,0 +1,157 @@
+package goroutinereceiver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/scraper/scraperhelper"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+)
+
+// Config is the receiver's configuration.
+type Config struct {
+	scraperhelper.ControllerConfig `mapstructure:",squash"`
+
+	// Metrics and ResourceAttributes turn single metrics and resource attributes on and off.
+	Metrics            MetricsConfig                     `mapstructure:"metrics"`
+	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
+
+	// Targets name the processes to follow: those that any of them matches.
+	Targets []TargetConfig `mapstructure:"targets"`
+	// Syscalls attaches the extra probes that Go 1.26 and later need to show system calls.
+	Syscalls bool `mapstructure:"syscalls"`
+	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 150 bytes for each
+	// at start.
+	MaxGoroutines int `mapstructure:"max_goroutines"`
+	// Traces says what becomes a span.
+	Traces TracesConfig `mapstructure:"traces"`
+
+	_ struct{}
+}
+
+// MetricsConfig turns single metrics on and off.
+type MetricsConfig struct {
+	metadata.MetricsConfig     `mapstructure:",squash"`
+	telemetry.HistogramsConfig `mapstructure:",squash"`
+}
+
+// TargetConfig names processes by one criterion.
+type TargetConfig struct {
+	// PID is a process's id.
+	PID int `mapstructure:"pid"`
+	// Executable is a glob on the resolved path of the executable.
+	Executable string `mapstructure:"executable"`
+
+	_ struct{}
+}
+
+// TracesConfig says what becomes a span. Log records tell of the same goroutines.
+type TracesConfig struct {
+	// SamplingRatio is the share of goroutine trees that are traced, from 0 to 1.
+	SamplingRatio float64 `mapstructure:"sampling_ratio"`
+	// States says how the stretches of a goroutine's life are shown: spans, events or none.
+	States telemetry.States `mapstructure:"states"`
+	// MinStateDuration is the shortest stretch that is shown.
+	MinStateDuration time.Duration `mapstructure:"min_state_duration"`
+	// MaxStates is how many stretches of a goroutine are shown at the most in a segment.
+	MaxStates int `mapstructure:"max_states"`
+	// RootAge is how long after its own creation a goroutine owns the traces of those that it creates. Those of an older one begin
+	// traces of their own.
+	RootAge time.Duration `mapstructure:"root_age"`
+	// SegmentDuration is after what time a goroutine that lives on is told of in a segment.
+	SegmentDuration time.Duration `mapstructure:"segment_duration"`
+
+	_ struct{}
+}
+
+// minGoroutines is what even a small program needs.
+const minGoroutines = 1024
+
+func createDefaultConfig() component.Config {
+	controller := scraperhelper.NewDefaultControllerConfig()
+	controller.CollectionInterval = 10 * time.Second
+	return &Config{
+		ControllerConfig: controller,
+		Metrics: MetricsConfig{
+			MetricsConfig:    metadata.DefaultMetricsConfig(),
+			HistogramsConfig: telemetry.DefaultHistogramsConfig(),
+		},
+		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
+		Syscalls:           true,
+		MaxGoroutines:      128 << 10,
+		Traces: TracesConfig{
+			SamplingRatio:   1,
+			States:          telemetry.StateSpans,
+			MaxStates:       1000,
+			RootAge:         5 * time.Second,
+			SegmentDuration: time.Minute,
+		},
+	}
+}
+
+// Validate reports what is out of range. The collector puts the path of the key before the message.
+func (c *Config) Validate() error {
+	var errs []error
+	if len(c.Targets) == 0 {
+		errs = append(errs, errors.New(`targets: at least one is needed, such as "- executable: /srv/bin/api"`))
+	}
+	if c.MaxGoroutines < minGoroutines {
+		errs = append(errs, fmt.Errorf("max_goroutines: %d is not allowed, it must be %d or more", c.MaxGoroutines, minGoroutines))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate reports a target that names nothing, or two things.
+func (c *TargetConfig) Validate() error {
+	switch {
+	case c.PID == 0 && c.Executable == "":
+		return errors.New("one of pid and executable is needed")
+	case c.PID != 0 && c.Executable != "":
+		return errors.New("pid and executable exclude each other; make two targets of them")
+	case c.PID < 0:
+		return fmt.Errorf("pid: %d is not allowed, it must be above 0", c.PID)
+	}
+	if err := c.matcher().Validate(); err != nil {
+		return fmt.Errorf("executable: %w", err)
+	}
+	return nil
+}
+
+func (c *TargetConfig) matcher() target.Matcher {
+	return target.Matcher{PID: c.PID, Executable: c.Executable}
+}
+
+// Validate reports settings of traces that are out of range.
+func (c *TracesConfig) Validate() error {
+	var errs []error
+	if !(c.SamplingRatio >= 0 && c.SamplingRatio <= 1) {
+		errs = append(errs, fmt.Errorf("sampling_ratio: %v is not allowed, it must be from 0 to 1", c.SamplingRatio))
+	}
+	switch c.States {
+	case telemetry.StateSpans, telemetry.StateEvents, telemetry.StateNone:
+	default:
+		errs = append(errs, fmt.Errorf("states: %q is not allowed, it must be spans, events or none", c.States))
+	}
+	if c.MaxStates < 0 {
+		errs = append(errs, fmt.Errorf("max_states: %d is not allowed, it must be 0 or more", c.MaxStates))
+	}
+	for _, d := range []struct {
+		key string
+		is  time.Duration
+		min time.Duration
+	}{
+		{"min_state_duration", c.MinStateDuration, 0},
+		{"root_age", c.RootAge, 0},
+		{"segment_duration", c.SegmentDuration, time.Second},
+	} {
+		if d.is < d.min {
+			errs = append(errs, fmt.Errorf("%s: %s is not allowed, it must be %s or more", d.key, d.is, d.min))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,53 @@
+package goroutinereceiver
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/scraper"
+	"go.opentelemetry.io/collector/scraper/scraperhelper"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+)
+
+// NewFactory returns the factory of the receiver for traces, metrics and logs. Pipelines that name the same receiver share one set
+// of probes.
+func NewFactory() receiver.Factory {
+	f := &factory{shared: map[*Config]*shared{}}
+	return receiver.NewFactory(metadata.Type, createDefaultConfig,
+		receiver.WithTraces(f.traces, metadata.TracesStability),
+		receiver.WithMetrics(f.metrics, metadata.MetricsStability),
+		receiver.WithLogs(f.logs, metadata.LogsStability))
+}
+
+func (f *factory) traces(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Traces) (receiver.Traces, error) {
+	s, err := f.sharedFor(set, cfg.(*Config))
+	if err != nil {
+		return nil, err
+	}
+	s.nextTraces = next
+	return s, nil
+}
+
+func (f *factory) logs(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs) (receiver.Logs, error) {
+	s, err := f.sharedFor(set, cfg.(*Config))
+	if err != nil {
+		return nil, err
+	}
+	s.nextLogs = next
+	return s, nil
+}
+
+func (f *factory) metrics(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Metrics) (receiver.Metrics, error) {
+	s, err := f.sharedFor(set, cfg.(*Config))
+	if err != nil {
+		return nil, err
+	}
+	scrape, err := scraper.NewMetrics(s.scrape, scraper.WithStart(s.Start), scraper.WithShutdown(s.Shutdown))
+	if err != nil {
+		return nil, err
+	}
+	return scraperhelper.NewMetricsController(&s.config.ControllerConfig, set, next, scraperhelper.AddMetricsScraper(metadata.Type, scrape))
+}

@@ -1,0 +1,161 @@
+package follow
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
+)
+
+const (
+	// burst is how many events are handled before what was gathered is handed on.
+	burst = 4096
+	// upkeepInterval is how often long lives are told of in segments, and lost exits made good.
+	upkeepInterval = time.Second
+)
+
+// read brings events to their goroutines, at the end until there are no more.
+func (f *Follower) read() {
+	var next time.Time
+	for {
+		more := f.readBurst()
+		if now := time.Now(); now.After(next) {
+			next = now.Add(upkeepInterval)
+			f.upkeep()
+		}
+		f.sink.Flush(false)
+		select {
+		case <-f.stop:
+			if !more {
+				return
+			}
+		default:
+		}
+	}
+}
+
+// readBurst handles events until there are no more for now, or as many as a burst has.
+func (f *Follower) readBurst() (more bool) {
+	var e lifecycle.Event
+	for range burst {
+		ok, err := f.tracer.Read(&e)
+		if err != nil {
+			f.options.Logger.Error("An event could not be read", zap.Error(err))
+			return false
+		}
+		if !ok {
+			return false
+		}
+		f.handle(&e)
+	}
+	return true
+}
+
+func (f *Follower) handle(e *lifecycle.Event) {
+	if e.Kind == lifecycle.ProcessExecuted {
+		select {
+		case f.started <- e.PID:
+		default: // the sweep will see to it
+		}
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.processes[e.PID]
+	if p == nil {
+		return
+	}
+	if e.Kind == lifecycle.ProcessExited {
+		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
+		return
+	}
+	ended := p.tracker.Handle(e)
+	g := p.tracker.Get(e.G)
+	if e.Kind == lifecycle.Exited {
+		g = ended
+	}
+	if g != nil {
+		f.sink.Changed(p.telemetry, g, e)
+	}
+	if ended != nil {
+		f.sink.Ended(p.telemetry, ended)
+	}
+}
+
+func (f *Follower) upkeep() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := probe.Now()
+	for _, p := range f.processes {
+		for _, g := range p.tracker.Segments(now) {
+			f.sink.Ended(p.telemetry, g)
+		}
+		counts, err := p.probe.Counts()
+		if err != nil {
+			f.options.Logger.Warn("Counts could not be read", zap.Int("pid", p.PID), zap.Error(err))
+			continue
+		}
+		if counts.EventsLost > p.lost {
+			if p.lost == 0 {
+				f.options.Logger.Warn("Events of sampled goroutines are being lost: spans will miss states and say so. Metrics stay exact. "+
+					"Lower traces::sampling_ratio", zap.Int("pid", p.PID), zap.Uint64("lost", counts.EventsLost))
+			}
+			p.lost = counts.EventsLost
+			f.settle(p)
+		}
+	}
+}
+
+// settle ends the goroutines whose exit was lost.
+func (f *Follower) settle(p *process) {
+	if p.lost == 0 {
+		return
+	}
+	for _, g := range p.tracker.Settle(p.probe.Fate) {
+		f.sink.Ended(p.telemetry, g)
+	}
+}
+
+// adopt makes the goroutines known that the process has already.
+func (f *Follower) adopt(p *process, bias uint64) error {
+	existing, err := snapshot.Read(p.PID, p.program.binary, bias)
+	if err != nil {
+		return err
+	}
+	now := probe.Now()
+	system := map[uint64]bool{}
+	for _, pc := range p.program.binary.SystemStarts {
+		system[pc+bias] = true
+	}
+	for _, x := range existing {
+		state := probe.StatusState(p.program.binary.Layout, x.Status)
+		known := probe.Known{
+			G: x.G, GoID: x.GoID, State: state, Reason: x.WaitReason, Since: now,
+			System:  system[x.StartPC],
+			Sampled: f.options.Settings.Samples(),
+		}
+		adopted, err := p.probe.Adopt(known)
+		if err != nil {
+			return err
+		}
+		if !adopted || !known.Sampled {
+			continue
+		}
+		f.tell(p, &lifecycle.Event{
+			Kind: lifecycle.Created, Time: now, Since: now, PID: p.PID, G: x.G, GoID: x.GoID, From: state, To: state,
+			ToReason: x.WaitReason, System: known.System, Preexisting: true, Root: true,
+			ParentGoID: x.ParentGoID, StartPC: x.StartPC, CreationPC: x.CreationPC,
+		})
+	}
+	return nil
+}
+
+// tell hands an event that the follower itself knows to the goroutine's state machine.
+func (f *Follower) tell(p *process, e *lifecycle.Event) {
+	if ended := p.tracker.Handle(e); ended != nil {
+		f.sink.Ended(p.telemetry, ended)
+	}
+}

@@ -1,0 +1,78 @@
+package follow
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+)
+
+// maxFinished bounds how many processes that have ended await the next collection.
+const maxFinished = 4096
+
+// Figures returns the figures of all processes, with the last ones of those that have ended since the call before.
+func (f *Follower) Figures() ([]telemetry.Figures, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.finished
+	f.finished = nil
+	histograms, err := f.tracer.Histograms()
+	errs := []error{err}
+	for _, p := range f.processes {
+		figures, err := p.figures(histograms, probe.Now())
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		all = append(all, figures)
+	}
+	return all, errors.Join(errs...)
+}
+
+func (p *process) figures(h probe.Histograms, now int64) (telemetry.Figures, error) {
+	counts, err := p.probe.Counts()
+	return telemetry.Figures{Process: p.telemetry, Start: p.since, Time: now, Counts: counts, Histograms: h.Of(p.probe)}, err
+}
+
+// retire keeps the last figures of a process that is left.
+func (f *Follower) retire(p *process, at int64) {
+	histograms, err := f.tracer.Histograms()
+	if err == nil {
+		var figures telemetry.Figures
+		if figures, err = p.figures(histograms, at); err == nil {
+			addHealth(&f.retired, figures.Counts)
+			figures.Counts.Live = [lifecycle.States]int64{}
+			if len(f.finished) < maxFinished {
+				f.finished = append(f.finished, figures)
+			}
+		}
+	}
+	if err != nil {
+		f.options.Logger.Warn("The last figures of a process could not be read", zap.Int("pid", p.PID), zap.Error(err))
+	}
+}
+
+// Health returns how many processes are followed and, over all that ever were, what the probes have seen and lost.
+func (f *Follower) Health() (processes int, sum lifecycle.Counts) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sum = f.retired
+	for _, p := range f.processes {
+		if counts, err := p.probe.Counts(); err == nil {
+			addHealth(&sum, counts)
+		}
+	}
+	return len(f.processes), sum
+}
+
+func addHealth(to *lifecycle.Counts, n lifecycle.Counts) {
+	to.Transitions += n.Transitions
+	to.Repeats += n.Repeats
+	to.Resynchronized += n.Resynchronized
+	to.EventsLost += n.EventsLost
+	to.Untracked += n.Untracked
+	to.BucketsLost += n.BucketsLost
+}

@@ -1,0 +1,313 @@
+// Package follow keeps the probes where the processes are: it finds the processes that count, attaches to what they run, brings
+// their events to their goroutines, and lets go of them when they end.
+package follow
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.uber.org/zap"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+)
+
+// Options say what is followed and how.
+type Options struct {
+	Matchers []target.Matcher
+	// Syscalls attaches the probes that only see system calls.
+	Syscalls bool
+	Settings probe.Settings
+	Limits   lifecycle.Limits
+	// Resource describes a process.
+	Resource func(target.Process, *goexe.Binary) pcommon.Resource
+	Logger   *zap.Logger
+	// Health is told of each process that cannot be followed, and with nil of each that can.
+	Health func(error)
+}
+
+// Sink takes what is seen. Its methods are called from one goroutine at a time.
+type Sink interface {
+	// Changed is called with each event of a goroutine, Ended with each life or segment of one that is over.
+	Changed(*telemetry.Process, *lifecycle.Goroutine, *lifecycle.Event)
+	Ended(*telemetry.Process, *lifecycle.Goroutine)
+	// Flush is called often, with no lock held, when what was gathered may be handed on. last says that nothing will come after it.
+	Flush(last bool)
+}
+
+// Follower follows all processes that match.
+type Follower struct {
+	options Options
+	tracer  *probe.Tracer
+	sink    Sink
+	bootID  string
+
+	started  chan int // processes that have begun to run another program
+	stop     chan struct{}
+	stopOnce sync.Once
+	running  sync.WaitGroup
+
+	mu        sync.Mutex // guards what follows and all calls of the sink but Flush
+	processes map[int]*process
+	programs  map[target.File]*program
+	refused   map[target.File]error
+	missing   map[int]bool // processes named by id that were not there
+	finished  []telemetry.Figures
+	retired   lifecycle.Counts
+}
+
+// program is an executable file with its probes, and how many processes they are for.
+type program struct {
+	binary     *goexe.Binary
+	attachment *probe.Attachment
+	users      int
+}
+
+// process is a followed process.
+type process struct {
+	target.Process
+	program   *program
+	probe     *probe.Target
+	tracker   *lifecycle.Tracker
+	telemetry *telemetry.Process
+	since     int64
+	lost      uint64 // events, when the goroutines were last settled
+}
+
+// New returns a Follower that uses the tracer, which it closes in Stop.
+func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		o.Logger.Warn("Ids of traces will not be the same after a restart of the collector", zap.Error(err))
+	}
+	return &Follower{
+		options:   o,
+		tracer:    tracer,
+		sink:      sink,
+		bootID:    strings.TrimSpace(string(boot)),
+		started:   make(chan int, 1024),
+		stop:      make(chan struct{}),
+		processes: map[int]*process{},
+		programs:  map[target.File]*program{},
+		refused:   map[target.File]error{},
+		missing:   map[int]bool{},
+	}
+}
+
+// Start begins to follow; the processes that run already are attached to in the background.
+func (f *Follower) Start() {
+	f.running.Go(f.discover)
+	f.running.Go(f.read)
+}
+
+// Stop detaches all probes, ends all lives that are open and returns when nothing runs any more.
+func (f *Follower) Stop() error {
+	var err error
+	f.stopOnce.Do(func() {
+		close(f.stop)
+		f.running.Wait()
+		f.mu.Lock()
+		now := probe.Now()
+		for pid := range f.processes {
+			f.leave(pid, now, lifecycle.Unfollowed)
+		}
+		f.mu.Unlock()
+		f.sink.Flush(true)
+		err = f.tracer.Close()
+	})
+	return err
+}
+
+// sweepInterval is the safety net under the events of processes that begin and end.
+const sweepInterval = 2 * time.Second
+
+func (f *Follower) discover() {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	f.sweep()
+	for {
+		select {
+		case <-f.stop:
+			return
+		case pid := <-f.started:
+			f.consider(pid)
+		case <-tick.C:
+			f.sweep()
+		}
+	}
+}
+
+// sweep looks at all processes.
+func (f *Follower) sweep() {
+	pids, err := target.List()
+	if err != nil {
+		f.options.Logger.Warn("Cannot list the processes", zap.Error(err))
+		return
+	}
+	live := make(map[int]bool, len(pids))
+	for _, pid := range pids {
+		live[pid] = true
+		f.consider(pid)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for pid := range f.processes {
+		if !live[pid] {
+			f.leave(pid, probe.Now(), lifecycle.ProcessExit)
+		}
+	}
+	f.reportMissing(live)
+}
+
+// reportMissing warns once of each process that was named by its id and is not there.
+func (f *Follower) reportMissing(live map[int]bool) {
+	for _, m := range f.options.Matchers {
+		if m.PID == 0 || live[m.PID] {
+			delete(f.missing, m.PID)
+			continue
+		}
+		if !f.missing[m.PID] {
+			f.missing[m.PID] = true
+			f.fail(target.Process{PID: m.PID}, fmt.Errorf("%w: %d", target.ErrNoProcess, m.PID))
+		}
+	}
+}
+
+func (f *Follower) matches(p target.Process) bool {
+	if p.PID == os.Getpid() {
+		return false
+	}
+	for _, m := range f.options.Matchers {
+		if m.Matches(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// consider follows a process if it counts and is not followed yet.
+func (f *Follower) consider(pid int) {
+	p, err := target.Read(pid)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if known := f.processes[pid]; known != nil {
+		if err == nil && known.StartTime == p.StartTime && known.File == p.File {
+			return
+		}
+		f.leave(pid, probe.Now(), lifecycle.ProcessExit)
+	}
+	if err != nil || !f.matches(p) || f.refused[p.File] != nil {
+		return // a process that ended, is the kernel's, or not ours to look at
+	}
+	err = f.join(p)
+	if errors.Is(err, target.ErrNoProcess) {
+		return // it has ended meanwhile
+	}
+	if err != nil {
+		if len(f.refused) >= maxRefused {
+			clear(f.refused)
+		}
+		f.refused[p.File] = err
+		f.fail(p, err)
+		return
+	}
+	f.options.Health(nil)
+}
+
+// maxRefused bounds the memory of executables that cannot be followed.
+const maxRefused = 4096
+
+func (f *Follower) fail(p target.Process, err error) {
+	f.options.Logger.Warn("Process cannot be followed", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
+	f.options.Health(fmt.Errorf("process %d (%s): %w", p.PID, p.Executable, err))
+}
+
+// join begins to follow a process.
+func (f *Follower) join(p target.Process) (err error) {
+	program, err := f.attach(p)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.detach(p.File)
+		}
+	}()
+	bias, err := p.Bias(program.binary.Base)
+	if err != nil {
+		return err
+	}
+	identity := telemetry.Identity{BootID: f.bootID, PID: p.PID, StartTime: p.StartTime}
+	joined := &process{
+		Process:   p,
+		program:   program,
+		tracker:   lifecycle.NewTracker(f.options.Limits),
+		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), program.binary, bias),
+		since:     probe.Now(),
+	}
+	if joined.probe, err = program.attachment.Follow(p.PID, bias, f.options.Settings); err != nil {
+		return err
+	}
+	f.processes[p.PID] = joined
+	if err := f.adopt(joined, bias); err != nil {
+		f.options.Logger.Warn("Goroutines that the process has already are followed from their next change of state on",
+			zap.Int("pid", p.PID), zap.Error(err))
+	}
+	f.options.Logger.Info("Following process", zap.Int("pid", p.PID), zap.String("executable", p.Executable),
+		zap.String("go", program.binary.GoVersion), zap.Int("probes", len(program.binary.Sites)))
+	return nil
+}
+
+// attach returns the program that a process runs, with its probes.
+func (f *Follower) attach(p target.Process) (*program, error) {
+	if known := f.programs[p.File]; known != nil {
+		known.users++
+		return known, nil
+	}
+	binary, err := goexe.Open(p.ExecutablePath())
+	if err != nil {
+		return nil, err
+	}
+	attachment, err := f.tracer.Attach(binary, p.ExecutablePath(), f.options.Syscalls)
+	if err != nil {
+		return nil, errors.Join(err, binary.Close())
+	}
+	attached := &program{binary: binary, attachment: attachment, users: 1}
+	f.programs[p.File] = attached
+	return attached, nil
+}
+
+// detach takes the probes from an executable that no process runs any more.
+func (f *Follower) detach(file target.File) {
+	p := f.programs[file]
+	if p.users--; p.users > 0 {
+		return
+	}
+	delete(f.programs, file)
+	if err := errors.Join(p.attachment.Close(), p.binary.Close()); err != nil {
+		f.options.Logger.Warn("Probes could not be removed", zap.Error(err))
+	}
+}
+
+// leave ends all that is known of a process.
+func (f *Follower) leave(pid int, at int64, why lifecycle.Ending) {
+	p := f.processes[pid]
+	delete(f.processes, pid)
+	f.settle(p)
+	for _, g := range p.tracker.Interrupt(at, why) {
+		f.sink.Ended(p.telemetry, g)
+	}
+	f.retire(p, at)
+	if err := p.probe.Unfollow(); err != nil {
+		f.options.Logger.Warn("What the kernel knows of a process could not be removed", zap.Int("pid", pid), zap.Error(err))
+	}
+	f.detach(p.File)
+}

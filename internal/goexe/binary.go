@@ -1,0 +1,175 @@
+// Package goexe finds in the ELF file of a Go program all that following its goroutines takes: the Go version, where the
+// runtime keeps what, at which instructions a goroutine changes its state, and what its addresses mean. It refuses what it does not
+// understand: a guess would be a wrong number, or a probe in the middle of an instruction.
+package goexe
+
+import (
+	"bytes"
+	"debug/buildinfo"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
+)
+
+// ErrNotGo is wrapped by the error about a file that no Go toolchain linked.
+var ErrNotGo = errors.New("not a Go binary")
+
+// Binary is an analysed executable. Addresses are as linked: a process has them at the same place plus its bias.
+type Binary struct {
+	// GoVersion is the toolchain's version, such as "go1.26.8".
+	GoVersion string
+	// GOARCH is "amd64" or "arm64".
+	GOARCH string
+	// MainPath and MainVersion are the main package's path and the main module's version; Revision is vcs.revision.
+	MainPath, MainVersion, Revision string
+	// Layout holds the offsets for GoVersion.
+	Layout *Layout
+	// WaitReasons holds the text for each value of g.waitreason.
+	WaitReasons []string
+	// Sites are the instructions to probe.
+	Sites []Site
+	// SystemStarts are the start functions of the goroutines that the runtime counts as its own.
+	SystemStarts []uint64
+	// AllgLen and AllgPtr are the addresses of the variables runtime.allglen and runtime.allgptr, 0 if not found.
+	AllgLen, AllgPtr uint64
+	// Base is the address of the first mapped page.
+	Base uint64
+
+	image   *image
+	symbols *pclntab.Table
+}
+
+// Open analyses the executable file at path, which may be of the form /proc/PID/exe. The caller closes it.
+func Open(path string) (*Binary, error) {
+	im, err := openImage(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := analyse(im)
+	if err != nil {
+		_ = im.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// Close releases the file. Frames and StartFunction know nothing afterwards.
+func (b *Binary) Close() error {
+	b.symbols = nil
+	return b.image.close()
+}
+
+func analyse(im *image) (*Binary, error) {
+	info, err := buildinfo.Read(bytes.NewReader(im.data))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotGo, err)
+	}
+	b := &Binary{
+		GoVersion:   release(info.GoVersion),
+		MainPath:    info.Path,
+		MainVersion: info.Main.Version,
+		Base:        im.base(),
+		image:       im,
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			b.Revision = s.Value
+		}
+	}
+	switch im.file.Machine {
+	case elf.EM_X86_64:
+		b.GOARCH = "amd64"
+	case elf.EM_AARCH64:
+		b.GOARCH = "arm64"
+	}
+	if b.GOARCH != "amd64" {
+		return nil, fmt.Errorf("%s, built for %s: only amd64 is supported", b.GoVersion, im.file.Machine)
+	}
+	if b.Layout, err = layoutFor(info.GoVersion); err != nil {
+		return nil, err
+	}
+	symbols := symbolTable(im, symbolText, symbolGoFunc, symbolGoFuncOld, symbolFirstModule, symbolWaitReasons, symbolAllgLen, symbolAllgPtr)
+	if b.symbols, err = openTable(im, symbols, b.Layout); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
+	}
+	if err := b.findCode(); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
+	}
+	b.AllgLen, b.AllgPtr = symbols[symbolAllgLen].Value, symbols[symbolAllgPtr].Value
+	b.WaitReasons = b.Layout.WaitReasons
+	if s, ok := symbols[symbolWaitReasons]; ok {
+		read := func(address uint64, n int) []byte { return im.between(address, address+uint64(n)) }
+		if reasons, err := waitReasons(read, s.Value, s.Size); err == nil && im.file.Type == elf.ET_EXEC {
+			b.WaitReasons = reasons
+		}
+	}
+	return b, nil
+}
+
+// isSystemStart tells whether the runtime counts a goroutine with this start function as its own
+// (runtime.isSystemGoroutine in runtime/traceback.go).
+func isSystemStart(name string) bool {
+	switch name {
+	case "runtime.main", "runtime.corostart", "runtime.handleAsyncEvent":
+		return false
+	}
+	return strings.HasPrefix(name, "runtime.")
+}
+
+// findCode goes through all functions once.
+func (b *Binary) findCode() error {
+	var functions []function
+	for i := range b.symbols.Len() {
+		f, ok := b.symbols.Func(i)
+		if !ok {
+			return fmt.Errorf("%w: function %d", pclntab.ErrFormat, i)
+		}
+		name := f.Name()
+		if !strings.HasPrefix(name, "runtime.") {
+			continue
+		}
+		if isSystemStart(name) {
+			b.SystemStarts = append(b.SystemStarts, f.Entry)
+		}
+		functions = append(functions, function{name: name, entry: f.Entry, code: b.image.between(f.Entry, f.End)})
+	}
+	sites, err := findSites(functions, int64(b.Layout.G.AtomicStatus))
+	if err != nil {
+		return err
+	}
+	for i := range sites {
+		if sites[i].Offset, err = b.image.offset(sites[i].Address); err != nil {
+			return err
+		}
+	}
+	b.Sites = sites
+	return nil
+}
+
+// Frames returns the source-level calls at the instruction at pc, innermost first.
+func (b *Binary) Frames(pc uint64) []pclntab.Frame {
+	if b.symbols == nil {
+		return nil
+	}
+	return b.symbols.Frames(pc)
+}
+
+// StartFunction returns the function that a goroutine which starts at pc was started for: behind the wrapper that the
+// compiler makes for a go statement with arguments.
+func (b *Binary) StartFunction(pc uint64) (pclntab.Frame, bool) {
+	if b.symbols == nil {
+		return pclntab.Frame{}, false
+	}
+	f, ok := b.symbols.Find(pc)
+	if !ok {
+		return pclntab.Frame{}, false
+	}
+	if wrapped, ok := f.Wrapped(); ok {
+		f = wrapped
+	}
+	file, line := f.Line(f.Entry)
+	return pclntab.Frame{Function: f.Name(), File: file, Line: line}, true
+}

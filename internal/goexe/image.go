@@ -1,0 +1,150 @@
+package goexe
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// image is an ELF file in memory, addressed as it was linked. The file is mapped, not read: the pages of a running program are in
+// memory already, and a table of 50 MB costs nothing but the parts that are looked at.
+type image struct {
+	data   []byte
+	file   *elf.File
+	mapped bool
+}
+
+func openImage(path string) (*image, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil, errors.New("not an executable file")
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("map file: %w", err)
+	}
+	im, err := newImage(data)
+	if err != nil {
+		_ = unix.Munmap(data)
+		return nil, err
+	}
+	im.mapped = true
+	return im, nil
+}
+
+func newImage(data []byte) (*image, error) {
+	f, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("not an ELF file: %w", err)
+	}
+	return &image{data: data, file: f}, nil
+}
+
+func (im *image) close() error {
+	if !im.mapped {
+		return nil
+	}
+	im.mapped = false
+	return unix.Munmap(im.data)
+}
+
+// from returns the file's bytes from an address on, up to the end of the segment that holds it; nil if none does.
+func (im *image) from(address uint64) []byte {
+	for _, p := range im.file.Progs {
+		if p.Type != elf.PT_LOAD || address < p.Vaddr || address-p.Vaddr >= p.Filesz {
+			continue
+		}
+		start, end := p.Off+(address-p.Vaddr), p.Off+p.Filesz
+		if start > end || end < p.Off || end > uint64(len(im.data)) {
+			return nil
+		}
+		return im.data[start:end]
+	}
+	return nil
+}
+
+// between returns the bytes from start to end, or nil if not all of them are in the file.
+func (im *image) between(start, end uint64) []byte {
+	b := im.from(start)
+	if end < start || uint64(len(b)) < end-start {
+		return nil
+	}
+	return b[:end-start]
+}
+
+// word returns the 64-bit word at an address.
+func (im *image) word(address uint64) (uint64, bool) {
+	b := im.from(address)
+	if len(b) < 8 {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(b), true
+}
+
+// section returns a section's address and bytes; it has none if it is missing or its header lies.
+func (im *image) section(name string) (uint64, []byte) {
+	s := im.file.Section(name)
+	if s == nil || s.Type == elf.SHT_NOBITS || s.Offset > uint64(len(im.data)) || s.FileSize > uint64(len(im.data))-s.Offset {
+		return 0, nil
+	}
+	return s.Addr, im.data[s.Offset : s.Offset+s.FileSize]
+}
+
+// offset returns where in the file the executable code at an address is.
+func (im *image) offset(address uint64) (uint64, error) {
+	for _, p := range im.file.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && address >= p.Vaddr && address-p.Vaddr < p.Filesz {
+			return address - p.Vaddr + p.Off, nil
+		}
+	}
+	return 0, fmt.Errorf("no executable segment holds %#x", address)
+}
+
+// base returns the address of the first mapped page, from which the distance to where the kernel put it is counted.
+func (im *image) base() uint64 {
+	base := ^uint64(0)
+	for _, p := range im.file.Progs {
+		if p.Type == elf.PT_LOAD && p.Vaddr < base {
+			base = p.Vaddr
+		}
+	}
+	return base &^ (uint64(os.Getpagesize()) - 1)
+}
+
+// dynamicAddend returns what the dynamic linker will store at an address of a position-independent executable.
+func (im *image) dynamicAddend(address uint64) (uint64, bool) {
+	const size = 24 // of Elf64_Rela
+	_, rela := im.section(".rela.dyn")
+	if rela == nil {
+		_, rela = im.section(".rela")
+	}
+	for ; len(rela) >= size; rela = rela[size:] {
+		if binary.LittleEndian.Uint64(rela) == address {
+			return binary.LittleEndian.Uint64(rela[16:]), true
+		}
+	}
+	return 0, false
+}
+
+// pointer returns the link-time value of a pointer variable.
+func (im *image) pointer(address uint64) (uint64, bool) {
+	if im.file.Type == elf.ET_DYN {
+		if v, ok := im.dynamicAddend(address); ok {
+			return v, true
+		}
+	}
+	return im.word(address)
+}

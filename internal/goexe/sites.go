@@ -1,0 +1,293 @@
+package goexe
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"golang.org/x/arch/x86/x86asm"
+)
+
+// Cost tells what the kernel must do when a thread arrives at a probed instruction.
+type Cost int
+
+const (
+	// Nop5 is a 5-byte nop: from Linux 6.18 on, amd64, a jump to the kernel with no trap.
+	Nop5 Cost = iota
+	// Emulated is an instruction that the kernel carries out itself after the trap.
+	Emulated
+	// SingleStepped is any other: two traps, which costs several times as much.
+	SingleStepped
+)
+
+func (c Cost) String() string {
+	return [...]string{"nop5", "emulated", "single-stepped"}[c]
+}
+
+// Kind tells what a probe at a site finds in the registers.
+type Kind int
+
+const (
+	// Call is a place in runtime.casgstatus where its three arguments are still in their registers.
+	Call Kind = iota
+	// Swap is a place just behind a compare-and-swap of g.atomicstatus that bypasses casgstatus.
+	Swap
+)
+
+// Site is an instruction to probe.
+type Site struct {
+	Kind     Kind
+	Function string
+	// Address as linked, Offset in the file.
+	Address, Offset uint64
+	Cost            Cost
+	// Syscall tells that the site sees goroutines enter or leave system calls.
+	Syscall bool
+	// For a Swap: numbers, in the kernel's register file, of the registers that hold the g, the old and the new status, and of one
+	// whose bits in SwappedMask are 0 if the swap failed.
+	G, Old, New, Swapped uint8
+	SwappedMask          uint8
+}
+
+type function struct {
+	name  string
+	entry uint64
+	code  []byte
+}
+
+const casgstatus = "runtime.casgstatus"
+
+// Functions whose compare-and-swap is no change of state: of the scan bit alone, or from leaked to waiting in the garbage
+// collector's loop over all goroutines.
+var noChange = map[string]bool{
+	"runtime.castogscanstatus": true, "runtime.casfrom_Gscanstatus": true, "runtime.allGsSnapshotSortedForGC": true,
+}
+
+// Functions that swap the status at the ends of a system call (runtime/proc.go, Go 1.26 and later).
+var syscallEnds = map[string]bool{
+	"runtime.reentersyscall": true, "runtime.entersyscall": true, "runtime.exitsyscall": true, "runtime.cgocallbackg": true,
+}
+
+// findSites returns the sites at which, together, each change of a goroutine's state is seen. functions are those of package
+// runtime; atomicstatus is the offset of g.atomicstatus, which the code itself must confirm.
+func findSites(functions []function, atomicstatus int64) ([]Site, error) {
+	var sites []Site
+	seen := map[string]bool{}
+	for _, f := range functions {
+		if noChange[f.name] || !bytes.Contains(f.code, []byte{0x0f, 0xb1}) {
+			continue
+		}
+		if f.name == casgstatus {
+			if seen[f.name] {
+				continue // the ABI0 wrapper of the same name stands behind the function
+			}
+			s, err := callSite(f, atomicstatus)
+			if err != nil {
+				return nil, err
+			}
+			sites = append(sites, s)
+			seen[f.name] = true
+			continue
+		}
+		swaps, err := swapSites(f, atomicstatus)
+		if err != nil {
+			return nil, err
+		}
+		sites = append(sites, swaps...)
+	}
+	if !seen[casgstatus] {
+		return nil, errors.New("no function " + casgstatus)
+	}
+	return sites, nil
+}
+
+type instruction struct {
+	x86asm.Inst
+	address uint64
+	bytes   []byte
+}
+
+// decode decodes a whole function; what it cannot decode ends it.
+func decode(f function) ([]instruction, error) {
+	var list []instruction
+	for at := 0; at < len(f.code); {
+		in, err := x86asm.Decode(f.code[at:], 64)
+		if err != nil || in.Len == 0 {
+			return list, fmt.Errorf("%s+%#x: undecodable instruction", f.name, at)
+		}
+		list = append(list, instruction{Inst: in, address: f.entry + uint64(at), bytes: f.code[at : at+in.Len]})
+		at += in.Len
+	}
+	return list, nil
+}
+
+// isStatusSwap tells whether an instruction is a 32-bit compare-and-swap at the given offset from a register.
+func isStatusSwap(in instruction, atomicstatus int64) (x86asm.Mem, bool) {
+	if in.Op != x86asm.CMPXCHG || in.bytes[0] != 0xf0 || in.MemBytes != 4 {
+		return x86asm.Mem{}, false
+	}
+	m, ok := in.Args[0].(x86asm.Mem)
+	return m, ok && m.Disp == atomicstatus && m.Index == 0 && m.Base != 0
+}
+
+// target returns the address that a jump goes to.
+func (in instruction) target() (uint64, bool) {
+	rel, ok := in.Args[0].(x86asm.Rel)
+	return in.address + uint64(in.Len) + uint64(int64(rel)), ok
+}
+
+func (in instruction) isConditionalJump() bool {
+	b := in.bytes
+	return b[0]&0xf0 == 0x70 || len(b) > 1 && b[0] == 0x0f && b[1]&0xf0 == 0x80
+}
+
+// endsBlock tells whether the next instruction need not be the one that follows.
+func (in instruction) endsBlock() bool {
+	switch in.Op {
+	case x86asm.JMP, x86asm.RET, x86asm.CALL, x86asm.UD2, x86asm.INT:
+		return true
+	}
+	return in.isConditionalJump()
+}
+
+// cost classifies an instruction as the kernel does (arch/x86/kernel/uprobes.c: branch_setup_xol_ops, push_setup_xol_ops,
+// can_optimize).
+func (in instruction) cost() Cost {
+	b := in.bytes
+	switch {
+	case bytes.Equal(b, []byte{0x0f, 0x1f, 0x44, 0x00, 0x00}):
+		return Nop5
+	case len(b) == 1 && b[0] == 0x90:
+		return Emulated
+	case len(b) <= 2 && b[len(b)-1]&0xf8 == 0x50 && (len(b) == 1 || b[0]&0xf0 == 0x40):
+		return Emulated // push of a 64-bit register
+	case in.isConditionalJump(), b[0] == 0xeb, b[0] == 0xe9:
+		return Emulated
+	}
+	return SingleStepped
+}
+
+// callSite returns the cheapest instruction of casgstatus that each call passes once, before any branch, with the arguments
+// still in RAX, EBX and ECX.
+func callSite(f function, atomicstatus int64) (Site, error) {
+	code, err := decode(f)
+	if err != nil && len(code) == 0 {
+		return Site{}, err
+	}
+	confirmed := false
+	targets := map[uint64]bool{}
+	for _, in := range code {
+		if to, ok := in.target(); ok {
+			targets[to] = true
+		}
+		if _, ok := isStatusSwap(in, atomicstatus); ok {
+			confirmed = true
+		}
+	}
+	if !confirmed {
+		return Site{}, fmt.Errorf("%s does not swap a status at offset %#x, so the layout is not that of this binary", f.name, atomicstatus)
+	}
+	best := Site{Kind: Call, Function: f.name, Cost: SingleStepped + 1}
+	for i, in := range code {
+		if i > 0 && targets[in.address] {
+			break
+		}
+		if c := in.cost(); c < best.Cost {
+			best.Address, best.Cost = in.address, c
+		}
+		if in.endsBlock() || in.overwrites(x86asm.RAX) || in.overwrites(x86asm.RBX) || in.overwrites(x86asm.RCX) {
+			break
+		}
+	}
+	return best, nil
+}
+
+// swapSites returns a site behind each compare-and-swap of a g's status in a function.
+func swapSites(f function, atomicstatus int64) ([]Site, error) {
+	if !mayHoldSwap(f.code, atomicstatus) {
+		return nil, nil
+	}
+	code, err := decode(f)
+	if err != nil {
+		return nil, err
+	}
+	var sites []Site
+	for i, in := range code {
+		m, ok := isStatusSwap(in, atomicstatus)
+		if !ok {
+			continue
+		}
+		s, err := behindSwap(code[i+1:], m.Base, in.Args[1].(x86asm.Reg))
+		if err != nil {
+			return nil, fmt.Errorf("%s+%#x: %w", f.name, in.address-f.entry, err)
+		}
+		s.Function = f.name
+		s.Syscall = syscallEnds[f.name]
+		sites = append(sites, s)
+	}
+	return sites, nil
+}
+
+// mayHoldSwap spares decoding functions that hold no lock cmpxchg with the wanted 32-bit displacement.
+func mayHoldSwap(code []byte, atomicstatus int64) bool {
+	disp := []byte{byte(atomicstatus), byte(atomicstatus >> 8), 0, 0}
+	for {
+		i := bytes.Index(code, []byte{0x0f, 0xb1})
+		if i < 0 {
+			return false
+		}
+		code = code[i+2:]
+		if len(code) > 5 && (bytes.Equal(code[1:5], disp) || bytes.Equal(code[2:6], disp)) {
+			return true
+		}
+	}
+}
+
+// zeroFlag is the bit of the flags register that a successful compare-and-swap sets.
+const zeroFlag = 0x40
+
+// behindSwap returns the site among the instructions that follow a compare-and-swap: the first conditional jump, which the
+// kernel emulates, if g, both statuses and the swap's success are still in registers there; else the very next instruction, where
+// the flags still tell of the success.
+func behindSwap(code []instruction, g, next x86asm.Reg) (Site, error) {
+	if len(code) == 0 {
+		return Site{}, errors.New("nothing follows the swap of the status")
+	}
+	s := Site{Kind: Swap, Address: code[0].address, Cost: code[0].cost(), Swapped: kernelFlags, SwappedMask: zeroFlag}
+	if jump, swapped, ok := jumpBehindSwap(code, g, next); ok {
+		n, known := kernelRegister(swapped)
+		if !known {
+			return Site{}, fmt.Errorf("register %v is not one of the kernel's", swapped)
+		}
+		s = Site{Kind: Swap, Address: jump.address, Cost: jump.cost(), Swapped: n, SwappedMask: 0xff}
+	}
+	for _, r := range []struct {
+		number *uint8
+		reg    x86asm.Reg
+	}{{&s.G, g}, {&s.Old, x86asm.RAX}, {&s.New, next}} {
+		n, ok := kernelRegister(r.reg)
+		if !ok {
+			return Site{}, fmt.Errorf("register %v is not one of the kernel's", r.reg)
+		}
+		*r.number = n
+	}
+	return s, nil
+}
+
+// jumpBehindSwap returns the conditional jump close behind a compare-and-swap, and the register that SETE has put its success into,
+// if no register of interest changes before it.
+func jumpBehindSwap(code []instruction, g, next x86asm.Reg) (jump instruction, swapped x86asm.Reg, ok bool) {
+	const window = 5
+	for _, in := range code[:min(window, len(code))] {
+		if in.isConditionalJump() {
+			return in, swapped, swapped != 0
+		}
+		if in.endsBlock() || in.overwrites(g) || in.overwrites(next) || in.overwrites(x86asm.RAX) || swapped != 0 && in.overwrites(swapped) {
+			return in, 0, false
+		}
+		if in.Op == x86asm.SETE && swapped == 0 {
+			swapped, _ = in.Args[0].(x86asm.Reg)
+		}
+	}
+	return instruction{}, 0, false
+}

@@ -1,0 +1,203 @@
+package goexe
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
+)
+
+// symbolTable looks up a few names in the ELF symbol table. It is not debug/elf's Symbols, which allocates all of them: they
+// may be hundreds of thousands.
+func symbolTable(im *image, wanted ...string) map[string]elf.Symbol {
+	const size = 24 // of Elf64_Sym
+	found := map[string]elf.Symbol{}
+	_, symbols := im.section(".symtab")
+	_, names := im.section(".strtab")
+	for ; len(symbols) >= size; symbols = symbols[size:] {
+		name := binary.LittleEndian.Uint32(symbols)
+		if uint64(name) >= uint64(len(names)) {
+			continue
+		}
+		for _, w := range wanted {
+			rest := names[name:]
+			if len(rest) > len(w) && rest[len(w)] == 0 && string(rest[:len(w)]) == w {
+				found[w] = elf.Symbol{
+					Name:  w,
+					Value: binary.LittleEndian.Uint64(symbols[8:]),
+					Size:  binary.LittleEndian.Uint64(symbols[16:]),
+				}
+			}
+		}
+	}
+	return found
+}
+
+// Addresses that only an ELF symbol table or a module's data can tell.
+const (
+	symbolText        = "runtime.text"
+	symbolGoFunc      = "go:func.*"
+	symbolGoFuncOld   = "go.func.*" // before Go 1.20
+	symbolFirstModule = "runtime.firstmoduledata"
+	symbolWaitReasons = "runtime.waitReasonStrings"
+	symbolAllgLen     = "runtime.allglen"
+	symbolAllgPtr     = "runtime.allgptr"
+)
+
+// Sections that hold the function table, by build mode and release (cmd/link/internal/ld/data.go).
+var pclntabSections = []string{".gopclntab", ".data.rel.ro.gopclntab"}
+
+// findTable returns the function table's address and bytes. A program linked by an external linker as a position-independent
+// executable before Go 1.26 has it inside a section of another name: then the header is searched.
+func findTable(im *image) (uint64, []byte, error) {
+	for _, name := range pclntabSections {
+		if address, data := im.section(name); pclntab.IsTable(data) {
+			return address, data, nil
+		}
+	}
+	for _, name := range []string{".data.rel.ro", ".rodata"} {
+		address, data := im.section(name)
+		if i := searchTable(data); i >= 0 {
+			return address + uint64(i), data[i:], nil
+		}
+	}
+	return 0, nil, errors.New("no Go function table (.gopclntab) of Go 1.18 or later")
+}
+
+// searchTable returns the index of a function table's header, which stands at a multiple of its alignment.
+func searchTable(data []byte) int {
+	const alignment = 32
+	for i := 0; i+alignment <= len(data); i += alignment {
+		if data[i+1] == 0xff && data[i+2] == 0xff && data[i+3] == 0xff && pclntab.IsTable(data[i:]) {
+			if t, err := pclntab.New(data[i:], 0, nil); err == nil && t.Len() > 100 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// moduledata returns the address of runtime.firstmoduledata, whose first word points at the function table: from its own
+// section (Go 1.26 and later), the symbol table, or a search of the data.
+func moduledata(im *image, symbols map[string]elf.Symbol, table uint64) (uint64, bool) {
+	if address, data := im.section(".go.module"); data != nil {
+		return address, true
+	}
+	if s, ok := symbols[symbolFirstModule]; ok {
+		return s.Value, true
+	}
+	if im.file.Type == elf.ET_DYN {
+		return 0, false
+	}
+	want := binary.LittleEndian.AppendUint64(nil, table)
+	for _, name := range []string{".noptrdata", ".data"} {
+		address, data := im.section(name)
+		for at := 0; ; at += 8 {
+			i := bytes.Index(data[at:], want)
+			if i < 0 {
+				break
+			}
+			at += i
+			if (address+uint64(at))%8 == 0 {
+				return address + uint64(at), true
+			}
+		}
+	}
+	return 0, false
+}
+
+// openTable reads the function table with what it needs from elsewhere. A wrong runtime.text would shift every address, so it
+// is taken only from what states it: never from the start of a section (facts: cgo and race builds begin theirs earlier).
+func openTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (*pclntab.Table, error) {
+	address, data, err := findTable(im)
+	if err != nil {
+		return nil, err
+	}
+	module, hasModule := moduledata(im, symbols, address)
+	text := symbols[symbolText].Value
+	if text == 0 && hasModule {
+		text, _ = im.pointer(module + uint64(layout.Moduledata.Text))
+	}
+	if text == 0 {
+		if text, err = pclntab.TextStart(data); err != nil {
+			return nil, err
+		}
+		if text == 0 {
+			text, _ = im.dynamicAddend(address + 24) // pcHeader.textStart of a position-independent executable
+		}
+	}
+	if text == 0 {
+		return nil, errors.New("the start of the Go code (runtime.text) is not to be found")
+	}
+	gofunc := symbols[symbolGoFunc].Value
+	if gofunc == 0 {
+		gofunc = symbols[symbolGoFuncOld].Value
+	}
+	if gofunc == 0 && hasModule && layout.Moduledata.GoFunc != 0 {
+		gofunc, _ = im.pointer(module + uint64(layout.Moduledata.GoFunc))
+	}
+	t, err := pclntab.New(data, text, im.from(gofunc))
+	if err != nil {
+		return nil, err
+	}
+	if first, ok := t.Func(0); !ok || im.from(first.Entry) == nil {
+		return nil, fmt.Errorf("%w: the first function is outside the code", pclntab.ErrFormat)
+	}
+	return t, nil
+}
+
+// ReadWaitReasons reads runtime.waitReasonStrings from a file with an ELF symbol table.
+func ReadWaitReasons(f *elf.File) ([]string, error) {
+	symbols, err := f.Symbols()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range symbols {
+		if s.Name != symbolWaitReasons {
+			continue
+		}
+		return waitReasons(func(address uint64, n int) []byte {
+			for _, p := range f.Progs {
+				if p.Type == elf.PT_LOAD && address >= p.Vaddr && address+uint64(n) <= p.Vaddr+p.Filesz {
+					b := make([]byte, n)
+					if _, err := p.ReadAt(b, int64(address-p.Vaddr)); err == nil {
+						return b
+					}
+				}
+			}
+			return nil
+		}, s.Value, s.Size)
+	}
+	return nil, errors.New("no symbol " + symbolWaitReasons)
+}
+
+// maxWaitReasons is what fits into the one byte of g.waitreason.
+const maxWaitReasons = 256
+
+// waitReasons reads an array of Go strings of size bytes.
+func waitReasons(read func(address uint64, n int) []byte, address, size uint64) ([]string, error) {
+	const header = 16 // a string's pointer and length
+	if size%header != 0 || size/header > maxWaitReasons {
+		return nil, fmt.Errorf("%s has an unlikely size of %d bytes", symbolWaitReasons, size)
+	}
+	var reasons []string
+	for at := address; at < address+size; at += header {
+		b := read(at, header)
+		if b == nil {
+			return nil, fmt.Errorf("%s is not in the file", symbolWaitReasons)
+		}
+		pointer, length := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		if length > 100 {
+			return nil, fmt.Errorf("%s holds an unlikely string of %d bytes", symbolWaitReasons, length)
+		}
+		s := read(pointer, int(length))
+		if s == nil && length > 0 {
+			return nil, fmt.Errorf("%s points outside the file", symbolWaitReasons)
+		}
+		reasons = append(reasons, string(s))
+	}
+	return reasons, nil
+}

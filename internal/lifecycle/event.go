@@ -1,0 +1,122 @@
+// Package lifecycle follows goroutines from creation to exit: what a source of state changes tells, and the state machine that makes
+// goroutines with their slices of time of it. It knows nothing of where the events come from.
+package lifecycle
+
+// State is where a goroutine is; it gathers the statuses of the Go runtime (runtime/runtime2.go).
+type State uint8
+
+const (
+	// Dead is not yet created or exited.
+	Dead State = iota
+	// Runnable is ready to run, without a thread.
+	Runnable
+	// Running is on a thread.
+	Running
+	// Syscall is in a system call or in C.
+	Syscall
+	// Waiting is blocked in the runtime, for a reason.
+	Waiting
+	// States is how many there are.
+	States
+)
+
+func (s State) String() string {
+	if s >= States {
+		return "unknown"
+	}
+	return [States]string{"dead", "runnable", "running", "syscall", "waiting"}[s]
+}
+
+// Kind tells what an Event is about.
+type Kind uint8
+
+const (
+	// Transition is a change of a living goroutine's state.
+	Transition Kind = iota + 1
+	// Created is the first that is told of a goroutine.
+	Created
+	// Exited is the last.
+	Exited
+	// ProcessExecuted is the start of a program in a process; only Time and PID are set.
+	ProcessExecuted
+	// ProcessExited is the end of a process; only Time and PID are set.
+	ProcessExited
+)
+
+// Total is how often and how long a goroutine was in a state.
+type Total struct {
+	Count       uint32
+	Nanoseconds uint64
+}
+
+// Event is a change of a goroutine's state. Times are in ns of CLOCK_MONOTONIC.
+type Event struct {
+	Kind Kind
+	// Time is when it happened, Since when the state From began.
+	Time, Since int64
+	PID, TID    int
+	// G is the address of the runtime.g, which is unique among the living.
+	G uint64
+	// GoID is the goroutine's id, 0 while it is not known.
+	GoID     uint64
+	From, To State
+	// FromReason and ToReason are values of g.waitreason, meaningful with Waiting.
+	FromReason, ToReason uint8
+	// Lost is how many events of this goroutine were lost just before this one.
+	Lost uint32
+	// System is a goroutine of the runtime itself, Preexisting one that was there before it was observed, Root one that no sampled
+	// creator decided about.
+	System, Preexisting, Root bool
+
+	// With Created: the creator (0 if none or not known), and where the goroutine starts and was created.
+	Parent, ParentGoID, StartPC, CreationPC uint64
+
+	// With Exited.
+	CreatedAt int64
+	Totals    [States]Total
+}
+
+// Counts are the exact figures of one process, over all its goroutines but the runtime's own.
+type Counts struct {
+	// Live is how many goroutines are in each state.
+	Live [States]int64
+	// Time is the ns spent in each state, by all goroutines together, until the counts were read.
+	Time [States]uint64
+	// Created and Exited are how many have been.
+	Created, Exited uint64
+	// Transitions is how many changes were seen; Repeats were told twice, before Resynchronized one was missed.
+	Transitions, Repeats, Resynchronized uint64
+	// EventsLost, Untracked and BucketsLost are events, goroutines and durations that there was no room for.
+	EventsLost, Untracked, BucketsLost uint64
+}
+
+// HistogramKind names the distributions of one process.
+type HistogramKind uint8
+
+const (
+	// Lifetime is from creation to exit.
+	Lifetime HistogramKind = iota
+	// Schedule is a stretch runnable before running.
+	Schedule
+	// Run is a stretch on a thread.
+	Run
+	// SyscallTime is a stretch in a system call.
+	SyscallTime
+	// Wait is a stretch of waiting, for each reason.
+	Wait
+)
+
+// HistogramKey names one distribution; Reason is 0 but for Wait.
+type HistogramKey struct {
+	Kind   HistogramKind
+	Reason uint8
+}
+
+// Histogram is an exponential histogram of durations with the buckets of package buckets.
+type Histogram struct {
+	// Buckets maps indexes of package buckets' tables to counts.
+	Buckets map[int]uint64
+	Count   uint64
+	// Sum is in ns.
+	Sum uint64
+}

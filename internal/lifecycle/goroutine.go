@@ -1,0 +1,88 @@
+package lifecycle
+
+// Slice is a stretch of a goroutine's life in one state, in ns of CLOCK_MONOTONIC.
+type Slice struct {
+	Start, End int64
+	State      State
+	// Reason is the value of g.waitreason, meaningful with Waiting.
+	Reason uint8
+	// TID is the thread that ran the goroutine, with Running and Syscall.
+	TID int
+}
+
+// Ref names a segment of another goroutine's life.
+type Ref struct {
+	GoID    uint64
+	Segment int
+	Tree    Tree
+}
+
+// Tree names a tree of goroutines: by the goroutine at its root and the segment of that one's life in which it began.
+type Tree struct {
+	Root    uint64
+	Segment int
+}
+
+// Ending says why a Goroutine ends where it does.
+type Ending uint8
+
+const (
+	// Exit is the goroutine's own exit.
+	Exit Ending = iota
+	// ProcessExit is the end of the process.
+	ProcessExit
+	// SegmentEnd is the end of a part of a life that goes on.
+	SegmentEnd
+	// Unfollowed means that the goroutine lived, but was followed no longer.
+	Unfollowed
+	// Unseen means that the goroutine exited at a later time, which was lost.
+	Unseen
+)
+
+func (e Ending) String() string {
+	return [...]string{"exit", "process_exit", "segment", "unfollowed", "unseen"}[e]
+}
+
+// Goroutine is one goroutine's life, or a segment of it.
+type Goroutine struct {
+	G, GoID, ParentGoID uint64
+	Tree                Tree
+	// Parent is the creator's segment that created this goroutine, nil if the creator is not followed.
+	Parent *Ref
+	// Follows tells that the tree begins here although Parent is set: the creator lives too long to own it.
+	Follows bool
+	// System and Preexisting are as in Event.
+	System, Preexisting bool
+	StartPC, CreationPC uint64
+
+	// Segment counts the parts in which a long life is told, from 0. Start and End are the segment's, in ns of CLOCK_MONOTONIC.
+	Segment    int
+	Start, End int64
+	// Ending says what End is.
+	Ending Ending
+
+	// Slices are stretches in the order of time, clipped to the segment; a gap is a stretch that nothing is known of.
+	Slices []Slice
+	// Cut is how many slices were left out by the settings, Lost how many events were lost.
+	Cut, Lost uint32
+	// Totals are over the segment.
+	Totals [States]Total
+
+	current    Slice // the open stretch; its End is not known yet
+	hasCurrent bool
+}
+
+// add appends a stretch that has ended, within the segment.
+func (g *Goroutine) add(s Slice, limits Limits) {
+	s.Start = max(s.Start, g.Start)
+	if s.End <= s.Start {
+		return
+	}
+	g.Totals[s.State].Count++
+	g.Totals[s.State].Nanoseconds += uint64(s.End - s.Start)
+	if len(g.Slices) >= limits.Slices || s.End-s.Start < int64(limits.ShortestSlice) {
+		g.Cut++
+		return
+	}
+	g.Slices = append(g.Slices, s)
+}

@@ -1,0 +1,194 @@
+package lifecycle
+
+import "time"
+
+// Limits bound what is kept of a goroutine.
+type Limits struct {
+	// Slices is how many slices a segment has at the most.
+	Slices int
+	// ShortestSlice is the shortest slice that is kept.
+	ShortestSlice time.Duration
+	// Segment is how long a segment lasts before the next one begins.
+	Segment time.Duration
+}
+
+// Tracker is the state machine of one process's goroutines. It is not safe for concurrent use.
+type Tracker struct {
+	limits Limits
+	live   map[uint64]*Goroutine // by G
+}
+
+// NewTracker returns a Tracker that knows no goroutine.
+func NewTracker(limits Limits) *Tracker {
+	return &Tracker{limits: limits, live: map[uint64]*Goroutine{}}
+}
+
+// Len returns how many goroutines are followed.
+func (t *Tracker) Len() int { return len(t.live) }
+
+// Get returns the goroutine that has a g, nil if it is not followed.
+func (t *Tracker) Get(g uint64) *Goroutine { return t.live[g] }
+
+// Handle takes an event and returns the goroutine, if any, whose life it ends.
+func (t *Tracker) Handle(e *Event) *Goroutine {
+	switch e.Kind {
+	case Created:
+		return t.create(e)
+	case Transition:
+		if g := t.live[e.G]; g != nil {
+			t.change(g, e)
+		}
+	case Exited:
+		g := t.live[e.G]
+		if g == nil {
+			return nil
+		}
+		delete(t.live, e.G)
+		t.change(g, e)
+		t.end(g, e)
+		return g
+	}
+	return nil
+}
+
+// create begins a life and returns the one that had the same g before, if its exit was lost.
+func (t *Tracker) create(e *Event) *Goroutine {
+	before := t.live[e.G]
+	if before != nil {
+		t.interrupt(before, before.current.Start, Unseen)
+	}
+	g := &Goroutine{
+		G: e.G, GoID: e.GoID, ParentGoID: e.ParentGoID,
+		System: e.System, Preexisting: e.Preexisting,
+		StartPC: e.StartPC, CreationPC: e.CreationPC,
+		Start: e.Time, Lost: e.Lost,
+		current:    Slice{Start: e.Time, State: e.To, Reason: e.ToReason},
+		hasCurrent: true,
+	}
+	if p := t.live[e.Parent]; p != nil && e.Parent != 0 && e.Parent != e.G {
+		g.Parent = &Ref{GoID: p.GoID, Segment: p.Segment, Tree: p.Tree}
+		g.Follows = e.Root
+		if !e.Root {
+			g.Tree = p.Tree
+		}
+	}
+	if g.Tree.Root == 0 {
+		g.Tree.Root = g.GoID
+	}
+	t.live[e.G] = g
+	return before
+}
+
+// change ends the stretch that an event tells the end of and begins the next.
+func (t *Tracker) change(g *Goroutine, e *Event) {
+	if g.GoID == 0 {
+		g.GoID = e.GoID
+		if g.Tree.Root == 0 {
+			g.Tree.Root = e.GoID
+		}
+	}
+	g.Lost += e.Lost
+	if e.Time < g.Start {
+		return // of the segment before, which has been told
+	}
+	s := Slice{Start: e.Since, End: e.Time, State: e.From, Reason: e.FromReason}
+	if s.State == Running || s.State == Syscall {
+		s.TID = e.TID
+	}
+	if s.State != Dead {
+		g.add(s, t.limits)
+	}
+	g.current = Slice{Start: e.Time, State: e.To, Reason: e.ToReason}
+	g.hasCurrent = e.To != Dead
+}
+
+// end closes a goroutine at its exit. The source counted each stretch, so a life told in one segment has exact totals even if
+// events were lost.
+func (t *Tracker) end(g *Goroutine, e *Event) {
+	g.End, g.Ending = e.Time, Exit
+	if g.Segment == 0 && !g.Preexisting {
+		g.Totals = e.Totals
+	}
+}
+
+// interrupt closes a goroutine of which nothing is known after a moment.
+func (t *Tracker) interrupt(g *Goroutine, at int64, why Ending) {
+	at = max(at, g.Start)
+	if g.hasCurrent && at > g.current.Start {
+		g.addOpen(at, t.limits)
+	}
+	g.End, g.Ending = at, why
+}
+
+// addOpen ends the open stretch at a moment at which the goroutine did not change its state.
+func (g *Goroutine) addOpen(at int64, limits Limits) {
+	s := g.current
+	s.End = at
+	g.add(s, limits)
+}
+
+// Interrupt ends all goroutines at a moment and returns those whose id is known.
+func (t *Tracker) Interrupt(at int64, why Ending) []*Goroutine {
+	ended := make([]*Goroutine, 0, len(t.live))
+	for _, g := range t.live {
+		t.interrupt(g, at, why)
+		if g.GoID != 0 {
+			ended = append(ended, g)
+		}
+	}
+	clear(t.live)
+	return ended
+}
+
+// Segments returns what is to be told of the goroutines whose segment has lasted long enough; they live on in their next.
+func (t *Tracker) Segments(now int64) []*Goroutine {
+	var told []*Goroutine
+	for _, g := range t.live {
+		if now-g.Start < int64(t.limits.Segment) || g.GoID == 0 {
+			continue
+		}
+		told = append(told, t.cut(g, now))
+	}
+	return told
+}
+
+// cut splits a life at a moment, ends the first part and lets the second live.
+func (t *Tracker) cut(g *Goroutine, now int64) *Goroutine {
+	segment := *g
+	segment.addOpen(now, t.limits)
+	segment.End, segment.Ending = now, SegmentEnd
+	g.Segment++
+	if g.Tree.Root == g.GoID {
+		g.Tree.Segment = g.Segment
+	}
+	g.Start = now
+	g.Slices, g.Cut, g.Lost, g.Totals = nil, 0, 0, [States]Total{}
+	g.current.Start = max(g.current.Start, now)
+	return &segment
+}
+
+// Settle ends the goroutines that have exited without being seen to, because their last event was lost. fate tells of each
+// whether it lives, and if not, when it exited, as far as that is known (else 0).
+func (t *Tracker) Settle(fate func(g, goid uint64) (alive bool, exited int64)) []*Goroutine {
+	var ended []*Goroutine
+	for address, g := range t.live {
+		if g.GoID == 0 {
+			continue
+		}
+		alive, exited := fate(address, g.GoID)
+		if alive {
+			continue
+		}
+		delete(t.live, address)
+		g.Lost++
+		// The stretch that was open may have ended long before the exit: it is not told of.
+		g.hasCurrent = false
+		if exited >= g.current.Start {
+			t.interrupt(g, exited, Exit)
+		} else {
+			t.interrupt(g, g.current.Start, Unseen)
+		}
+		ended = append(ended, g)
+	}
+	return ended
+}

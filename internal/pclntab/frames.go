@@ -1,0 +1,100 @@
+package pclntab
+
+// Numbers of the tables that a function's record points at (internal/abi/symtab.go).
+const (
+	pcdataInlineIndex = 2
+	funcdataInline    = 3
+	funcdataWrapInfo  = 7
+)
+
+// Frame is one source-level call; a machine-level frame holds several where functions were inlined.
+type Frame struct {
+	// Function is the linker symbol name, File an absolute or -trimpath path, Line is 0 if not known.
+	Function string
+	File     string
+	Line     int
+	// Start is the line of the function's first statement, 0 if not known.
+	Start int
+}
+
+// maxInlined bounds how deep inlined calls may nest.
+const maxInlined = 64
+
+// Frames returns the source-level calls at pc, innermost first; none if pc is in no function.
+func (t *Table) Frames(pc uint64) []Frame {
+	f, ok := t.Find(pc)
+	if !ok {
+		return nil
+	}
+	var frames []Frame
+	for range maxInlined {
+		call, parent, ok := f.inlined(pc)
+		file, line := f.Line(pc)
+		if !ok {
+			return append(frames, Frame{Function: f.Name(), File: file, Line: line})
+		}
+		frames = append(frames, Frame{Function: call, File: file, Line: line})
+		if parent < f.Entry || parent >= f.End {
+			return frames
+		}
+		pc = parent
+	}
+	return frames
+}
+
+// inlined returns the name of the innermost call that was inlined at pc, and where in f that call stands.
+func (f Func) inlined(pc uint64) (name string, parent uint64, ok bool) {
+	t := f.table
+	if f.field(recordPCData) <= pcdataInlineIndex {
+		return "", 0, false
+	}
+	sequence, _ := u32(f.record, t.recordSize()+4*pcdataInlineIndex)
+	index, ok := t.valueAt(sequence, f.Entry, pc)
+	if !ok || index < 0 {
+		return "", 0, false
+	}
+	tree, ok := f.funcdata(funcdataInline)
+	if !ok {
+		return "", 0, false
+	}
+	// runtime.inlinedCall (runtime/symtabinl.go, runtime/symtab.go before Go 1.20).
+	size, nameAt, parentAt := 16, 4, 8
+	if !t.modern {
+		size, nameAt, parentAt = 20, 12, 16
+	}
+	at := int(index) * size
+	nameOffset, ok1 := u32(tree, at+nameAt)
+	parentOffset, ok2 := u32(tree, at+parentAt)
+	if !ok1 || !ok2 {
+		return "", 0, false
+	}
+	return text(t.names, nameOffset), f.Entry + uint64(parentOffset), true
+}
+
+// funcdata returns the memory from the start of one of the function's tables on.
+func (f Func) funcdata(i int) ([]byte, bool) {
+	count := int(f.record[f.table.recordSize()-1])
+	pcdata := f.field(recordPCData)
+	if i >= count || pcdata > 64 {
+		return nil, false
+	}
+	offset, ok := u32(f.record, f.table.recordSize()+4*int(pcdata)+4*i)
+	if !ok || uint64(offset) >= uint64(len(f.table.gofunc)) {
+		return nil, false
+	}
+	return f.table.gofunc[offset:], true
+}
+
+// Wrapped returns the function that the wrapper f, made by the compiler for a go statement, calls: what a person wrote behind
+// "go" (cmd/compile/internal/walk, wrapGoDefer; runtime.startPCForTrace in runtime/trace.go reads the same).
+func (f Func) Wrapped() (Func, bool) {
+	info, ok := f.funcdata(funcdataWrapInfo)
+	if !ok {
+		return Func{}, false
+	}
+	offset, ok := u32(info, 0)
+	if !ok {
+		return Func{}, false
+	}
+	return f.table.Find(f.table.text + uint64(offset))
+}

@@ -1,0 +1,226 @@
+// Package pclntab reads the function table that every Go binary since Go 1.18 carries for its own stack traces, stripped or not:
+// names, files and lines, what was inlined, and which function a compiler-made wrapper wraps. debug/gosym reads the first three of
+// these but neither of the last two, and builds a copy of the table in memory; this package reads in place.
+//
+// The table comes from a stranger's file: every read is checked, and what lies is an error or an empty answer.
+package pclntab
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sort"
+)
+
+// Magic numbers of the table's header (internal/abi/symtab.go, cmd/link/internal/ld/pcln.go).
+const (
+	magic118 = 0xfffffff0 // Go 1.18 and 1.19
+	magic120 = 0xfffffff1 // Go 1.20 and later
+)
+
+// ErrFormat is wrapped by all errors about a table that cannot be read.
+var ErrFormat = errors.New("unreadable pclntab")
+
+// Table is a function table in place. It is safe for concurrent use.
+type Table struct {
+	data    []byte
+	gofunc  []byte
+	text    uint64
+	quantum uint64
+	nfunc   int
+	names   []byte
+	cus     []byte
+	files   []byte
+	pcs     []byte
+	funcs   []byte // functab, followed by the functions' records
+	modern  bool   // the records of Go 1.20 and later
+}
+
+// TextStart returns the address of runtime.text that the table's header gives; since Go 1.26 that is 0.
+func TextStart(data []byte) (uint64, error) {
+	t, err := header(data)
+	if err != nil {
+		return 0, err
+	}
+	return t.text, nil
+}
+
+// IsTable tells whether data begins like a table of a known version.
+func IsTable(data []byte) bool {
+	if len(data) < 8+8*8 {
+		return false
+	}
+	magic := binary.LittleEndian.Uint32(data)
+	return (magic == magic118 || magic == magic120) && data[4] == 0 && data[5] == 0 &&
+		(data[6] == 1 || data[6] == 4) && data[7] == 8
+}
+
+// New reads a table's header. text is the address of runtime.text, which only old headers hold; gofunc is the memory from
+// runtime.moduledata.gofunc (symbol go:func.*) on and may be nil, then Inlined and Wrapped know nothing.
+func New(data []byte, text uint64, gofunc []byte) (*Table, error) {
+	t, err := header(data)
+	if err != nil {
+		return nil, err
+	}
+	t.text = text
+	t.gofunc = gofunc
+	return t, nil
+}
+
+func header(data []byte) (*Table, error) {
+	if !IsTable(data) {
+		return nil, fmt.Errorf("%w: no header of Go 1.18 or later", ErrFormat)
+	}
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(data[8+8*i:]) }
+	t := &Table{
+		data:    data,
+		quantum: uint64(data[6]),
+		text:    word(2),
+		modern:  binary.LittleEndian.Uint32(data) == magic120,
+	}
+	for i, part := range []*[]byte{&t.names, &t.cus, &t.files, &t.pcs, &t.funcs} {
+		offset := word(3 + i)
+		if offset > uint64(len(data)) {
+			return nil, fmt.Errorf("%w: part %d begins at %#x of %#x", ErrFormat, i, offset, len(data))
+		}
+		*part = data[offset:]
+	}
+	nfunc := word(0)
+	if nfunc == 0 || nfunc > uint64(len(t.funcs))/8 || 8*nfunc+4 > uint64(len(t.funcs)) {
+		return nil, fmt.Errorf("%w: %d functions", ErrFormat, nfunc)
+	}
+	t.nfunc = int(nfunc)
+	return t, nil
+}
+
+// Len returns the number of functions.
+func (t *Table) Len() int { return t.nfunc }
+
+// Func is one function of a table.
+type Func struct {
+	table *Table
+	// Entry and End are the addresses of its first instruction and behind its last, as linked.
+	Entry, End uint64
+	record     []byte
+}
+
+func u32(b []byte, offset int) (uint32, bool) {
+	if offset < 0 || offset+4 > len(b) {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint32(b[offset:]), true
+}
+
+func (t *Table) entry(i int) uint64 {
+	offset, _ := u32(t.funcs, 8*i)
+	return t.text + uint64(offset)
+}
+
+// Func returns the i-th function in the order of addresses.
+func (t *Table) Func(i int) (Func, bool) {
+	if i < 0 || i >= t.nfunc {
+		return Func{}, false
+	}
+	offset, _ := u32(t.funcs, 8*i+4)
+	f := Func{table: t, Entry: t.entry(i), End: t.entry(i + 1)}
+	if uint64(offset) >= uint64(len(t.funcs)) || f.End < f.Entry {
+		return Func{}, false
+	}
+	f.record = t.funcs[offset:]
+	if len(f.record) < t.recordSize() {
+		return Func{}, false
+	}
+	return f, true
+}
+
+// Find returns the function that holds the instruction at pc.
+func (t *Table) Find(pc uint64) (Func, bool) {
+	i := sort.Search(t.nfunc, func(i int) bool { return t.entry(i) > pc })
+	f, ok := t.Func(i - 1)
+	return f, ok && pc < f.End
+}
+
+func text(b []byte, offset uint32) string {
+	if uint64(offset) >= uint64(len(b)) {
+		return ""
+	}
+	b = b[offset:]
+	if n := bytes.IndexByte(b[:min(len(b), maxName)], 0); n >= 0 {
+		return string(b[:n])
+	}
+	return ""
+}
+
+// maxName bounds a function's or file's name, in bytes; generic instances have the longest real ones.
+const maxName = 1 << 16
+
+// Parts of a function's record (runtime._func in runtime/runtime2.go), offsets in bytes.
+const (
+	recordName    = 4
+	recordFile    = 20
+	recordLine    = 24
+	recordPCData  = 28
+	recordCU      = 32
+	recordSize118 = 40 // behind nfuncdata, the record's last byte
+	recordSize120 = 44
+)
+
+func (t *Table) recordSize() int {
+	if t.modern {
+		return recordSize120
+	}
+	return recordSize118
+}
+
+func (f Func) field(offset int) uint32 {
+	v, _ := u32(f.record, offset)
+	return v
+}
+
+// Name returns the function's linker symbol name, such as "net/http.(*conn).serve".
+func (f Func) Name() string { return text(f.table.names, f.field(recordName)) }
+
+// Line returns file and line of the instruction at pc; "" and 0 if the table does not tell.
+func (f Func) Line(pc uint64) (string, int) {
+	line, ok := f.table.valueAt(f.field(recordLine), f.Entry, pc)
+	if !ok {
+		return "", 0
+	}
+	file, ok := f.table.valueAt(f.field(recordFile), f.Entry, pc)
+	if !ok || file < 0 {
+		return "", int(line)
+	}
+	index := int64(f.field(recordCU)) + int64(file)
+	offset, ok := u32(f.table.cus, int(4*index))
+	if !ok {
+		return "", int(line)
+	}
+	return text(f.table.files, offset), int(line)
+}
+
+// valueAt looks up pc in one of the table's delta-encoded sequences (runtime.pcvalue in runtime/symtab.go).
+func (t *Table) valueAt(offset uint32, entry, pc uint64) (int32, bool) {
+	if offset == 0 || uint64(offset) >= uint64(len(t.pcs)) {
+		return 0, false
+	}
+	p := t.pcs[offset:]
+	value, at := int32(-1), entry
+	for first := true; ; first = false {
+		delta, n := binary.Uvarint(p)
+		if n <= 0 || delta == 0 && !first {
+			return 0, false
+		}
+		p = p[n:]
+		value += int32(delta>>1) ^ -int32(delta&1)
+		step, n := binary.Uvarint(p)
+		if n <= 0 {
+			return 0, false
+		}
+		p = p[n:]
+		at += step * t.quantum
+		if pc < at {
+			return value, true
+		}
+	}
+}

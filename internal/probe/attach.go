@@ -1,0 +1,88 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+)
+
+// Attachment is the probes on one executable file, for all processes that run it.
+type Attachment struct {
+	tracer     *Tracer
+	binary     *goexe.Binary
+	executable uint32
+	links      []link.Link
+}
+
+// Attach puts the probes on the executable file at path. Without syscalls, those that only see system calls are left out.
+func (t *Tracer) Attach(binary *goexe.Binary, path string, syscalls bool) (*Attachment, error) {
+	file, err := link.OpenExecutable(path)
+	if err != nil {
+		return nil, err
+	}
+	a := &Attachment{tracer: t, binary: binary, executable: atomic.AddUint32(&t.executables, 1)}
+	if err := a.registerSystemStarts(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	for _, site := range binary.Sites {
+		if site.Syscall && !syscalls {
+			continue
+		}
+		l, err := a.attach(file, site)
+		if err != nil {
+			return nil, errors.Join(explain(fmt.Errorf("attach to %s: %w", site.Function, err)), a.Close())
+		}
+		a.links = append(a.links, l)
+	}
+	return a, nil
+}
+
+func (a *Attachment) attach(file *link.Executable, site goexe.Site) (link.Link, error) {
+	if site.Kind == goexe.Call {
+		return file.Uprobe("", a.tracer.objects.OnCasgstatus, &link.UprobeOptions{Address: site.Offset})
+	}
+	return file.Uprobe("", a.tracer.objects.OnSwap, &link.UprobeOptions{Address: site.Offset, Cookie: cookie(site)})
+}
+
+// cookie tells the program at a swap where in the registers to look (on_swap in goroutine.bpf.c).
+func cookie(s goexe.Site) uint64 {
+	return uint64(s.G) | uint64(s.Old)<<8 | uint64(s.New)<<16 | uint64(s.Swapped)<<24 | uint64(s.SwappedMask)<<32
+}
+
+func (a *Attachment) starts() []bpf.TracerStart {
+	keys := make([]bpf.TracerStart, len(a.binary.SystemStarts))
+	for i, pc := range a.binary.SystemStarts {
+		keys[i] = bpf.TracerStart{Pc: pc, Executable: a.executable}
+	}
+	return keys
+}
+
+func (a *Attachment) registerSystemStarts() error {
+	keys := a.starts()
+	if _, err := a.tracer.objects.SystemStarts.BatchUpdate(keys, make([]uint8, len(keys)), nil); err != nil {
+		return fmt.Errorf("register the runtime's own goroutines: %w", err)
+	}
+	return nil
+}
+
+// Close detaches the probes.
+func (a *Attachment) Close() error {
+	var errs []error
+	for _, l := range a.links {
+		errs = append(errs, l.Close())
+	}
+	a.links = nil
+	for _, key := range a.starts() {
+		if err := a.tracer.objects.SystemStarts.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, err)
+			break
+		}
+	}
+	return errors.Join(errs...)
+}

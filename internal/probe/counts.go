@@ -1,0 +1,151 @@
+package probe
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// Now returns the time of CLOCK_MONOTONIC in ns, by which the programs date all events.
+func Now() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic(err) // the kernel always has this clock
+	}
+	return ts.Nano()
+}
+
+func (t *Target) clearCounts() error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	return t.tracer.objects.Counts.Put(t.slot, make([]bpf.TracerCounters, cpus))
+}
+
+// attempts bounds how often a CPU's counts are read again because it was just changing them.
+const attempts = 100
+
+// readCounts reads each CPU's counts at a moment when it is not changing them.
+func (t *Target) readCounts() ([]bpf.TracerCounters, error) {
+	var stable, copies []bpf.TracerCounters
+	for range attempts {
+		if err := t.tracer.objects.Counts.Lookup(t.slot, &copies); err != nil {
+			return nil, fmt.Errorf("read the counts: %w", err)
+		}
+		if stable == nil {
+			stable = make([]bpf.TracerCounters, len(copies))
+			for i := range stable {
+				stable[i].Ends = ^uint64(0)
+			}
+		}
+		missing := 0
+		for cpu, c := range copies {
+			if stable[cpu].Ends == stable[cpu].Begins {
+				continue
+			}
+			if stable[cpu] = c; c.Ends != c.Begins {
+				missing++
+			}
+		}
+		if missing == 0 {
+			return stable, nil
+		}
+	}
+	return nil, fmt.Errorf("the counts of process %d do not stand still", t.pid)
+}
+
+// Counts reads the process's figures. It is not safe for concurrent use with itself or Adopt.
+func (t *Target) Counts() (lifecycle.Counts, error) {
+	now := Now()
+	perCPU, err := t.readCounts()
+	if err != nil {
+		return lifecycle.Counts{}, err
+	}
+	n := lifecycle.Counts{Live: t.adoptedLive}
+	time := t.adoptedTime
+	for _, c := range perCPU {
+		for s := range lifecycle.States {
+			n.Live[s] += c.Live[s]
+			time[s] += c.Time[s]
+		}
+		n.Created += c.Created
+		n.Exited += c.Exited
+		n.Transitions += c.Begins
+		n.Repeats += c.Repeats
+		n.Resynchronized += c.Resynchronized
+		n.EventsLost += c.EventsLost
+		n.Untracked += c.Untracked
+		n.BucketsLost += c.BucketsLost
+	}
+	for s := range lifecycle.States {
+		// Changes between now and the reading, and those under way, are microseconds; a sum must not go back by them.
+		n.Time[s] = max(uint64(max(time[s]+n.Live[s]*now, 0)), t.last.Time[s])
+	}
+	t.last = n
+	return n, nil
+}
+
+// Histograms are the distributions of all targets at one time.
+type Histograms map[uint32]map[lifecycle.HistogramKey]*lifecycle.Histogram
+
+// Of returns the distributions of one target.
+func (h Histograms) Of(t *Target) map[lifecycle.HistogramKey]*lifecycle.Histogram { return h[t.slot] }
+
+// Histograms reads the distributions of all targets.
+func (t *Tracer) Histograms() (Histograms, error) {
+	found := Histograms{}
+	err := t.eachBucket(func(k bpf.TracerBucketKey, perCPU []bpf.TracerBucket) {
+		slot := uint32(k.Slot)
+		if found[slot] == nil {
+			found[slot] = map[lifecycle.HistogramKey]*lifecycle.Histogram{}
+		}
+		key := lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(k.Kind), Reason: k.Reason}
+		h := found[slot][key]
+		if h == nil {
+			h = &lifecycle.Histogram{Buckets: map[int]uint64{}}
+			found[slot][key] = h
+		}
+		for _, b := range perCPU {
+			h.Buckets[int(k.Bucket)] += b.Count
+			h.Count += b.Count
+			h.Sum += b.Sum
+		}
+	})
+	return found, err
+}
+
+func (t *Tracer) eachBucket(visit func(bpf.TracerBucketKey, []bpf.TracerBucket)) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	keys, values := make([]bpf.TracerBucketKey, batch), make([]bpf.TracerBucket, batch*cpus)
+	if err := eachBatch(t.objects.Histograms, keys, values, func(i int) {
+		visit(keys[i], values[i*cpus:(i+1)*cpus])
+	}); err != nil {
+		return fmt.Errorf("read the histograms: %w", err)
+	}
+	return nil
+}
+
+func (t *Target) deleteBuckets() error {
+	var mine []bpf.TracerBucketKey
+	if err := t.tracer.eachBucket(func(k bpf.TracerBucketKey, _ []bpf.TracerBucket) {
+		if uint32(k.Slot) == t.slot {
+			mine = append(mine, k)
+		}
+	}); err != nil {
+		return err
+	}
+	for _, k := range mine {
+		if err := t.tracer.objects.Histograms.Delete(k); err != nil {
+			return fmt.Errorf("delete a histogram's bucket: %w", err)
+		}
+	}
+	return nil
+}

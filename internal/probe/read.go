@@ -1,0 +1,84 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+	"unsafe"
+
+	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// patience is how long events may lie in the ring buffer if they are too few to wake the reader.
+const patience = 50 * time.Millisecond
+
+// Read reads the next event into e. It reports false if none has come for a while. It is not safe for concurrent use.
+func (t *Tracer) Read(e *lifecycle.Event) (bool, error) {
+	err := t.reader.ReadInto(&t.record)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		t.reader.SetDeadline(time.Now().Add(patience))
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read the ring buffer: %w", err)
+	}
+	return true, decode(t.record.RawSample, e)
+}
+
+// decode turns a record of the ring buffer into an event.
+func decode(raw []byte, e *lifecycle.Event) error {
+	r, ok := as[bpf.TracerEvent](raw)
+	if !ok {
+		return fmt.Errorf("event of %d bytes", len(raw))
+	}
+	*e = lifecycle.Event{
+		Time: int64(r.Time), Since: int64(r.Since),
+		PID: int(r.Pid), TID: int(r.Tid),
+		G: r.G, GoID: r.Goid,
+		From: lifecycle.State(r.From), To: lifecycle.State(r.To),
+		FromReason: r.FromReason, ToReason: r.ToReason,
+		Lost:        r.Lost,
+		System:      r.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0,
+		Preexisting: r.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_PREEXISTING) != 0,
+		Root:        r.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_ROOT) != 0,
+	}
+	switch bpf.TracerEventKind(r.Kind) {
+	case bpf.TracerEventKindEVENT_TRANSITION:
+		e.Kind = lifecycle.Transition
+	case bpf.TracerEventKindEVENT_CREATED:
+		c, ok := as[bpf.TracerCreation](raw)
+		if !ok {
+			return fmt.Errorf("creation of %d bytes", len(raw))
+		}
+		e.Kind = lifecycle.Created
+		e.Parent, e.ParentGoID, e.StartPC, e.CreationPC = c.Parent, c.ParentGoid, c.StartPc, c.CreationPc
+	case bpf.TracerEventKindEVENT_EXITED:
+		x, ok := as[bpf.TracerEnding](raw)
+		if !ok {
+			return fmt.Errorf("exit of %d bytes", len(raw))
+		}
+		e.Kind = lifecycle.Exited
+		e.CreatedAt = int64(x.Created)
+		for i := range x.Time {
+			e.Totals[i+1] = lifecycle.Total{Count: x.Count[i], Nanoseconds: x.Time[i]}
+		}
+	case bpf.TracerEventKindEVENT_PROCESS_EXECUTED:
+		e.Kind = lifecycle.ProcessExecuted
+	case bpf.TracerEventKindEVENT_PROCESS_EXITED:
+		e.Kind = lifecycle.ProcessExited
+	default:
+		return fmt.Errorf("event of kind %d", r.Kind)
+	}
+	return nil
+}
+
+// as views a record as the type that the kernel wrote; records lie at multiples of 8 bytes.
+func as[T any](raw []byte) (*T, bool) {
+	var want T
+	if uintptr(len(raw)) < unsafe.Sizeof(want) {
+		return nil, false
+	}
+	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))), true
+}

@@ -1,0 +1,223 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// Settings are what a target's goroutines are followed with.
+type Settings struct {
+	// SamplingRatio is the share of goroutine trees of which events are sent; 0 sends none.
+	SamplingRatio float64
+	// RootAge is how old a creator may be to own what it creates.
+	RootAge time.Duration
+}
+
+// Target is a process whose goroutines are followed.
+type Target struct {
+	tracer *Tracer
+	pid    uint32
+	slot   uint32
+	value  bpf.TracerTarget
+	// adopted are the goroutines that the process had before it was followed, as far as Adopt told of them.
+	adoptedLive [lifecycle.States]int64
+	adoptedTime [lifecycle.States]int64
+	last        lifecycle.Counts
+}
+
+// Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked.
+func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
+	slot, err := a.tracer.takeSlot()
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: slot, value: layoutOf(a.binary)}
+	t.value.Bias = bias
+	t.value.Slot = slot
+	t.value.Executable = a.executable
+	t.value.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
+	t.value.RootAge = uint64(s.RootAge)
+	if err := t.clearCounts(); err == nil {
+		err = a.tracer.objects.Targets.Put(t.pid, &t.value)
+	}
+	if err != nil {
+		a.tracer.freeSlot(slot)
+		return nil, fmt.Errorf("register process %d: %w", pid, err)
+	}
+	return t, nil
+}
+
+// stateOf gathers the runtime's statuses (runtime/runtime2.go).
+var stateOf = map[string]lifecycle.State{
+	"Gidle":      lifecycle.Dead,
+	"Gdead":      lifecycle.Dead,
+	"Gdeadextra": lifecycle.Dead,
+	"Grunnable":  lifecycle.Runnable,
+	"Grunning":   lifecycle.Running,
+	"Gcopystack": lifecycle.Running,
+	"Gsyscall":   lifecycle.Syscall,
+	"Gwaiting":   lifecycle.Waiting,
+	"Gpreempted": lifecycle.Waiting,
+	"Gleaked":    lifecycle.Waiting,
+}
+
+// keepsThread are the wait reasons with which a goroutine makes itself waiting only so that its stack may be scanned, and
+// keeps its thread (runtime.waitReason.isWaitingForSuspendG in runtime/runtime2.go).
+var keepsThread = map[string]bool{
+	"GC assist marking": true, "GC worker (active)": true, "GC mark termination": true, "garbage collection": true,
+	"garbage collection scan": true, "stopping the world": true, "flushing proc caches": true, "trace goroutine status": true,
+	"trace proc status": true, "page trace flush": true,
+}
+
+func layoutOf(b *goexe.Binary) bpf.TracerTarget {
+	l := b.Layout
+	v := bpf.TracerTarget{
+		Goid: l.G.Goid, Waitreason: l.G.WaitReason, Startpc: l.G.StartPC, Gopc: l.G.GoPC, M: l.G.M, Curg: l.M.Curg,
+		Preempted: l.Status["Gpreempted"],
+		States:    ^uint64(0),
+	}
+	for name, status := range l.Status {
+		if s, ok := stateOf[name]; ok {
+			shift := 4 * status
+			v.States = v.States&^(15<<shift) | uint64(s)<<shift
+		}
+	}
+	for i, reason := range b.WaitReasons {
+		if keepsThread[reason] {
+			v.KeepsThread |= 1 << i
+		}
+		if strings.TrimSpace(reason) == "preempted" {
+			v.PreemptedReason = uint8(i)
+		}
+	}
+	return v
+}
+
+// StatusState returns the state that a status of the binary's runtime belongs to.
+func StatusState(l *goexe.Layout, status uint32) lifecycle.State {
+	for name, value := range l.Status {
+		if uint32(value) == status&15 {
+			if s, ok := stateOf[name]; ok {
+				return s
+			}
+		}
+	}
+	return lifecycle.Dead
+}
+
+// Known is a goroutine that the process had before it was followed.
+type Known struct {
+	G, GoID uint64
+	State   lifecycle.State
+	Reason  uint8
+	// Since is when it was seen, in ns of CLOCK_MONOTONIC.
+	Since           int64
+	System, Sampled bool
+}
+
+// Adopt makes a goroutine known that existed before the probes. It reports false if the probes have come to know it first.
+func (t *Target) Adopt(k Known) (bool, error) {
+	flags := bpf.TracerGoroutineFlagGOROUTINE_PREEXISTING
+	if k.System {
+		flags |= bpf.TracerGoroutineFlagGOROUTINE_SYSTEM
+	}
+	if k.Sampled {
+		flags |= bpf.TracerGoroutineFlagGOROUTINE_SAMPLED
+	}
+	g := bpf.TracerGoroutine{Goid: k.GoID, Created: uint64(k.Since), Since: uint64(k.Since), State: uint8(k.State), Reason: k.Reason, Flags: uint8(flags)}
+	g.Count[k.State-1] = 1
+	err := t.tracer.objects.Goroutines.Update(t.key(k.G), &g, ebpf.UpdateNoExist)
+	if errors.Is(err, ebpf.ErrKeyExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("adopt goroutine %d: %w", k.GoID, err)
+	}
+	if !k.System {
+		t.adoptedLive[k.State]++
+		t.adoptedTime[k.State] -= k.Since
+	}
+	return true, nil
+}
+
+func (t *Target) key(g uint64) uint64 { return uint64(t.slot)<<48 | g&(1<<48-1) }
+
+// Fate tells of the goroutine that has g now: whether it still is the one with this id, and if not, when that one exited, in ns of
+// CLOCK_MONOTONIC, as far as the kernel still knows (else 0).
+func (t *Target) Fate(g, goid uint64) (alive bool, exited int64) {
+	var v bpf.TracerGoroutine
+	if err := t.tracer.objects.Goroutines.Lookup(t.key(g), &v); err != nil {
+		return false, 0
+	}
+	switch {
+	case v.Goid != goid && v.Goid != 0:
+		return false, 0
+	case lifecycle.State(v.State) == lifecycle.Dead:
+		return false, int64(v.Since)
+	}
+	return true, 0
+}
+
+// Unfollow forgets the process and all that is known of its goroutines.
+func (t *Target) Unfollow() error {
+	err := t.tracer.objects.Targets.Delete(t.pid)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		err = nil // gone with an exec
+	}
+	err = errors.Join(err, t.deleteGoroutines(), t.deleteBuckets())
+	if err == nil {
+		t.tracer.freeSlot(t.slot)
+	}
+	return err
+}
+
+const batch = 4096
+
+func (t *Target) deleteGoroutines() error {
+	m := t.tracer.objects.Goroutines
+	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
+	var mine []uint64
+	if err := eachBatch(m, keys, values, func(i int) {
+		if keys[i]>>48 == uint64(t.slot) {
+			mine = append(mine, keys[i])
+		}
+	}); err != nil {
+		return fmt.Errorf("read the goroutines: %w", err)
+	}
+	for _, k := range mine {
+		if err := m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("delete a goroutine: %w", err)
+		}
+	}
+	return nil
+}
+
+// eachBatch reads a whole hash map and calls visit for each index of keys and values that holds an entry.
+func eachBatch(m *ebpf.Map, keys, values any, visit func(i int)) error {
+	var cursor ebpf.MapBatchCursor
+	for {
+		n, err := m.BatchLookup(&cursor, keys, values, nil)
+		for i := range n {
+			visit(i)
+		}
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Samples draws whether a tree of goroutines is sampled, as the kernel does for those that begin there.
+func (s Settings) Samples() bool { return rand.Float64() < s.SamplingRatio }

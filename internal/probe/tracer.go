@@ -1,0 +1,168 @@
+// Package probe follows goroutines with BPF programs on uprobes: it loads them, attaches them to binaries, tells them which
+// processes count, and turns what they tell into the types of package lifecycle. Only this package knows of BPF.
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
+)
+
+const (
+	maxTargets    = 1024
+	maxStarts     = 64 << 10 // about 1300 an executable
+	maxBuckets    = 16 << 10
+	ringBytes     = 8 << 20
+	wakeupShare   = 16 // the reader is woken when a 16th of the ring buffer is full
+	reservedShare = 4  // a quarter is kept for creations and exits
+)
+
+// Options size what the kernel keeps.
+type Options struct {
+	// MaxGoroutines is how many goroutines of all targets together can be followed; memory for all is taken at once.
+	MaxGoroutines int
+}
+
+// Tracer is a set of loaded programs and their maps.
+type Tracer struct {
+	objects bpf.TracerObjects
+	links   []link.Link
+	reader  *ringbuf.Reader
+	record  ringbuf.Record
+
+	mu          sync.Mutex
+	slots       []bool // in use
+	executables uint32
+}
+
+// New loads the programs. Its errors wrap ErrPermission or ErrKernel if that is what is wrong.
+func New(o Options) (*Tracer, error) {
+	if err := checkCapabilities(); err != nil {
+		return nil, err
+	}
+	if err := checkKernel(); err != nil {
+		return nil, err
+	}
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("%w: raise the limit of locked memory: %w", ErrPermission, err)
+	}
+	spec, err := bpf.LoadTracer()
+	if err != nil {
+		return nil, err
+	}
+	if err := configure(spec, o); err != nil {
+		return nil, err
+	}
+	t := &Tracer{slots: make([]bool, maxTargets)}
+	if err := spec.LoadAndAssign(&t.objects, nil); err != nil {
+		return nil, explain(fmt.Errorf("load the BPF programs: %w", err))
+	}
+	if err := t.open(); err != nil {
+		_ = t.Close()
+		return nil, explain(err)
+	}
+	return t, nil
+}
+
+// explain adds the class of the problem to an error of the kernel's.
+func explain(err error) error {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrPermission, err)
+	case errors.As(err, &verifier), errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("%w: %w", ErrKernel, err)
+	}
+	return err
+}
+
+func configure(spec *ebpf.CollectionSpec, o Options) error {
+	for name, size := range map[string]int{
+		bpf.TracerMapTargets:      maxTargets,
+		bpf.TracerMapGoroutines:   o.MaxGoroutines,
+		bpf.TracerMapSystemStarts: maxStarts,
+		bpf.TracerMapCounts:       maxTargets,
+		bpf.TracerMapHistograms:   maxBuckets,
+		bpf.TracerMapEvents:       ringBytes,
+	} {
+		spec.Maps[name].MaxEntries = uint32(size)
+	}
+	for name, value := range map[string]any{
+		bpf.TracerVarBucketBounds:  buckets.Bounds(),
+		bpf.TracerVarBucketGuess:   buckets.Guesses(),
+		bpf.TracerVarWakeupBytes:   uint64(ringBytes / wakeupShare),
+		bpf.TracerVarReservedBytes: uint64(ringBytes / reservedShare),
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (t *Tracer) open() error {
+	var err error
+	if t.reader, err = ringbuf.NewReader(t.objects.Events); err != nil {
+		return fmt.Errorf("open the ring buffer: %w", err)
+	}
+	for name, program := range map[string]*ebpf.Program{
+		"sched_process_exec": t.objects.OnExec,
+		"sched_process_exit": t.objects.OnExit,
+	} {
+		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: program})
+		if err != nil {
+			return fmt.Errorf("attach to tracepoint %s: %w", name, err)
+		}
+		t.links = append(t.links, l)
+	}
+	return nil
+}
+
+// Close detaches what New attached and frees programs and maps. Attachments are closed before.
+func (t *Tracer) Close() error {
+	var errs []error
+	for _, l := range t.links {
+		errs = append(errs, l.Close())
+	}
+	if t.reader != nil {
+		errs = append(errs, t.reader.Close())
+	}
+	return errors.Join(append(errs, t.objects.Close())...)
+}
+
+// takeSlot reserves the lowest free slot.
+func (t *Tracer) takeSlot() (uint32, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for slot, used := range t.slots {
+		if !used {
+			t.slots[slot] = true
+			return uint32(slot), nil
+		}
+	}
+	return 0, fmt.Errorf("more than %d processes at once", maxTargets)
+}
+
+func (t *Tracer) freeSlot(slot uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.slots[slot] = false
+}
+
+// MemoryBytes estimates the kernel memory that New takes for the given options, on this many CPUs.
+func MemoryBytes(o Options, cpus int) int {
+	const element = 48 + 8 // a hash table's element with its key, and its share of list heads
+	goroutines := o.MaxGoroutines*(element+80) + 16*(1<<bits.Len(uint(o.MaxGoroutines-1)))
+	perCPU := maxTargets*184 + maxBuckets*16
+	return goroutines + cpus*perCPU + maxBuckets*element + maxStarts*(element+24) + ringBytes
+}

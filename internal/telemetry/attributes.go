@@ -1,0 +1,30 @@
+package telemetry
+
+// Names of attributes: the semantic conventions' where they have one.
+const (
+	attributeGoID          = "go.goroutine.id"
+	attributeParentGoID    = "go.goroutine.parent.id"
+	attributeSystem        = "go.goroutine.system"
+	attributePreexisting   = "go.goroutine.preexisting"
+	attributeEnding        = "go.goroutine.ending"
+	attributeSegment       = "go.goroutine.segment"
+	attributeStatesDropped = "go.goroutine.states.dropped"
+	attributeEventsLost    = "go.goroutine.events.lost"
+	attributeState         = "go.goroutine.state"
+	attributeStateFrom     = "go.goroutine.state.from"
+	attributeStateTo       = "go.goroutine.state.to"
+	attributeWaitReason    = "go.goroutine.wait.reason"
+	attributeCreator       = "go.goroutine.creator.function"
+	attributeCreatorFile   = "go.goroutine.creator.file"
+	attributeCreatorLine   = "go.goroutine.creator.line"
+	attributeFunction      = "code.function.name"
+	attributeFile          = "code.file.path"
+	attributeLine          = "code.line.number"
+	attributeThread        = "thread.id"
+	attributeProcess       = "process.pid"
+
+	eventStateChange = "go.goroutine.state_change"
+
+	// unknownFunction is the name of a goroutine whose start function the binary's table does not tell, as of threads that C made.
+	unknownFunction = "unknown"
+)

@@ -1,0 +1,60 @@
+// Package telemetry makes OpenTelemetry spans, log records and metrics of goroutines.
+package telemetry
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// Identity tells a process from all others that ever ran. Ids of traces and spans are derived from it, so that a collector
+// that is restarted continues the same traces.
+type Identity struct {
+	// BootID is /proc/sys/kernel/random/boot_id.
+	BootID string
+	PID    int
+	// StartTime is in clock ticks since boot.
+	StartTime uint64
+}
+
+// ids derives the ids of a process's traces and spans.
+type ids struct {
+	seed [3]uint64
+}
+
+func newIDs(i Identity) ids {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", i.BootID, i.PID, i.StartTime))
+	var s ids
+	for n := range s.seed {
+		s.seed[n] = binary.BigEndian.Uint64(sum[8*n:])
+	}
+	return s
+}
+
+// mix spreads each bit of its input over all bits of its output, one to one.
+func mix(x uint64) uint64 {
+	x ^= x >> 31
+	x *= 0x9e3779b97f4a7c15
+	x ^= x >> 29
+	x *= 0xd1b54a32d192ed03
+	x ^= x >> 32
+	return x
+}
+
+func (i ids) trace(t lifecycle.Tree) pcommon.TraceID {
+	var id pcommon.TraceID
+	binary.BigEndian.PutUint64(id[:], mix(i.seed[0]+mix(t.Root)+uint64(t.Segment)))
+	binary.BigEndian.PutUint64(id[8:], mix(i.seed[1]+mix(t.Root)+uint64(t.Segment))|1)
+	return id
+}
+
+// span returns the id of a goroutine's span, or with slice > 0 of the slice-th stretch inside it.
+func (i ids) span(goid uint64, segment, slice int) pcommon.SpanID {
+	var id pcommon.SpanID
+	binary.BigEndian.PutUint64(id[:], mix(i.seed[2]+mix(goid)+mix(uint64(segment)<<32|uint64(slice)))|1)
+	return id
+}

@@ -1,0 +1,82 @@
+package telemetry
+
+import (
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// Logs gathers changes of state as log records.
+type Logs struct {
+	scope    Scope
+	logs     plog.Logs
+	resource map[*Process]plog.LogRecordSlice
+	clock    Clock
+}
+
+// NewLogs returns an empty Logs.
+func NewLogs(scope Scope) *Logs {
+	l := &Logs{scope: scope}
+	l.reset()
+	return l
+}
+
+func (l *Logs) reset() {
+	l.logs = plog.NewLogs()
+	l.resource = map[*Process]plog.LogRecordSlice{}
+	l.clock = NewClock()
+}
+
+// Len returns how many records have been gathered.
+func (l *Logs) Len() int { return l.logs.LogRecordCount() }
+
+// Take returns what has been gathered since the last call.
+func (l *Logs) Take() plog.Logs {
+	logs := l.logs
+	l.reset()
+	return logs
+}
+
+func (l *Logs) recordsOf(p *Process) plog.LogRecordSlice {
+	if known, ok := l.resource[p]; ok {
+		return known
+	}
+	rl := l.logs.ResourceLogs().AppendEmpty()
+	p.resource.CopyTo(rl.Resource())
+	sl := rl.ScopeLogs().AppendEmpty()
+	l.scope.set(sl.Scope())
+	l.resource[p] = sl.LogRecords()
+	return sl.LogRecords()
+}
+
+// Add gathers a change of state of goroutine g.
+func (l *Logs) Add(p *Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
+	from := e.From
+	if e.Kind == lifecycle.Created {
+		from = lifecycle.Dead
+	}
+	r := l.recordsOf(p).AppendEmpty()
+	r.SetTimestamp(l.clock.Timestamp(e.Time))
+	r.SetObservedTimestamp(l.clock.Timestamp(read(monotonic)))
+	r.SetEventName(eventStateChange)
+	r.SetSeverityNumber(plog.SeverityNumberInfo)
+	r.SetSeverityText("INFO")
+	to := p.stretchName(e.To, e.ToReason)
+	r.Body().SetStr(p.stretchName(from, e.FromReason) + " -> " + to)
+	a := r.Attributes()
+	a.EnsureCapacity(6)
+	a.PutStr(attributeStateFrom, from.String())
+	a.PutStr(attributeStateTo, e.To.String())
+	if e.To == lifecycle.Waiting {
+		if reason := p.waitReason(e.ToReason); reason != "" {
+			a.PutStr(attributeWaitReason, reason)
+		}
+	}
+	a.PutInt(attributeProcess, int64(e.PID))
+	a.PutInt(attributeThread, int64(e.TID))
+	if g.GoID != 0 {
+		a.PutInt(attributeGoID, int64(g.GoID))
+		r.SetTraceID(p.ids.trace(g.Tree))
+		r.SetSpanID(p.ids.span(g.GoID, g.Segment, 0))
+	}
+}

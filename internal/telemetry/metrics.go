@@ -1,0 +1,160 @@
+package telemetry
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+)
+
+// Figures are one process's exact counts and distributions at a time.
+type Figures struct {
+	Process *Process
+	// Start and Time are in ns of CLOCK_MONOTONIC: since when, and until when, the figures count.
+	Start, Time int64
+	Counts      lifecycle.Counts
+	Histograms  map[lifecycle.HistogramKey]*lifecycle.Histogram
+}
+
+// Switch turns a metric on or off.
+type Switch struct {
+	Enabled bool `mapstructure:"enabled"`
+}
+
+// HistogramsConfig are the switches of the metrics that mdatagen cannot generate: exponential histograms.
+type HistogramsConfig struct {
+	Lifetime Switch `mapstructure:"go.goroutine.lifetime"`
+	Run      Switch `mapstructure:"go.goroutine.run.duration"`
+	Syscall  Switch `mapstructure:"go.goroutine.syscall.duration"`
+	Wait     Switch `mapstructure:"go.goroutine.wait.duration"`
+	Schedule Switch `mapstructure:"go.schedule.duration"`
+}
+
+// DefaultHistogramsConfig has all on.
+func DefaultHistogramsConfig() HistogramsConfig {
+	on := Switch{Enabled: true}
+	return HistogramsConfig{Lifetime: on, Run: on, Syscall: on, Wait: on, Schedule: on}
+}
+
+// histogram describes one metric.
+type histogram struct {
+	kind              lifecycle.HistogramKind
+	name, description string
+}
+
+func (c HistogramsConfig) enabled() []histogram {
+	var on []histogram
+	for _, h := range []struct {
+		Switch
+		histogram
+	}{
+		{c.Lifetime, histogram{lifecycle.Lifetime, "go.goroutine.lifetime", "Time from the creation of a goroutine to its exit."}},
+		{c.Run, histogram{lifecycle.Run, "go.goroutine.run.duration", "Time that a goroutine ran on a thread at a stretch."}},
+		{c.Syscall, histogram{lifecycle.SyscallTime, "go.goroutine.syscall.duration", "Time that a goroutine was in a system call or in C."}},
+		{c.Wait, histogram{lifecycle.Wait, "go.goroutine.wait.duration", "Time that a goroutine waited in the runtime."}},
+		{c.Schedule, histogram{lifecycle.Schedule, "go.schedule.duration", "Time that a goroutine was ready to run before it ran."}},
+	} {
+		if h.Enabled {
+			on = append(on, h.histogram)
+		}
+	}
+	return on
+}
+
+// Metrics makes metrics of figures.
+type Metrics struct {
+	scope      Scope
+	builder    *metadata.MetricsBuilder
+	histograms []histogram
+}
+
+// NewMetrics returns a Metrics that records with builder what mdatagen can generate.
+func NewMetrics(scope Scope, builder *metadata.MetricsBuilder, c HistogramsConfig) *Metrics {
+	return &Metrics{scope: scope, builder: builder, histograms: c.enabled()}
+}
+
+var metricStates = map[lifecycle.State]metadata.AttributeGoGoroutineState{
+	lifecycle.Runnable: metadata.AttributeGoGoroutineStateRunnable,
+	lifecycle.Running:  metadata.AttributeGoGoroutineStateRunning,
+	lifecycle.Syscall:  metadata.AttributeGoGoroutineStateSyscall,
+	lifecycle.Waiting:  metadata.AttributeGoGoroutineStateWaiting,
+}
+
+// Make makes the metrics of some processes.
+func (m *Metrics) Make(all []Figures) pmetric.Metrics {
+	made := pmetric.NewMetrics()
+	clock := NewClock()
+	for _, f := range all {
+		start, now := clock.Timestamp(f.Start), clock.Timestamp(f.Time)
+		for state, attribute := range metricStates {
+			m.builder.RecordGoGoroutineCountDataPoint(now, f.Counts.Live[state], attribute)
+			m.builder.RecordGoGoroutineTimeDataPoint(now, time.Duration(f.Counts.Time[state]).Seconds(), attribute)
+		}
+		m.builder.RecordGoGoroutineCreatedDataPoint(now, int64(f.Counts.Created))
+		m.builder.RecordGoGoroutineExitedDataPoint(now, int64(f.Counts.Exited))
+		one := m.builder.Emit(metadata.WithResource(f.Process.resource), metadata.WithStartTimeOverride(start))
+		m.addHistograms(one, f, start, now)
+		one.ResourceMetrics().MoveAndAppendTo(made.ResourceMetrics())
+	}
+	return made
+}
+
+func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, start, now pcommon.Timestamp) {
+	if to.ResourceMetrics().Len() == 0 {
+		f.Process.resource.CopyTo(to.ResourceMetrics().AppendEmpty().Resource())
+		to.ResourceMetrics().At(0).ScopeMetrics().AppendEmpty()
+	}
+	sm := to.ResourceMetrics().At(0).ScopeMetrics().At(0)
+	m.scope.set(sm.Scope())
+	keys := slices.SortedFunc(maps.Keys(f.Histograms), func(a, b lifecycle.HistogramKey) int { return int(a.Reason) - int(b.Reason) })
+	for _, h := range m.histograms {
+		var points pmetric.ExponentialHistogramDataPointSlice
+		for _, key := range keys {
+			if key.Kind != h.kind {
+				continue
+			}
+			if points == (pmetric.ExponentialHistogramDataPointSlice{}) {
+				points = newHistogram(sm.Metrics().AppendEmpty(), h)
+			}
+			p := points.AppendEmpty()
+			p.SetStartTimestamp(start)
+			p.SetTimestamp(now)
+			if key.Kind == lifecycle.Wait {
+				p.Attributes().PutStr(attributeWaitReason, f.Process.waitReason(key.Reason))
+			}
+			fill(p, f.Histograms[key])
+		}
+	}
+}
+
+func newHistogram(m pmetric.Metric, h histogram) pmetric.ExponentialHistogramDataPointSlice {
+	m.SetName(h.name)
+	m.SetDescription(h.description)
+	m.SetUnit("s")
+	e := m.SetEmptyExponentialHistogram()
+	e.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	return e.DataPoints()
+}
+
+func fill(p pmetric.ExponentialHistogramDataPoint, h *lifecycle.Histogram) {
+	p.SetScale(buckets.Scale)
+	p.SetCount(h.Count)
+	p.SetSum(time.Duration(h.Sum).Seconds())
+	if len(h.Buckets) == 0 {
+		return
+	}
+	indexes := slices.Sorted(maps.Keys(h.Buckets))
+	first, last := indexes[0], indexes[len(indexes)-1]
+	counts := make([]uint64, last-first+1)
+	for i, n := range h.Buckets {
+		counts[i-first] = n
+	}
+	p.Positive().SetOffset(int32(buckets.First + first))
+	p.Positive().BucketCounts().FromRaw(counts)
+}

@@ -1,0 +1,83 @@
+package telemetry
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
+)
+
+// Process is what the goroutines of one process have in common.
+type Process struct {
+	resource pcommon.Resource
+	ids      ids
+	binary   *goexe.Binary
+	bias     uint64
+	places   map[uint64]place
+	// waiting holds the names of stretches of waiting, by reason.
+	waiting []string
+}
+
+// place is what an address in the process means.
+type place struct {
+	start, call pclntab.Frame
+}
+
+// maxPlaces bounds the cache of addresses; a program has no more go statements than that.
+const maxPlaces = 1 << 16
+
+// NewProcess returns a Process whose addresses are bias higher than linked in binary.
+func NewProcess(i Identity, r pcommon.Resource, binary *goexe.Binary, bias uint64) *Process {
+	p := &Process{resource: r, ids: newIDs(i), binary: binary, bias: bias, places: map[uint64]place{}}
+	for _, reason := range binary.WaitReasons {
+		name := lifecycle.Waiting.String()
+		if reason != "" {
+			name += ": " + reason
+		}
+		p.waiting = append(p.waiting, name)
+	}
+	return p
+}
+
+// Resource returns the process's resource.
+func (p *Process) Resource() pcommon.Resource { return p.resource }
+
+func (p *Process) place(pc uint64) place {
+	if known, ok := p.places[pc]; ok {
+		return known
+	}
+	var found place
+	found.start, _ = p.binary.StartFunction(pc - p.bias)
+	// A creation site is a return address: the call is before it.
+	if frames := p.binary.Frames(pc - p.bias - 1); len(frames) > 0 {
+		found.call = frames[0]
+	}
+	if len(p.places) >= maxPlaces {
+		clear(p.places)
+	}
+	p.places[pc] = found
+	return found
+}
+
+// startOf returns the function that goroutines which begin at pc were started for.
+func (p *Process) startOf(pc uint64) pclntab.Frame { return p.place(pc).start }
+
+// callAt returns the source line of the call that returns to pc.
+func (p *Process) callAt(pc uint64) pclntab.Frame { return p.place(pc).call }
+
+// waitReason returns the text of a value of g.waitreason.
+func (p *Process) waitReason(reason uint8) string {
+	if int(reason) < len(p.binary.WaitReasons) {
+		return p.binary.WaitReasons[reason]
+	}
+	return ""
+}
+
+// stretchName names a stretch in a state, such as "running" or "waiting: chan receive".
+func (p *Process) stretchName(s lifecycle.State, reason uint8) string {
+	if s == lifecycle.Waiting && int(reason) < len(p.waiting) {
+		return p.waiting[reason]
+	}
+	return s.String()
+}

@@ -1,0 +1,83 @@
+package telemetry
+
+import (
+	"net/url"
+	"path"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+)
+
+// The variables by which a program names its service (OpenTelemetry's specification of environment variables). No other variable of
+// a process is read.
+const (
+	variableServiceName = "OTEL_SERVICE_NAME"
+	variableAttributes  = "OTEL_RESOURCE_ATTRIBUTES"
+)
+
+// NewResource describes a process.
+func NewResource(rb *metadata.ResourceBuilder, p target.Process, b *goexe.Binary) pcommon.Resource {
+	rb.SetProcessPid(int64(p.PID))
+	rb.SetProcessExecutableName(p.Name())
+	rb.SetProcessExecutablePath(p.Executable)
+	rb.SetProcessRuntimeName("go")
+	rb.SetProcessRuntimeVersion(b.GoVersion)
+	environment := p.Environment(variableServiceName, variableAttributes)
+	stated := parseAttributes(environment[variableAttributes])
+	rb.SetServiceName(firstOf(environment[variableServiceName], stated["service.name"], programName(b.MainPath), p.Name()))
+	if v := firstOf(stated["service.version"], releasedVersion(b.MainVersion)); v != "" {
+		rb.SetServiceVersion(v)
+	}
+	if b.Revision != "" {
+		rb.SetVcsRefHeadRevision(b.Revision)
+	}
+	return rb.Emit()
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// programName returns the last element of a main package's path that is not a major version.
+func programName(mainPath string) string {
+	if mainPath == "" || mainPath == "command-line-arguments" {
+		return ""
+	}
+	name := path.Base(mainPath)
+	if len(name) > 1 && name[0] == 'v' && strings.Trim(name[1:], "0123456789") == "" {
+		name = path.Base(path.Dir(mainPath))
+	}
+	return name
+}
+
+// releasedVersion leaves out the version of a build from a working directory.
+func releasedVersion(version string) string {
+	if version == "(devel)" {
+		return ""
+	}
+	return version
+}
+
+// parseAttributes reads key=value pairs with percent-encoded values, separated by commas.
+func parseAttributes(s string) map[string]string {
+	pairs := map[string]string{}
+	for pair := range strings.SplitSeq(s, ",") {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			continue
+		}
+		if decoded, err := url.PathUnescape(strings.TrimSpace(value)); err == nil {
+			pairs[strings.TrimSpace(key)] = decoded
+		}
+	}
+	return pairs
+}

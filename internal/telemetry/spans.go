@@ -1,0 +1,202 @@
+package telemetry
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// States says how a span tells of the stretches of its goroutine's life.
+type States string
+
+const (
+	// StateSpans makes a child span of each.
+	StateSpans States = "spans"
+	// StateEvents makes a span event of each, at its beginning.
+	StateEvents States = "events"
+	// StateNone leaves them out.
+	StateNone States = "none"
+)
+
+// Scope is the instrumentation scope of all that the receiver makes.
+type Scope struct {
+	Name, Version string
+}
+
+func (s Scope) set(to pcommon.InstrumentationScope) {
+	to.SetName(s.Name)
+	to.SetVersion(s.Version)
+}
+
+// Spans gathers goroutines as spans.
+type Spans struct {
+	scope    Scope
+	states   States
+	traces   ptrace.Traces
+	resource map[*Process]ptrace.SpanSlice
+	clock    Clock
+}
+
+// NewSpans returns an empty Spans.
+func NewSpans(scope Scope, states States) *Spans {
+	s := &Spans{scope: scope, states: states}
+	s.reset()
+	return s
+}
+
+func (s *Spans) reset() {
+	s.traces = ptrace.NewTraces()
+	s.resource = map[*Process]ptrace.SpanSlice{}
+	s.clock = NewClock()
+}
+
+// Len returns how many spans have been gathered.
+func (s *Spans) Len() int { return s.traces.SpanCount() }
+
+// Take returns what has been gathered since the last call.
+func (s *Spans) Take() ptrace.Traces {
+	t := s.traces
+	s.reset()
+	return t
+}
+
+func (s *Spans) spansOf(p *Process) ptrace.SpanSlice {
+	if known, ok := s.resource[p]; ok {
+		return known
+	}
+	rs := s.traces.ResourceSpans().AppendEmpty()
+	p.resource.CopyTo(rs.Resource())
+	ss := rs.ScopeSpans().AppendEmpty()
+	s.scope.set(ss.Scope())
+	s.resource[p] = ss.Spans()
+	return ss.Spans()
+}
+
+// Add gathers a goroutine of a process.
+func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
+	spans := s.spansOf(p)
+	span := spans.AppendEmpty()
+	trace, id := p.ids.trace(g.Tree), p.ids.span(g.GoID, g.Segment, 0)
+	span.SetTraceID(trace)
+	span.SetSpanID(id)
+	span.SetKind(ptrace.SpanKindInternal)
+	span.SetStartTimestamp(s.clock.Timestamp(g.Start))
+	span.SetEndTimestamp(s.clock.Timestamp(g.End))
+	relate(span, p, g)
+	describe(span, p, g)
+	switch s.states {
+	case StateSpans:
+		for i, slice := range g.Slices {
+			child := spans.AppendEmpty()
+			child.SetTraceID(trace)
+			child.SetParentSpanID(id)
+			child.SetSpanID(p.ids.span(g.GoID, g.Segment, i+1))
+			child.SetKind(ptrace.SpanKindInternal)
+			child.SetName(p.stretchName(slice.State, slice.Reason))
+			child.SetStartTimestamp(s.clock.Timestamp(slice.Start))
+			child.SetEndTimestamp(s.clock.Timestamp(slice.End))
+			describeSlice(child.Attributes(), p, slice)
+		}
+	case StateEvents:
+		for _, slice := range g.Slices {
+			event := span.Events().AppendEmpty()
+			event.SetName(p.stretchName(slice.State, slice.Reason))
+			event.SetTimestamp(s.clock.Timestamp(slice.Start))
+			describeSlice(event.Attributes(), p, slice)
+		}
+	}
+}
+
+// relate sets the parent, or a link where a life continues another segment or its creator does not own the trace.
+func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
+	if g.Segment > 0 {
+		before := g.Tree
+		if before.Root == g.GoID {
+			before.Segment = g.Segment - 1
+		}
+		link := span.Links().AppendEmpty()
+		link.SetTraceID(p.ids.trace(before))
+		link.SetSpanID(p.ids.span(g.GoID, g.Segment-1, 0))
+	}
+	switch {
+	case g.Parent == nil:
+	case g.Follows:
+		if g.Segment == 0 {
+			link := span.Links().AppendEmpty()
+			link.SetTraceID(p.ids.trace(g.Parent.Tree))
+			link.SetSpanID(p.ids.span(g.Parent.GoID, g.Parent.Segment, 0))
+		}
+	default:
+		span.SetParentSpanID(p.ids.span(g.Parent.GoID, g.Parent.Segment, 0))
+	}
+}
+
+var stateAttributes = func() (names [lifecycle.States]struct{ duration, count string }) {
+	for s := lifecycle.Runnable; s < lifecycle.States; s++ {
+		names[s].duration = "go.goroutine." + s.String() + ".duration"
+		names[s].count = "go.goroutine." + s.String() + ".count"
+	}
+	return names
+}()
+
+func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
+	a := span.Attributes()
+	a.EnsureCapacity(24)
+	a.PutInt(attributeGoID, int64(g.GoID))
+	if g.ParentGoID != 0 {
+		a.PutInt(attributeParentGoID, int64(g.ParentGoID))
+	}
+	start := p.startOf(g.StartPC)
+	if start.Function == "" {
+		start.Function = unknownFunction
+	}
+	span.SetName(start.Function)
+	a.PutStr(attributeFunction, start.Function)
+	putLine(a, attributeFile, attributeLine, start.File, start.Line)
+	if call := p.callAt(g.CreationPC); call.Function != "" {
+		a.PutStr(attributeCreator, call.Function)
+		putLine(a, attributeCreatorFile, attributeCreatorLine, call.File, call.Line)
+	}
+	for s := lifecycle.Runnable; s < lifecycle.States; s++ {
+		a.PutDouble(stateAttributes[s].duration, time.Duration(g.Totals[s].Nanoseconds).Seconds())
+		a.PutInt(stateAttributes[s].count, int64(g.Totals[s].Count))
+	}
+	putIf(a, attributeSystem, g.System)
+	putIf(a, attributePreexisting, g.Preexisting)
+	a.PutStr(attributeEnding, g.Ending.String())
+	putCount(a, attributeSegment, int64(g.Segment))
+	putCount(a, attributeStatesDropped, int64(g.Cut))
+	putCount(a, attributeEventsLost, int64(g.Lost))
+}
+
+func putLine(a pcommon.Map, fileName, lineName, file string, line int) {
+	if file != "" {
+		a.PutStr(fileName, file)
+	}
+	putCount(a, lineName, int64(line))
+}
+
+func putIf(a pcommon.Map, name string, is bool) {
+	if is {
+		a.PutBool(name, true)
+	}
+}
+
+func putCount(a pcommon.Map, name string, n int64) {
+	if n != 0 {
+		a.PutInt(name, n)
+	}
+}
+
+func describeSlice(a pcommon.Map, p *Process, s lifecycle.Slice) {
+	a.PutStr(attributeState, s.State.String())
+	if s.State == lifecycle.Waiting {
+		if reason := p.waitReason(s.Reason); reason != "" {
+			a.PutStr(attributeWaitReason, reason)
+		}
+	}
+	putCount(a, attributeThread, int64(s.TID))
+}

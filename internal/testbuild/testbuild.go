@@ -1,0 +1,69 @@
+// Package testbuild builds target programs for tests with real toolchains of many Go versions.
+package testbuild
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Versions are the releases of Go that tests compile targets with, one for each minor release that is supported.
+var Versions = []string{"go1.22.12", "go1.23.12", "go1.24.13", "go1.25.14", "go1.26.8", "go1.27.4"}
+
+// Root is the directory of the repository.
+var Root = sync.OnceValue(func() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+})
+
+// Options say how to build a program.
+type Options struct {
+	// Version is the toolchain, such as "go1.22.12"; empty for the one that runs the test.
+	Version string
+	// Flags are further arguments of go build.
+	Flags []string
+	// Env are further environment variables.
+	Env []string
+}
+
+var (
+	mu    sync.Mutex
+	built = map[string]string{}
+)
+
+// Program builds the program in the repository's testdata/name and returns the path of the executable, which lives as long as
+// the test's process. The program's own go.mod, or none, decides about its language version.
+func Program(t testing.TB, name string, o Options) string {
+	t.Helper()
+	key := name + "\x00" + o.Version + "\x00" + strings.Join(o.Flags, "\x00") + "\x00" + strings.Join(o.Env, "\x00")
+	sum := sha256.Sum256([]byte(key))
+	mu.Lock()
+	defer mu.Unlock()
+	if exe := built[key]; exe != "" {
+		return exe
+	}
+	dir, err := os.MkdirTemp("", "testbuild")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe := filepath.Join(dir, name+"-"+o.Version+"-"+hex.EncodeToString(sum[:4]))
+	args := append([]string{"build", "-o", exe}, o.Flags...)
+	cmd := exec.Command("go", append(args, ".")...)
+	cmd.Dir = filepath.Join(Root(), "testdata", name)
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	if o.Version != "" {
+		cmd.Env = append(cmd.Env, "GOTOOLCHAIN="+o.Version)
+	}
+	cmd.Env = append(cmd.Env, o.Env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build of %s with %s %v: %v\n%s", name, o.Version, o.Flags, err, out)
+	}
+	built[key] = exe
+	return exe
+}

@@ -1,0 +1,4 @@
+// Program hello is the smallest target.
+package main
+
+func main() {}

@@ -1,0 +1,20 @@
+package main
+
+import "syscall"
+
+func syscalls() {
+	var p [2]int
+	check(syscall.Pipe(p[:]))
+	b := []byte{1}
+	for i := 0; i < 100; i++ {
+		_, err := syscall.Write(p[1], b)
+		check(err)
+		_, err = syscall.Read(p[0], b)
+		check(err)
+	}
+	// A blocking system call, from which the processor is taken away.
+	var ts = syscall.NsecToTimespec(3e6)
+	syscall.Nanosleep(&ts, nil)
+	syscall.Close(p[0])
+	syscall.Close(p[1])
+}
