@@ -48,8 +48,9 @@ type shared struct {
 	starts   int
 	follower *follow.Follower
 
-	// Used by one goroutine of the follower.
-	host   component.Host
+	host component.Host
+
+	flow   sync.Mutex // guards what follows
 	spans  *telemetry.Spans
 	logs   *telemetry.Logs
 	flowed time.Time

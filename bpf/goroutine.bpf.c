@@ -140,20 +140,31 @@ static __always_inline void count_stretch(const struct change *c, const struct g
 	}
 }
 
+// The verifier wants to see an index checked where it is used; the compiler, which knows that it was, would leave that out.
+static __always_inline __u32 unproven(__u32 index)
+{
+	asm volatile("" : "+r"(index));
+	return index;
+}
+
 static __always_inline void leave(struct counters *n, __u8 state, __u64 when)
 {
-	if (state >= STATES)
+	__u32 i = unproven(state);
+
+	if (i >= STATES)
 		return;
-	add((__u64 *)&n->live[state], -1);
-	add((__u64 *)&n->time[state], when);
+	add((__u64 *)&n->live[i], -1);
+	add((__u64 *)&n->time[i], when);
 }
 
 static __always_inline void enter(struct counters *n, __u8 state, __u64 when)
 {
-	if (state >= STATES)
+	__u32 i = unproven(state);
+
+	if (i >= STATES)
 		return;
-	add((__u64 *)&n->live[state], 1);
-	add((__u64 *)&n->time[state], -when);
+	add((__u64 *)&n->live[i], 1);
+	add((__u64 *)&n->time[i], -when);
 }
 
 static __always_inline __u64 free_bytes_wanted(__u8 kind)
@@ -448,8 +459,10 @@ int on_casgstatus(struct registers *regs)
 
 static __always_inline __u64 register_at(const struct registers *regs, __u8 index)
 {
-	// The kernel allows no computed offset into a program's context.
-#define REGISTER(i) case i: return regs->reg[i];
+	__u64 value = 0;
+
+	// The kernel allows no computed offset into a program's context, which the compiler would make of plain C.
+#define REGISTER(i) case i: asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value) : "r"(regs), "i"(8 * (i))); break;
 	switch (index) {
 	REGISTER(0) REGISTER(1) REGISTER(2) REGISTER(3) REGISTER(4) REGISTER(5) REGISTER(6) REGISTER(7)
 	REGISTER(8) REGISTER(9) REGISTER(10) REGISTER(11) REGISTER(12) REGISTER(13) REGISTER(14) REGISTER(15)
@@ -460,7 +473,7 @@ static __always_inline __u64 register_at(const struct registers *regs, __u8 inde
 #endif
 	}
 #undef REGISTER
-	return 0;
+	return value;
 }
 
 // Just behind a compare-and-swap of a g's status. The cookie names the registers: g, old status, new status, and one of

@@ -34,7 +34,7 @@ type Options struct {
 	Health func(error)
 }
 
-// Sink takes what is seen. Its methods are called from one goroutine at a time.
+// Sink takes what is seen. Its methods are safe for concurrent use.
 type Sink interface {
 	// Changed is called with each event of a goroutine, Ended with each life or segment of one that is over.
 	Changed(*telemetry.Process, *lifecycle.Goroutine, *lifecycle.Event)
@@ -79,6 +79,7 @@ type process struct {
 	tracker   *lifecycle.Tracker
 	telemetry *telemetry.Process
 	since     int64
+	gone      bool   // at the last sweep
 	lost      uint64 // events, when the goroutines were last settled
 }
 
@@ -138,7 +139,7 @@ func (f *Follower) discover() {
 		case <-f.stop:
 			return
 		case pid := <-f.started:
-			f.consider(pid)
+			f.consider(pid, true)
 		case <-tick.C:
 			f.sweep()
 		}
@@ -155,13 +156,13 @@ func (f *Follower) sweep() {
 	live := make(map[int]bool, len(pids))
 	for _, pid := range pids {
 		live[pid] = true
-		f.consider(pid)
+		f.consider(pid, false)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for pid := range f.processes {
+	for pid, p := range f.processes {
 		if !live[pid] {
-			f.leave(pid, probe.Now(), lifecycle.ProcessExit)
+			f.lose(p)
 		}
 	}
 	f.reportMissing(live)
@@ -193,13 +194,27 @@ func (f *Follower) matches(p target.Process) bool {
 	return false
 }
 
-// consider follows a process if it counts and is not followed yet.
-func (f *Follower) consider(pid int) {
+// lose leaves a process that is not there at two sweeps. At the first, events of its last moments, and of its end itself, may still lie
+// in the ring buffer.
+func (f *Follower) lose(p *process) {
+	if p.gone {
+		f.leave(p.PID, probe.Now(), lifecycle.ProcessExit)
+	}
+	p.gone = true
+}
+
+// consider follows a process if it counts and is not followed yet. executed tells that it has just begun to run another program.
+func (f *Follower) consider(pid int, executed bool) {
 	p, err := target.Read(pid)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if known := f.processes[pid]; known != nil {
 		if err == nil && known.StartTime == p.StartTime && known.File == p.File {
+			if !executed {
+				return
+			}
+		} else if !executed && !known.gone {
+			known.gone = true
 			return
 		}
 		f.leave(pid, probe.Now(), lifecycle.ProcessExit)

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -78,10 +79,10 @@ func New(o Options) (*Tracer, error) {
 func explain(err error) error {
 	var verifier *ebpf.VerifierError
 	switch {
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w: %w", ErrPermission, err)
 	case errors.As(err, &verifier), errors.Is(err, ebpf.ErrNotSupported):
 		return fmt.Errorf("%w: %w", ErrKernel, err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrPermission, err)
 	}
 	return err
 }
@@ -115,6 +116,7 @@ func (t *Tracer) open() error {
 	if t.reader, err = ringbuf.NewReader(t.objects.Events); err != nil {
 		return fmt.Errorf("open the ring buffer: %w", err)
 	}
+	t.reader.SetDeadline(time.Now().Add(patience))
 	for name, program := range map[string]*ebpf.Program{
 		"sched_process_exec": t.objects.OnExec,
 		"sched_process_exit": t.objects.OnExit,

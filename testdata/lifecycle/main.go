@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/trace"
 	"sync"
 	"time"
@@ -173,15 +174,17 @@ func yields() {
 	}
 }
 
-var garbage [][]byte
+var garbage []*[256]*int
 
+// collections makes enough garbage for several cycles of the collector. It does not call runtime.GC, which yields after each span that
+// it sweeps: thousands of changes of state, each shorter than the probe that sees it.
 func collections() {
-	for i := 0; i < 3; i++ {
-		for j := 0; j < 200; j++ {
-			garbage = append(garbage, make([]byte, 1<<13))
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	for i := 0; i < 20000; i++ {
+		garbage = append(garbage, new([256]*int))
+		if len(garbage) > 2000 {
+			garbage = nil
 		}
-		runtime.GC()
-		garbage = nil
 	}
 }
 

@@ -6,15 +6,17 @@ func syscalls() {
 	var p [2]int
 	check(syscall.Pipe(p[:]))
 	b := []byte{1}
-	for i := 0; i < 100; i++ {
+	for i := 0; i < 10; i++ {
 		_, err := syscall.Write(p[1], b)
 		check(err)
 		_, err = syscall.Read(p[0], b)
 		check(err)
 	}
-	// A blocking system call, from which the processor is taken away.
-	var ts = syscall.NsecToTimespec(3e6)
-	syscall.Nanosleep(&ts, nil)
+	// Blocking system calls, from which the processor is taken away.
+	for i := 0; i < 20; i++ {
+		ts := syscall.NsecToTimespec(4e6)
+		syscall.Nanosleep(&ts, nil)
+	}
 	syscall.Close(p[0])
 	syscall.Close(p[1])
 }

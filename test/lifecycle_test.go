@@ -1,0 +1,174 @@
+package test
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+const receiverOf = `
+receivers:
+  goroutine:
+    collection_interval: 500ms
+    initial_delay: 0s
+    targets: [{executable: %s}]
+`
+
+var states = []string{"runnable", "running", "syscall", "waiting"}
+
+// TestAgreesWithRuntimeTrace compares what the collector exports with the trace that the target's own runtime wrote of the same
+// seconds.
+func TestAgreesWithRuntimeTrace(t *testing.T) {
+	requireRoot(t)
+	for _, version := range []string{"go1.22.12", "go1.24.13", "go1.26.8", "go1.27.4"} {
+		t.Run(version, func(t *testing.T) {
+			agrees(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version}))
+		})
+	}
+}
+
+// run is what a run of the lifecycle program under a collector has left.
+type run struct {
+	spans      []ptrace.Span
+	trace      map[uint64]*told
+	goroutines int
+	backend    *backend
+}
+
+func runLifecycle(t *testing.T, exe string) run {
+	t.Helper()
+	b := newBackend(t)
+	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.endpoint))
+	file := filepath.Join(t.TempDir(), "trace")
+	p := startProgram(t, exe, file)
+	if line := p.line(); line != "ready" {
+		t.Fatalf("the program said %q", line)
+	}
+	c.await("Following process")
+	p.goOn()
+	r := run{backend: b}
+	if _, err := fmt.Sscanf(p.line(), "goroutines %d", &r.goroutines); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, fmt.Sprintf("go.goroutine.count to be %d", r.goroutines), func() bool { return b.count() == r.goroutines },
+		func() string { return fmt.Sprintf("it is %d\n%s", b.count(), c.out) })
+	p.goOn()
+	if line := p.line(); line != "done" {
+		t.Fatalf("the program said %q", line)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	c.stop()
+	if strings.Contains(c.out.String(), "\twarn\t") {
+		t.Errorf("the collector warned:\n%s", c.out)
+	}
+	r.trace = readTrace(t, file)
+	r.spans = b.spans()
+	return r
+}
+
+// count sums go.goroutine.count over the states; it is -1 if it has not come yet.
+func (b *backend) count() int {
+	sum := 0
+	for _, state := range states {
+		v, ok := b.value("go.goroutine.count", "go.goroutine.state", state)
+		if !ok {
+			return -1
+		}
+		sum += int(v)
+	}
+	return sum
+}
+
+// attempts is how often the program is run to find one run in which all times agree. Probe and trace see each change of state at two
+// instants, between which the kernel may give the thread's processor to another process for milliseconds; that makes times disagree,
+// but nothing makes wrong times agree. Everything else must be right in each run.
+const attempts = 6
+
+func agrees(t *testing.T, exe string) {
+	t.Helper()
+	var off []string
+	for range attempts {
+		r := runLifecycle(t, exe)
+		spans := goroutineSpans(r.spans)
+		structureAgrees(t, r.trace, spans)
+		if off = timesOff(t, r.trace, spans); len(off) == 0 || t.Failed() {
+			break
+		}
+	}
+	for _, o := range off {
+		t.Error(o)
+	}
+}
+
+// goroutineSpans returns the spans of goroutines, without those of their states, by goroutine id.
+func goroutineSpans(all []ptrace.Span) map[uint64][]ptrace.Span {
+	spans := map[uint64][]ptrace.Span{}
+	for _, s := range all {
+		if id, ok := s.Attributes().Get("go.goroutine.id"); ok {
+			spans[uint64(id.Int())] = append(spans[uint64(id.Int())], s)
+		}
+	}
+	return spans
+}
+
+// structureAgrees checks that each goroutine has one span with the same name and parent.
+func structureAgrees(t *testing.T, trace map[uint64]*told, spans map[uint64][]ptrace.Span) {
+	t.Helper()
+	if len(trace) < 100 {
+		t.Fatalf("the trace has only %d goroutines", len(trace))
+	}
+	for id, g := range trace {
+		if len(spans[id]) != 1 {
+			t.Errorf("goroutine %d (%s) has %d spans, want 1", id, g.start, len(spans[id]))
+			continue
+		}
+		s := spans[id][0]
+		if s.Name() != g.start {
+			t.Errorf("goroutine %d is called %q, want %q", id, s.Name(), g.start)
+		}
+		if parent, _ := s.Attributes().Get("go.goroutine.parent.id"); uint64(parent.Int()) != g.parent {
+			t.Errorf("goroutine %d (%s) has parent %d, want %d", id, g.start, parent.Int(), g.parent)
+		}
+		if ending, _ := s.Attributes().Get("go.goroutine.ending"); ending.Str() != "exit" {
+			t.Errorf("goroutine %d (%s) ends with %q", id, g.start, ending.Str())
+		}
+	}
+}
+
+// timesOff tells which times in states differ from the trace's by more than is allowed.
+func timesOff(t *testing.T, trace map[uint64]*told, spans map[uint64][]ptrace.Span) (off []string) {
+	t.Helper()
+	want, got := map[string]time.Duration{}, map[string]time.Duration{}
+	for id, g := range trace {
+		for _, state := range states {
+			if len(spans[id]) == 0 {
+				continue
+			}
+			v, _ := spans[id][0].Attributes().Get("go.goroutine." + state + ".duration")
+			is := time.Duration(v.Double() * float64(time.Second))
+			want[state] += g.times[state]
+			got[state] += is
+			if d := (is - g.times[state]).Abs(); d > 200*time.Microsecond && float64(d) > 0.05*float64(g.times[state]) {
+				off = append(off, fmt.Sprintf("goroutine %d (%s) was %s for %v, want %v (%v)", id, g.start, state, is, g.times[state], g.times))
+			}
+		}
+	}
+	for state, w := range want {
+		share := math.Abs(float64(got[state]-w)) / float64(w)
+		t.Logf("%s: %v, the trace says %v (%.2f%% off)", state, got[state], w, 100*share)
+		if share > 0.02 {
+			off = append(off, fmt.Sprintf("all goroutines together were %s for %v, want %v (%.1f%% off)", state, got[state], w, 100*share))
+		}
+	}
+	t.Logf("%d goroutines, %d times off", len(trace), len(off))
+	return off
+}

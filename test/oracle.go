@@ -1,0 +1,85 @@
+package test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/exp/trace"
+)
+
+// told is what the runtime's own trace tells of a goroutine that it saw from creation to exit.
+type told struct {
+	goid, parent uint64
+	start        string
+	created      trace.Time
+	state        trace.GoState
+	since        trace.Time
+	times        map[string]time.Duration
+	reasons      map[string]bool
+	ended        bool
+}
+
+var stateNames = map[trace.GoState]string{
+	trace.GoRunnable: "runnable", trace.GoRunning: "running", trace.GoWaiting: "waiting", trace.GoSyscall: "syscall",
+}
+
+// readTrace returns all goroutines that a trace saw created and ended, by id.
+func readTrace(t testing.TB, path string) map[uint64]*told {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := trace.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[uint64]*told{}
+	for {
+		e, err := r.ReadEvent()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind() != trace.EventStateTransition || e.StateTransition().Resource.Kind != trace.ResourceGoroutine {
+			continue
+		}
+		st := e.StateTransition()
+		id := uint64(st.Resource.Goroutine())
+		from, to := st.Goroutine()
+		if from == trace.GoNotExist {
+			g := &told{goid: id, state: to, since: e.Time(), created: e.Time(), times: map[string]time.Duration{}, reasons: map[string]bool{}}
+			if creator := e.Goroutine(); creator != trace.NoGoroutine {
+				g.parent = uint64(creator)
+			}
+			for frame := range st.Stack.Frames() {
+				g.start = frame.Func
+				break
+			}
+			all[id] = g
+			continue
+		}
+		g := all[id]
+		if g == nil {
+			continue
+		}
+		g.times[stateNames[g.state]] += e.Time().Sub(g.since)
+		g.state, g.since = to, e.Time()
+		if to == trace.GoWaiting {
+			g.reasons[st.Reason] = true
+		}
+		g.ended = to == trace.GoNotExist
+	}
+	for id, g := range all {
+		if !g.ended {
+			delete(all, id)
+		}
+	}
+	return all
+}
