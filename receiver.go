@@ -45,7 +45,7 @@ type shared struct {
 	nextLogs   consumer.Logs
 
 	mu       sync.Mutex
-	starts   int
+	started  bool
 	follower *follow.Follower
 
 	host component.Host
@@ -101,9 +101,10 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 func (s *shared) Start(_ context.Context, host component.Host) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.starts++; s.starts > 1 {
+	if s.started {
 		return nil
 	}
+	s.started = true
 	s.host = host
 	o := probe.Options{MaxGoroutines: s.config.MaxGoroutines}
 	tracer, err := probe.New(o)
@@ -160,21 +161,19 @@ func (s *shared) resource(p target.Process, b *goexe.Binary) pcommon.Resource {
 	return telemetry.NewResource(metadata.NewResourceBuilder(s.config.ResourceAttributes), p, b)
 }
 
-// Shutdown detaches all probes and hands on what is open, once for all signals.
+// Shutdown detaches all probes and hands on what is open, at the first call: the collector stops a receiver before the exporters of
+// the same signal, but those of one signal may stop before the receiver of another.
 func (s *shared) Shutdown(context.Context) error {
+	s.forget()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.starts--; s.starts > 0 {
+	follower := s.follower
+	s.follower = nil
+	s.mu.Unlock()
+	if follower == nil {
 		return nil
 	}
-	s.forget()
-	var err error
-	if s.follower != nil {
-		err = s.follower.Stop()
-		s.follower = nil
-	}
-	s.health.Shutdown()
-	return err
+	defer s.health.Shutdown()
+	return follower.Stop()
 }
 
 // scrape makes the metrics of all processes.

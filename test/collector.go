@@ -193,7 +193,12 @@ func startCollector(t testing.TB, config string) *collector {
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.stop)
+	t.Cleanup(func() {
+		c.stop()
+		if t.Failed() {
+			t.Logf("the collector logged:\n%s", c.out)
+		}
+	})
 	c.await("Everything is ready")
 	return c
 }

@@ -57,7 +57,7 @@ func (f *Follower) readBurst() (more bool) {
 func (f *Follower) handle(e *lifecycle.Event) {
 	if e.Kind == lifecycle.ProcessExecuted {
 		select {
-		case f.started <- e.PID:
+		case f.started <- execution{e.PID, e.Time}:
 		default: // the sweep will see to it
 		}
 		return

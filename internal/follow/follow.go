@@ -50,7 +50,7 @@ type Follower struct {
 	sink    Sink
 	bootID  string
 
-	started  chan int // processes that have begun to run another program
+	started  chan execution
 	stop     chan struct{}
 	stopOnce sync.Once
 	running  sync.WaitGroup
@@ -62,6 +62,12 @@ type Follower struct {
 	missing   map[int]bool // processes named by id that were not there
 	finished  []telemetry.Figures
 	retired   lifecycle.Counts
+}
+
+// execution is the moment, in ns of CLOCK_MONOTONIC, at which a process began to run another program.
+type execution struct {
+	pid int
+	at  int64
 }
 
 // program is an executable file with its probes, and how many processes they are for.
@@ -94,7 +100,7 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 		tracer:    tracer,
 		sink:      sink,
 		bootID:    strings.TrimSpace(string(boot)),
-		started:   make(chan int, 1024),
+		started:   make(chan execution, 1024),
 		stop:      make(chan struct{}),
 		processes: map[int]*process{},
 		programs:  map[target.File]*program{},
@@ -138,8 +144,8 @@ func (f *Follower) discover() {
 		select {
 		case <-f.stop:
 			return
-		case pid := <-f.started:
-			f.consider(pid, true)
+		case e := <-f.started:
+			f.consider(e.pid, e.at)
 		case <-tick.C:
 			f.sweep()
 		}
@@ -156,7 +162,7 @@ func (f *Follower) sweep() {
 	live := make(map[int]bool, len(pids))
 	for _, pid := range pids {
 		live[pid] = true
-		f.consider(pid, false)
+		f.consider(pid, 0)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -203,17 +209,18 @@ func (f *Follower) lose(p *process) {
 	p.gone = true
 }
 
-// consider follows a process if it counts and is not followed yet. executed tells that it has just begun to run another program.
-func (f *Follower) consider(pid int, executed bool) {
+// consider follows a process if it counts and is not followed yet. executed is when it began to run another program, 0 if it is not
+// known to have done so.
+func (f *Follower) consider(pid int, executed int64) {
 	p, err := target.Read(pid)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if known := f.processes[pid]; known != nil {
-		if err == nil && known.StartTime == p.StartTime && known.File == p.File {
-			if !executed {
-				return
-			}
-		} else if !executed && !known.gone {
+		same := err == nil && known.StartTime == p.StartTime && known.File == p.File
+		switch {
+		case same && executed < known.since:
+			return
+		case !same && executed == 0 && !known.gone:
 			known.gone = true
 			return
 		}

@@ -139,7 +139,7 @@ func network() {
 	c, err := net.Dial("tcp", l.Addr().String())
 	check(err)
 	buf := make([]byte, 64)
-	for i := 0; i < 20; i++ {
+	for i := 0; i < 10; i++ {
 		_, err = c.Write([]byte("hello"))
 		check(err)
 		_, err = c.Read(buf)
@@ -160,7 +160,7 @@ func files() {
 	f, err := os.CreateTemp("", "lifecycle")
 	check(err)
 	defer os.Remove(f.Name())
-	for i := 0; i < 50; i++ {
+	for i := 0; i < 20; i++ {
 		_, err = f.Write(make([]byte, 4096))
 		check(err)
 	}

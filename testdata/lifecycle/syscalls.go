@@ -13,8 +13,8 @@ func syscalls() {
 		check(err)
 	}
 	// Blocking system calls, from which the processor is taken away.
-	for i := 0; i < 20; i++ {
-		ts := syscall.NsecToTimespec(4e6)
+	for i := 0; i < 5; i++ {
+		ts := syscall.NsecToTimespec(10e6)
 		syscall.Nanosleep(&ts, nil)
 	}
 	syscall.Close(p[0])
