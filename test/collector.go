@@ -112,11 +112,11 @@ func (b *backend) spans() []ptrace.Span {
 	return all
 }
 
-// value returns the newest value of a number metric, with the data point's attribute of the given value if one is named.
-func (b *backend) value(metric, attribute, is string) (float64, bool) {
+// points returns the data points of a metric in the newest export that has it.
+func (b *backend) points(metric string) (points []pmetric.NumberDataPoint) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := len(b.metrics) - 1; i >= 0; i-- {
+	for i := len(b.metrics) - 1; i >= 0 && points == nil; i-- {
 		for _, rm := range b.metrics[i].ResourceMetrics().All() {
 			for _, sm := range rm.ScopeMetrics().All() {
 				for _, m := range sm.Metrics().All() {
@@ -124,16 +124,26 @@ func (b *backend) value(metric, attribute, is string) (float64, bool) {
 						continue
 					}
 					for _, p := range m.Sum().DataPoints().All() {
-						if v, ok := p.Attributes().Get(attribute); attribute != "" && (!ok || v.AsString() != is) {
-							continue
-						}
-						return p.DoubleValue() + float64(p.IntValue()), true
+						points = append(points, p)
 					}
 				}
 			}
 		}
 	}
-	return 0, false
+	return points
+}
+
+// sum returns the newest value of a metric of integers, over all its data points; -1 if it has not come yet.
+func (b *backend) sum(metric string) int {
+	points := b.points(metric)
+	if points == nil {
+		return -1
+	}
+	sum := 0
+	for _, p := range points {
+		sum += int(p.IntValue())
+	}
+	return sum
 }
 
 // collector is a running otelcol-goroutine.

@@ -39,10 +39,9 @@ func TestAgreesWithRuntimeTrace(t *testing.T) {
 
 // run is what a run of the lifecycle program under a collector has left.
 type run struct {
-	spans      []ptrace.Span
-	trace      map[uint64]*told
-	goroutines int
-	backend    *backend
+	spans   []ptrace.Span
+	trace   map[uint64]*told
+	backend *backend
 }
 
 func runLifecycle(t *testing.T, exe string) run {
@@ -51,17 +50,12 @@ func runLifecycle(t *testing.T, exe string) run {
 	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.endpoint))
 	file := filepath.Join(t.TempDir(), "trace")
 	p := startProgram(t, exe, file)
-	if line := p.line(); line != "ready" {
-		t.Fatalf("the program said %q", line)
-	}
-	c.await("Following process")
+	before := countAgrees(t, b, c, p, 0)
 	p.goOn()
-	r := run{backend: b}
-	if _, err := fmt.Sscanf(p.line(), "goroutines %d", &r.goroutines); err != nil {
-		t.Fatal(err)
+	after := countAgrees(t, b, c, p, 100)
+	if created, exited := b.sum("go.goroutine.created"), b.sum("go.goroutine.exited"); after-before != created-exited {
+		t.Errorf("%d goroutines became %d, but %d were created and %d have exited", before, after, created, exited)
 	}
-	eventually(t, fmt.Sprintf("go.goroutine.count to be %d", r.goroutines), func() bool { return b.count() == r.goroutines },
-		func() string { return fmt.Sprintf("it is %d\n%s", b.count(), c.out) })
 	p.goOn()
 	if line := p.line(); line != "done" {
 		t.Fatalf("the program said %q", line)
@@ -73,22 +67,20 @@ func runLifecycle(t *testing.T, exe string) run {
 	if strings.Contains(c.out.String(), "\twarn\t") {
 		t.Errorf("the collector warned:\n%s", c.out)
 	}
-	r.trace = readTrace(t, file)
-	r.spans = b.spans()
-	return r
+	return run{spans: b.spans(), trace: readTrace(t, file), backend: b}
 }
 
-// count sums go.goroutine.count over the states; it is -1 if it has not come yet.
-func (b *backend) count() int {
-	sum := 0
-	for _, state := range states {
-		v, ok := b.value("go.goroutine.count", "go.goroutine.state", state)
-		if !ok {
-			return -1
-		}
-		sum += int(v)
+// countAgrees waits until go.goroutine.count is what the program's runtime counts at rest, after it has created some.
+func countAgrees(t *testing.T, b *backend, c *collector, p *program, created int) int {
+	t.Helper()
+	var want int
+	if _, err := fmt.Sscanf(p.line(), "goroutines %d", &want); err != nil {
+		t.Fatal(err)
 	}
-	return sum
+	eventually(t, fmt.Sprintf("go.goroutine.count to be %d", want), func() bool {
+		return b.sum("go.goroutine.created") >= created && b.sum("go.goroutine.count") == want
+	}, func() string { return fmt.Sprintf("it is %d\n%s", b.sum("go.goroutine.count"), c.out) })
+	return want
 }
 
 // attempts is how often the program is run until all times of each of its goroutines have agreed in one run at the least. Probe and
@@ -104,6 +96,7 @@ func agrees(t *testing.T, exe string) {
 		r := runLifecycle(t, exe)
 		spans := goroutineSpans(r.spans)
 		structureAgrees(t, r.trace, spans)
+		statesAreRight(t, r.spans)
 		now := timesOff(t, r.trace, spans)
 		if attempt == 0 {
 			off = now

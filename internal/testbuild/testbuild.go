@@ -4,6 +4,7 @@ package testbuild
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,8 +38,8 @@ var (
 	built = map[string]string{}
 )
 
-// Program builds the program in the repository's testdata/name and returns the path of the executable, which lives as long as
-// the test's process. The program's own go.mod, or none, decides about its language version.
+// Program builds the program in the repository's testdata/name and returns the path of the executable, in the
+// repository's build directory. The program's own go.mod, or none, decides about its language version.
 func Program(t testing.TB, name string, o Options) string {
 	t.Helper()
 	key := name + "\x00" + o.Version + "\x00" + strings.Join(o.Flags, "\x00") + "\x00" + strings.Join(o.Env, "\x00")
@@ -48,12 +49,14 @@ func Program(t testing.TB, name string, o Options) string {
 	if exe := built[key]; exe != "" {
 		return exe
 	}
-	dir, err := os.MkdirTemp("", "testbuild")
-	if err != nil {
+	dir := filepath.Join(Root(), "build", "testdata")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	exe := filepath.Join(dir, name+"-"+o.Version+"-"+hex.EncodeToString(sum[:4]))
-	args := append([]string{"build", "-o", exe}, o.Flags...)
+	// Tests of other packages may build the same program at the same time, or run it.
+	building := fmt.Sprintf("%s.%d", exe, os.Getpid())
+	args := append([]string{"build", "-o", building}, o.Flags...)
 	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Dir = filepath.Join(Root(), "testdata", name)
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
@@ -63,6 +66,9 @@ func Program(t testing.TB, name string, o Options) string {
 	cmd.Env = append(cmd.Env, o.Env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build of %s with %s %v: %v\n%s", name, o.Version, o.Flags, err, out)
+	}
+	if err := os.Rename(building, exe); err != nil {
+		t.Fatal(err)
 	}
 	built[key] = exe
 	return exe

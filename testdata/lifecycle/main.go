@@ -1,7 +1,7 @@
 // Program lifecycle makes goroutines do all that a goroutine can, while it writes the runtime's own trace of the same seconds.
 //
-// It waits for a line on its standard input before it begins, so that probes can be attached, and for another at its end; on standard
-// output it writes "ready", "done" and, as JSON between them, what the runtime counts at rest.
+// It waits for a line on its standard input before it begins, so that probes can be attached, and for another before it ends; each time
+// it writes on its standard output how many goroutines the runtime counts, and "done" at its end.
 package main
 
 import (
@@ -23,7 +23,7 @@ func main() {
 		go parked()
 	}
 	time.Sleep(10 * time.Millisecond)
-	fmt.Println("ready")
+	fmt.Println("goroutines", runtime.NumGoroutine())
 	in.ReadString('\n')
 
 	f, err := os.Create(os.Args[1])
@@ -52,31 +52,29 @@ func check(err error) {
 	}
 }
 
-// all runs every kind once, each in a goroutine of its name, and then them together.
+// group waits for the kinds.
+var group sync.WaitGroup
+
+// all runs every kind once, each in a goroutine that starts in its function, and then them together.
 func all() {
 	kinds := []func(){
 		mutexes, selects, timers, network, files, yields, collections, panics, goexits, lockedThread, channels, conditions, spawnTree, syscalls, computes,
 	}
 	kinds = append(kinds, newer...)
-	var wg sync.WaitGroup
 	for _, kind := range kinds {
-		wg.Add(1)
-		go run(kind, &wg)
-		wg.Wait()
+		group.Add(1)
+		go kind()
+		group.Wait()
 	}
 	for _, kind := range kinds {
-		wg.Add(1)
-		go run(kind, &wg)
+		group.Add(1)
+		go kind()
 	}
-	wg.Wait()
-}
-
-func run(kind func(), wg *sync.WaitGroup) {
-	defer wg.Done()
-	kind()
+	group.Wait()
 }
 
 func mutexes() {
+	defer group.Done()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := 0; i < 4; i++ {
@@ -96,9 +94,13 @@ func lockMutex(mu *sync.Mutex, wg *sync.WaitGroup) {
 }
 
 func selects() {
+	defer group.Done()
 	a, b, quit := make(chan int), make(chan int), make(chan bool)
 	go selectLoop(a, b, quit)
 	for i := 0; i < 20; i++ {
+		if i%4 == 0 {
+			time.Sleep(500 * time.Microsecond)
+		}
 		select {
 		case a <- i:
 		case b <- i:
@@ -120,6 +122,7 @@ func selectLoop(a, b chan int, quit chan bool) {
 }
 
 func timers() {
+	defer group.Done()
 	<-time.After(2 * time.Millisecond)
 	done := make(chan bool)
 	time.AfterFunc(time.Millisecond, func() { close(done) })
@@ -133,6 +136,7 @@ func timers() {
 }
 
 func network() {
+	defer group.Done()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	go echo(l)
@@ -157,6 +161,7 @@ func echo(l net.Listener) {
 }
 
 func files() {
+	defer group.Done()
 	f, err := os.CreateTemp("", "lifecycle")
 	check(err)
 	defer os.Remove(f.Name())
@@ -169,6 +174,7 @@ func files() {
 }
 
 func yields() {
+	defer group.Done()
 	for i := 0; i < 50; i++ {
 		runtime.Gosched()
 	}
@@ -179,6 +185,7 @@ var garbage []*[256]*int
 // collections makes enough garbage for several cycles of the collector. It does not call runtime.GC, which yields after each span that
 // it sweeps: thousands of changes of state, each shorter than the probe that sees it.
 func collections() {
+	defer group.Done()
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	for i := 0; i < 20000; i++ {
 		garbage = append(garbage, new([256]*int))
@@ -189,6 +196,7 @@ func collections() {
 }
 
 func panics() {
+	defer group.Done()
 	var wg sync.WaitGroup
 	for i := 0; i < 3; i++ {
 		wg.Add(1)
@@ -204,6 +212,7 @@ func recovered(wg *sync.WaitGroup) {
 }
 
 func goexits() {
+	defer group.Done()
 	var wg sync.WaitGroup
 	wg.Add(1)
 	go exits(&wg)
@@ -216,6 +225,7 @@ func exits(wg *sync.WaitGroup) {
 }
 
 func lockedThread() {
+	defer group.Done()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for i := 0; i < 5; i++ {
@@ -225,10 +235,11 @@ func lockedThread() {
 }
 
 func channels() {
+	defer group.Done()
 	c := make(chan int)
 	done := make(chan bool)
 	go receive(c, done)
-	for i := 0; i < 200; i++ {
+	for i := 0; i < 50; i++ {
 		c <- i
 	}
 	close(c)
@@ -242,6 +253,7 @@ func receive(c chan int, done chan bool) {
 }
 
 func conditions() {
+	defer group.Done()
 	var mu sync.Mutex
 	cond := sync.NewCond(&mu)
 	ready := false
@@ -271,6 +283,7 @@ func conditions() {
 }
 
 func spawnTree() {
+	defer group.Done()
 	var wg sync.WaitGroup
 	wg.Add(1)
 	go branch(3, &wg)
@@ -289,6 +302,7 @@ func branch(depth int, wg *sync.WaitGroup) {
 }
 
 func computes() {
+	defer group.Done()
 	var wg sync.WaitGroup
 	for i := 0; i < 4; i++ {
 		wg.Add(1)

@@ -8,6 +8,7 @@ import "iter"
 var newer = []func(){pulls}
 
 func pulls() {
+	defer group.Done()
 	next, stop := iter.Pull(numbers)
 	for i := 0; i < 50; i++ {
 		next()

@@ -3,6 +3,7 @@ package main
 import "syscall"
 
 func syscalls() {
+	defer group.Done()
 	var p [2]int
 	check(syscall.Pipe(p[:]))
 	b := []byte{1}

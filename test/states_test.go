@@ -1,0 +1,80 @@
+package test
+
+import (
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// stretches maps start functions of the lifecycle program to states, by the names of their spans, in which their goroutines must have
+// been.
+var stretches = map[string][]string{
+	"main.lockMutex":        {"waiting: sync.Mutex.Lock", "waiting: sleep"},
+	"main.selects":          {"waiting: select"},
+	"main.selectLoop":       {"waiting: select", "waiting: sleep"},
+	"main.timers":           {"waiting: chan receive", "waiting: sleep"},
+	"main.network":          {"waiting: IO wait", "syscall"},
+	"main.echo":             {"waiting: IO wait", "syscall"},
+	"main.files":            {"syscall"},
+	"main.yields":           {"runnable", "running"},
+	"main.collections":      {"running"},
+	"runtime.gcBgMarkWorker": {"waiting: GC worker (idle)"},
+	"main.recovered":        {"running"},
+	"main.exits":            {"running"},
+	"main.lockedThread":     {"waiting: sleep", "runnable", "running"},
+	"main.channels":         {"waiting: chan send"},
+	"main.receive":          {"waiting: chan receive"},
+	"main.conditions":       {"waiting: sync.Cond.Wait", "waiting: chan receive"},
+	"main.conditions.func2": {"waiting: sync.RWMutex.RLock"},
+	"main.syscalls":         {"syscall"},
+	"main.compute":          {"running", "runnable"},
+	"main.parked":           {"waiting: select (no cases)"},
+}
+
+// statesAreRight checks that each kind of goroutine was in the states for which the program has it.
+func statesAreRight(t *testing.T, spans []ptrace.Span) {
+	t.Helper()
+	start := map[string]string{} // of span ids
+	for _, s := range spans {
+		if _, ok := s.Attributes().Get("go.goroutine.id"); ok {
+			start[s.SpanID().String()] = s.Name()
+		}
+	}
+	got := map[string]map[string]int{}
+	threads := map[string]map[int64]bool{} // of goroutines that stay on one
+	for _, s := range spans {
+		of := start[s.ParentSpanID().String()]
+		if _, ok := s.Attributes().Get("go.goroutine.state"); !ok {
+			continue
+		}
+		if got[of] == nil {
+			got[of] = map[string]int{}
+		}
+		got[of][s.Name()]++
+		if tid, ok := s.Attributes().Get("thread.id"); ok && of == "main.lockedThread" {
+			id := s.ParentSpanID().String()
+			if threads[id] == nil {
+				threads[id] = map[int64]bool{}
+			}
+			threads[id][tid.Int()] = true
+		}
+	}
+	for of, want := range stretches {
+		for _, state := range want {
+			if got[of][state] == 0 {
+				t.Errorf("%s was never %q, but %v", of, state, got[of])
+			}
+		}
+	}
+	// Each runs twice and yields 50 times, each of which makes it runnable and running again.
+	if n := got["main.yields"]; n["runnable"] < 100 || n["running"] < 100 {
+		t.Errorf("main.yields was %v", n)
+	}
+	pulls := got["runtime.corostart"]
+	if got["main.pulls"] != nil && pulls["waiting: coroutine"] < 100 {
+		t.Errorf("iter.Pull's goroutines were %v", pulls)
+	}
+	if len(threads) != 2 {
+		t.Errorf("%d goroutines were locked to their threads, want 2", len(threads))
+	}
+}
