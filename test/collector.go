@@ -3,9 +3,7 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,15 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
-	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
-	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // the exporter compresses
-
+	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -39,111 +29,14 @@ func requireRoot(t testing.TB) {
 	t.Skip("NOT TESTED: probes can be attached only by root")
 }
 
-// backend is an OTLP server on loopback that keeps what it receives.
-type backend struct {
-	ptraceotlp.UnimplementedGRPCServer
-	endpoint string
-
-	mu      sync.Mutex
-	traces  ptrace.Traces
-	metrics []pmetric.Metrics
-	logs    plog.Logs
-}
-
-func newBackend(t testing.TB) *backend {
+func newBackend(t testing.TB) *otlptest.Backend {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	b, err := otlptest.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backend{endpoint: l.Addr().String(), traces: ptrace.NewTraces(), logs: plog.NewLogs()}
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
-	ptraceotlp.RegisterGRPCServer(s, b)
-	pmetricotlp.RegisterGRPCServer(s, &metricsServer{backend: b})
-	plogotlp.RegisterGRPCServer(s, &logsServer{backend: b})
-	go func() { _ = s.Serve(l) }()
-	t.Cleanup(s.Stop)
+	t.Cleanup(b.Stop)
 	return b
-}
-
-func (b *backend) Export(_ context.Context, r ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r.Traces().ResourceSpans().MoveAndAppendTo(b.traces.ResourceSpans())
-	return ptraceotlp.NewExportResponse(), nil
-}
-
-type metricsServer struct {
-	pmetricotlp.UnimplementedGRPCServer
-	backend *backend
-}
-
-func (m *metricsServer) Export(_ context.Context, r pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
-	m.backend.mu.Lock()
-	defer m.backend.mu.Unlock()
-	m.backend.metrics = append(m.backend.metrics, r.Metrics())
-	return pmetricotlp.NewExportResponse(), nil
-}
-
-type logsServer struct {
-	plogotlp.UnimplementedGRPCServer
-	backend *backend
-}
-
-func (l *logsServer) Export(_ context.Context, r plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
-	l.backend.mu.Lock()
-	defer l.backend.mu.Unlock()
-	r.Logs().ResourceLogs().MoveAndAppendTo(l.backend.logs.ResourceLogs())
-	return plogotlp.NewExportResponse(), nil
-}
-
-// spans returns all spans received so far.
-func (b *backend) spans() []ptrace.Span {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var all []ptrace.Span
-	for _, rs := range b.traces.ResourceSpans().All() {
-		for _, ss := range rs.ScopeSpans().All() {
-			for _, span := range ss.Spans().All() {
-				all = append(all, span)
-			}
-		}
-	}
-	return all
-}
-
-// points returns the data points of a metric in the newest export that has it.
-func (b *backend) points(metric string) (points []pmetric.NumberDataPoint) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i := len(b.metrics) - 1; i >= 0 && points == nil; i-- {
-		for _, rm := range b.metrics[i].ResourceMetrics().All() {
-			for _, sm := range rm.ScopeMetrics().All() {
-				for _, m := range sm.Metrics().All() {
-					if m.Name() != metric || m.Type() != pmetric.MetricTypeSum {
-						continue
-					}
-					for _, p := range m.Sum().DataPoints().All() {
-						points = append(points, p)
-					}
-				}
-			}
-		}
-	}
-	return points
-}
-
-// sum returns the newest value of a metric of integers, over all its data points; -1 if it has not come yet.
-func (b *backend) sum(metric string) int {
-	points := b.points(metric)
-	if points == nil {
-		return -1
-	}
-	sum := 0
-	for _, p := range points {
-		sum += int(p.IntValue())
-	}
-	return sum
 }
 
 // collector is a running otelcol-goroutine.

@@ -13,6 +13,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -39,21 +40,20 @@ func TestAgreesWithRuntimeTrace(t *testing.T) {
 
 // run is what a run of the lifecycle program under a collector has left.
 type run struct {
-	spans   []ptrace.Span
-	trace   map[uint64]*told
-	backend *backend
+	spans []ptrace.Span
+	trace map[uint64]*told
 }
 
 func runLifecycle(t *testing.T, exe string) run {
 	t.Helper()
 	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.endpoint))
+	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.Endpoint()))
 	file := filepath.Join(t.TempDir(), "trace")
 	p := startProgram(t, exe, file)
 	before := countAgrees(t, b, c, p, 0)
 	p.goOn()
 	after := countAgrees(t, b, c, p, 100)
-	if created, exited := b.sum("go.goroutine.created"), b.sum("go.goroutine.exited"); after-before != created-exited {
+	if created, exited := b.Sum("go.goroutine.created"), b.Sum("go.goroutine.exited"); after-before != created-exited {
 		t.Errorf("%d goroutines became %d, but %d were created and %d have exited", before, after, created, exited)
 	}
 	p.goOn()
@@ -67,19 +67,19 @@ func runLifecycle(t *testing.T, exe string) run {
 	if strings.Contains(c.out.String(), "\twarn\t") {
 		t.Errorf("the collector warned:\n%s", c.out)
 	}
-	return run{spans: b.spans(), trace: readTrace(t, file), backend: b}
+	return run{spans: b.Spans(), trace: readTrace(t, file)}
 }
 
 // countAgrees waits until go.goroutine.count is what the program's runtime counts at rest, after it has created some.
-func countAgrees(t *testing.T, b *backend, c *collector, p *program, created int) int {
+func countAgrees(t *testing.T, b *otlptest.Backend, c *collector, p *program, created int) int {
 	t.Helper()
 	var want int
 	if _, err := fmt.Sscanf(p.line(), "goroutines %d", &want); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, fmt.Sprintf("go.goroutine.count to be %d", want), func() bool {
-		return b.sum("go.goroutine.created") >= created && b.sum("go.goroutine.count") == want
-	}, func() string { return fmt.Sprintf("it is %d\n%s", b.sum("go.goroutine.count"), c.out) })
+		return b.Sum("go.goroutine.created") >= created && b.Sum("go.goroutine.count") == want
+	}, func() string { return fmt.Sprintf("it is %d\n%s", b.Sum("go.goroutine.count"), c.out) })
 	return want
 }
 

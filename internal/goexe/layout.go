@@ -82,7 +82,7 @@ func release(goVersion string) string {
 func layoutFor(goVersion string) (*Layout, error) {
 	v := release(goVersion)
 	if !version.IsValid(v) {
-		return nil, fmt.Errorf("Go version %q is not a release", goVersion)
+		return nil, fmt.Errorf("not a release of Go: %q", goVersion)
 	}
 	var best *Layout
 	ls := layouts()
@@ -96,7 +96,7 @@ func layoutFor(goVersion string) (*Layout, error) {
 		}
 	}
 	if best == nil {
-		return nil, fmt.Errorf("Go version %s is not known, only %s to %s", v, ls[0].GoVersion, ls[len(ls)-1].GoVersion)
+		return nil, fmt.Errorf("unknown Go version %s: only %s to %s are known", v, ls[0].GoVersion, ls[len(ls)-1].GoVersion)
 	}
 	return best, nil
 }

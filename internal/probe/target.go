@@ -47,7 +47,7 @@ func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
 	t.value.Executable = a.executable
 	t.value.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
 	t.value.RootAge = uint64(s.RootAge)
-	if err := t.clearCounts(); err == nil {
+	if err = t.clearCounts(); err == nil {
 		err = a.tracer.objects.Targets.Put(t.pid, &t.value)
 	}
 	if err != nil {

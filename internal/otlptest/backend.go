@@ -1,0 +1,162 @@
+// Package otlptest is a backend that keeps what a collector exports to it over OTLP.
+package otlptest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // the exporter compresses
+)
+
+// Backend is a gRPC server on loopback. Its methods are safe for concurrent use.
+type Backend struct {
+	server   *grpc.Server
+	endpoint string
+
+	mu      sync.Mutex
+	traces  []ptrace.Traces
+	metrics []pmetric.Metrics
+	logs    []plog.Logs
+}
+
+// maxMessage bounds an export request, in bytes.
+const maxMessage = 64 << 20
+
+// Start returns a Backend that serves until Stop.
+func Start() (*Backend, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for OTLP: %w", err)
+	}
+	b := &Backend{server: grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage)), endpoint: l.Addr().String()}
+	ptraceotlp.RegisterGRPCServer(b.server, &tracesServer{backend: b})
+	pmetricotlp.RegisterGRPCServer(b.server, &metricsServer{backend: b})
+	plogotlp.RegisterGRPCServer(b.server, &logsServer{backend: b})
+	go func() { _ = b.server.Serve(l) }()
+	return b, nil
+}
+
+// Stop closes all connections.
+func (b *Backend) Stop() { b.server.Stop() }
+
+// Endpoint is the host and port to export to.
+func (b *Backend) Endpoint() string { return b.endpoint }
+
+type tracesServer struct {
+	ptraceotlp.UnimplementedGRPCServer
+	backend *Backend
+}
+
+func (s *tracesServer) Export(_ context.Context, r ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	s.backend.traces = append(s.backend.traces, r.Traces())
+	return ptraceotlp.NewExportResponse(), nil
+}
+
+type metricsServer struct {
+	pmetricotlp.UnimplementedGRPCServer
+	backend *Backend
+}
+
+func (s *metricsServer) Export(_ context.Context, r pmetricotlp.ExportRequest) (pmetricotlp.ExportResponse, error) {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	s.backend.metrics = append(s.backend.metrics, r.Metrics())
+	return pmetricotlp.NewExportResponse(), nil
+}
+
+type logsServer struct {
+	plogotlp.UnimplementedGRPCServer
+	backend *Backend
+}
+
+func (s *logsServer) Export(_ context.Context, r plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	s.backend.logs = append(s.backend.logs, r.Logs())
+	return plogotlp.NewExportResponse(), nil
+}
+
+// Spans returns all spans received so far.
+func (b *Backend) Spans() []ptrace.Span {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []ptrace.Span
+	for _, traces := range b.traces {
+		for _, rs := range traces.ResourceSpans().All() {
+			for _, ss := range rs.ScopeSpans().All() {
+				for _, span := range ss.Spans().All() {
+					all = append(all, span)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// LogRecords returns all log records received so far.
+func (b *Backend) LogRecords() []plog.LogRecord {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []plog.LogRecord
+	for _, logs := range b.logs {
+		for _, rl := range logs.ResourceLogs().All() {
+			for _, sl := range rl.ScopeLogs().All() {
+				for _, record := range sl.LogRecords().All() {
+					all = append(all, record)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Metric returns the metrics of a name, one for each resource, of the newest export that has any.
+func (b *Backend) Metric(name string) []pmetric.Metric {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := len(b.metrics) - 1; i >= 0; i-- {
+		if found := named(b.metrics[i], name); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+func named(metrics pmetric.Metrics, name string) (found []pmetric.Metric) {
+	for _, rm := range metrics.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				if m.Name() == name {
+					found = append(found, m)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// Sum returns the newest value of a metric of integers, over all its data points; -1 if it has not come yet.
+func (b *Backend) Sum(name string) int {
+	metrics := b.Metric(name)
+	if metrics == nil {
+		return -1
+	}
+	sum := 0
+	for _, m := range metrics {
+		for _, p := range m.Sum().DataPoints().All() {
+			sum += int(p.IntValue())
+		}
+	}
+	return sum
+}
