@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"os/exec"
+	"syscall"
 	"testing"
 )
 
@@ -32,6 +33,7 @@ func startProgram(t testing.TB, exe string, args ...string) *program {
 	}
 	t.Cleanup(func() {
 		_ = p.in.Close()
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		_ = p.cmd.Wait()
 	})
 	return p

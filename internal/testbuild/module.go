@@ -1,0 +1,59 @@
+package testbuild
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Module builds a command of a published module, in the versions of dependencies that the module itself names, and returns the path of
+// the executable. It is kept in the repository's build directory: large ones take minutes.
+func Module(t testing.TB, module, version, command string) string {
+	t.Helper()
+	dir := filepath.Join(Root(), "build", "modules")
+	exe := filepath.Join(dir, filepath.Base(command)+"-"+version)
+	mu.Lock()
+	defer mu.Unlock()
+	if _, err := os.Stat(exe); err == nil {
+		return exe
+	}
+	// The module cache is read-only and has no go.sum for other modules than the main one: build a copy as the main module.
+	source := filepath.Join(dir, strings.ReplaceAll(module, "/", "_")+"@"+version)
+	if err := os.RemoveAll(source); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(source)
+	if err := os.CopyFS(source, os.DirFS(download(t, module+"@"+version))); err != nil {
+		t.Fatal(err)
+	}
+	building := exe + ".building"
+	cmd := exec.Command("go", "build", "-o", building, command)
+	cmd.Dir = source
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build of %s in %s@%s: %v\n%s", command, module, version, err, out)
+	}
+	if err := os.Rename(building, exe); err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+// download returns the directory of a module in the module cache.
+func download(t testing.TB, module string) string {
+	t.Helper()
+	cmd := exec.Command("go", "mod", "download", "-json", module)
+	cmd.Dir = os.TempDir()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go mod download %s: %v\n%s", module, err, out)
+	}
+	var found struct{ Dir string }
+	if err := json.Unmarshal(out, &found); err != nil {
+		t.Fatal(err)
+	}
+	return found.Dir
+}
