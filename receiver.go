@@ -77,15 +77,16 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 		Metrics:            cfg.Metrics.MetricsConfig,
 		ResourceAttributes: cfg.ResourceAttributes,
 	}, set)
+	clock := telemetry.NewClock()
 	s := &shared{
 		config:  cfg,
 		set:     set,
 		scope:   scope,
 		obs:     obs,
 		health:  health,
-		metrics: telemetry.NewMetrics(scope, builder, cfg.Metrics.HistogramsConfig),
-		spans:   telemetry.NewSpans(scope, cfg.Traces.States),
-		logs:    telemetry.NewLogs(scope),
+		metrics: telemetry.NewMetrics(scope, clock, builder, cfg.Metrics.HistogramsConfig),
+		spans:   telemetry.NewSpans(scope, clock, cfg.Traces.States),
+		logs:    telemetry.NewLogs(scope, clock),
 	}
 	s.forget = func() {
 		f.mu.Lock()

@@ -17,18 +17,6 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// requireRoot skips a test that cannot attach probes; in CI that is a failure.
-func requireRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("CI must run the tests as root: probes cannot be attached")
-	}
-	t.Skip("NOT TESTED: probes can be attached only by root")
-}
-
 func newBackend(t testing.TB) *otlptest.Backend {
 	t.Helper()
 	b, err := otlptest.Start()
@@ -82,7 +70,7 @@ service:
 // startCollector runs the collector with a configuration until the test ends.
 func startCollector(t testing.TB, config string) *collector {
 	t.Helper()
-	requireRoot(t)
+	testbuild.RequireRoot(t)
 	binary := filepath.Join(testbuild.Root(), "bin", "otelcol-goroutine")
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("the collector is not built (make build): %v", err)

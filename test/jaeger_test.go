@@ -115,12 +115,12 @@ func (j jaeger) traces(t *testing.T, service, operation string) [][]jaegerSpan {
 
 // TestJaeger runs the configuration in the README with a Jaeger behind it.
 func TestJaeger(t *testing.T) {
-	requireRoot(t)
+	testbuild.RequireRoot(t)
 	j := startJaeger(t)
 	exe := testbuild.Program(t, "server", testbuild.Options{})
 	c := startCollector(t, readmeConfig(t, map[string]string{"/srv/*/bin/api": exe, "localhost:4317": j.otlp}))
-	p := startProgram(t, exe)
-	address := p.line()
+	p := testbuild.Start(t, exe)
+	address := p.Line()
 	c.await("Following process")
 	for range 3 {
 		response, err := http.Get("http://" + address + "/fanout")

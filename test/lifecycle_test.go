@@ -30,7 +30,7 @@ var states = []string{"runnable", "running", "syscall", "waiting"}
 // TestAgreesWithRuntimeTrace compares what the collector exports with the trace that the target's own runtime wrote of the same
 // seconds.
 func TestAgreesWithRuntimeTrace(t *testing.T) {
-	requireRoot(t)
+	testbuild.RequireRoot(t)
 	for _, version := range []string{"go1.22.12", "go1.24.13", "go1.26.8", "go1.27.4"} {
 		t.Run(version, func(t *testing.T) {
 			agrees(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version}))
@@ -49,20 +49,18 @@ func runLifecycle(t *testing.T, exe string) run {
 	b := newBackend(t)
 	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.Endpoint()))
 	file := filepath.Join(t.TempDir(), "trace")
-	p := startProgram(t, exe, file)
+	p := testbuild.Start(t, exe, file)
 	before := countAgrees(t, b, c, p, 0)
-	p.goOn()
+	p.GoOn()
 	after := countAgrees(t, b, c, p, 100)
 	if created, exited := b.Sum("go.goroutine.created"), b.Sum("go.goroutine.exited"); after-before != created-exited {
 		t.Errorf("%d goroutines became %d, but %d were created and %d have exited", before, after, created, exited)
 	}
-	p.goOn()
-	if line := p.line(); line != "done" {
+	p.GoOn()
+	if line := p.Line(); line != "done" {
 		t.Fatalf("the program said %q", line)
 	}
-	if err := p.cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	p.Wait()
 	c.stop()
 	if strings.Contains(c.out.String(), "\twarn\t") {
 		t.Errorf("the collector warned:\n%s", c.out)
@@ -71,10 +69,10 @@ func runLifecycle(t *testing.T, exe string) run {
 }
 
 // countAgrees waits until go.goroutine.count is what the program's runtime counts at rest, after it has created some.
-func countAgrees(t *testing.T, b *otlptest.Backend, c *collector, p *program, created int) int {
+func countAgrees(t *testing.T, b *otlptest.Backend, c *collector, p *testbuild.Running, created int) int {
 	t.Helper()
 	var want int
-	if _, err := fmt.Sscanf(p.line(), "goroutines %d", &want); err != nil {
+	if _, err := fmt.Sscanf(p.Line(), "goroutines %d", &want); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, fmt.Sprintf("go.goroutine.count to be %d", want), func() bool {

@@ -11,12 +11,13 @@ type Logs struct {
 	scope    Scope
 	logs     plog.Logs
 	resource map[*Process]plog.LogRecordSlice
-	clock    Clock
+	clock    *Clock
+	reading  Reading
 }
 
 // NewLogs returns an empty Logs.
-func NewLogs(scope Scope) *Logs {
-	l := &Logs{scope: scope}
+func NewLogs(scope Scope, clock *Clock) *Logs {
+	l := &Logs{scope: scope, clock: clock}
 	l.reset()
 	return l
 }
@@ -24,7 +25,6 @@ func NewLogs(scope Scope) *Logs {
 func (l *Logs) reset() {
 	l.logs = plog.NewLogs()
 	l.resource = map[*Process]plog.LogRecordSlice{}
-	l.clock = NewClock()
 }
 
 // Len returns how many records have been gathered.
@@ -41,6 +41,9 @@ func (l *Logs) recordsOf(p *Process) plog.LogRecordSlice {
 	if known, ok := l.resource[p]; ok {
 		return known
 	}
+	if len(l.resource) == 0 {
+		l.reading = l.clock.Reading()
+	}
 	rl := l.logs.ResourceLogs().AppendEmpty()
 	p.resource.CopyTo(rl.Resource())
 	sl := rl.ScopeLogs().AppendEmpty()
@@ -56,8 +59,8 @@ func (l *Logs) Add(p *Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
 		from = lifecycle.Dead
 	}
 	r := l.recordsOf(p).AppendEmpty()
-	r.SetTimestamp(l.clock.Timestamp(e.Time))
-	r.SetObservedTimestamp(l.clock.Timestamp(read(monotonic)))
+	r.SetTimestamp(l.reading.Timestamp(e.Time))
+	r.SetObservedTimestamp(l.reading.Timestamp(l.clock.now()))
 	r.SetEventName(eventStateChange)
 	r.SetSeverityNumber(plog.SeverityNumberInfo)
 	r.SetSeverityText("INFO")

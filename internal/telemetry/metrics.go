@@ -70,13 +70,14 @@ func (c HistogramsConfig) enabled() []histogram {
 // Metrics makes metrics of figures.
 type Metrics struct {
 	scope      Scope
+	clock      *Clock
 	builder    *metadata.MetricsBuilder
 	histograms []histogram
 }
 
 // NewMetrics returns a Metrics that records with builder what mdatagen can generate.
-func NewMetrics(scope Scope, builder *metadata.MetricsBuilder, c HistogramsConfig) *Metrics {
-	return &Metrics{scope: scope, builder: builder, histograms: c.enabled()}
+func NewMetrics(scope Scope, clock *Clock, builder *metadata.MetricsBuilder, c HistogramsConfig) *Metrics {
+	return &Metrics{scope: scope, clock: clock, builder: builder, histograms: c.enabled()}
 }
 
 var metricStates = map[lifecycle.State]metadata.AttributeGoGoroutineState{
@@ -89,9 +90,9 @@ var metricStates = map[lifecycle.State]metadata.AttributeGoGoroutineState{
 // Make makes the metrics of some processes.
 func (m *Metrics) Make(all []Figures) pmetric.Metrics {
 	made := pmetric.NewMetrics()
-	clock := NewClock()
+	reading := m.clock.Reading()
 	for _, f := range all {
-		start, now := clock.Timestamp(f.Start), clock.Timestamp(f.Time)
+		start, now := reading.Timestamp(f.Start), reading.Timestamp(f.Time)
 		for state, attribute := range metricStates {
 			m.builder.RecordGoGoroutineCountDataPoint(now, f.Counts.Live[state], attribute)
 			m.builder.RecordGoGoroutineTimeDataPoint(now, time.Duration(f.Counts.Time[state]).Seconds(), attribute)

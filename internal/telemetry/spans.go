@@ -37,12 +37,13 @@ type Spans struct {
 	states   States
 	traces   ptrace.Traces
 	resource map[*Process]ptrace.SpanSlice
-	clock    Clock
+	clock    *Clock
+	reading  Reading
 }
 
 // NewSpans returns an empty Spans.
-func NewSpans(scope Scope, states States) *Spans {
-	s := &Spans{scope: scope, states: states}
+func NewSpans(scope Scope, clock *Clock, states States) *Spans {
+	s := &Spans{scope: scope, clock: clock, states: states}
 	s.reset()
 	return s
 }
@@ -50,7 +51,6 @@ func NewSpans(scope Scope, states States) *Spans {
 func (s *Spans) reset() {
 	s.traces = ptrace.NewTraces()
 	s.resource = map[*Process]ptrace.SpanSlice{}
-	s.clock = NewClock()
 }
 
 // Len returns how many spans have been gathered.
@@ -66,6 +66,9 @@ func (s *Spans) Take() ptrace.Traces {
 func (s *Spans) spansOf(p *Process) ptrace.SpanSlice {
 	if known, ok := s.resource[p]; ok {
 		return known
+	}
+	if len(s.resource) == 0 {
+		s.reading = s.clock.Reading()
 	}
 	rs := s.traces.ResourceSpans().AppendEmpty()
 	p.resource.CopyTo(rs.Resource())
@@ -83,8 +86,8 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 	span.SetTraceID(trace)
 	span.SetSpanID(id)
 	span.SetKind(ptrace.SpanKindInternal)
-	span.SetStartTimestamp(s.clock.Timestamp(g.Start))
-	span.SetEndTimestamp(s.clock.Timestamp(g.End))
+	span.SetStartTimestamp(s.reading.Timestamp(g.Start))
+	span.SetEndTimestamp(s.reading.Timestamp(g.End))
 	relate(span, p, g)
 	describe(span, p, g)
 	switch s.states {
@@ -96,15 +99,15 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 			child.SetSpanID(p.ids.span(g.GoID, g.Segment, i+1))
 			child.SetKind(ptrace.SpanKindInternal)
 			child.SetName(p.stretchName(slice.State, slice.Reason))
-			child.SetStartTimestamp(s.clock.Timestamp(slice.Start))
-			child.SetEndTimestamp(s.clock.Timestamp(slice.End))
+			child.SetStartTimestamp(s.reading.Timestamp(slice.Start))
+			child.SetEndTimestamp(s.reading.Timestamp(slice.End))
 			describeSlice(child.Attributes(), p, slice)
 		}
 	case StateEvents:
 		for _, slice := range g.Slices {
 			event := span.Events().AppendEmpty()
 			event.SetName(p.stretchName(slice.State, slice.Reason))
-			event.SetTimestamp(s.clock.Timestamp(slice.Start))
+			event.SetTimestamp(s.reading.Timestamp(slice.Start))
 			describeSlice(event.Attributes(), p, slice)
 		}
 	}

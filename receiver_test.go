@@ -1,0 +1,304 @@
+package goroutinereceiver
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// running is a receiver of all signals that runs in the test's process.
+type running struct {
+	t       *testing.T
+	traces  consumertest.TracesSink
+	metrics consumertest.MetricsSink
+	logs    consumertest.LogsSink
+	log     *observer.ObservedLogs
+	parts   []component.Component
+
+	mu     sync.Mutex
+	events []*componentstatus.Event
+}
+
+// Report implements componentstatus.Reporter.
+func (r *running) Report(e *componentstatus.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// GetExtensions implements component.Host.
+func (r *running) GetExtensions() map[component.ID]component.Component { return nil }
+
+func (r *running) statuses() (all []componentstatus.Status) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		all = append(all, e.Status())
+	}
+	return all
+}
+
+// lastError returns the error of the newest status that has one.
+func (r *running) lastError() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := len(r.events) - 1; i >= 0; i-- {
+		if r.events[i].Err() != nil {
+			return r.events[i].Err()
+		}
+	}
+	return nil
+}
+
+// start runs a receiver with the default configuration, changed by configure, until the test ends.
+func start(t *testing.T, configure func(*Config)) *running {
+	t.Helper()
+	testbuild.RequireRoot(t)
+	r := &running{t: t}
+	core, log := observer.New(zap.InfoLevel)
+	r.log = log
+	set := receivertest.NewNopSettings(metadata.Type)
+	set.Logger = zap.New(core)
+	factory := NewFactory()
+	cfg := factory.CreateDefaultConfig().(*Config)
+	cfg.CollectionInterval = 200 * time.Millisecond
+	cfg.InitialDelay = 0
+	configure(cfg)
+	ctx := context.Background()
+	traces, err := factory.CreateTraces(ctx, set, cfg, &r.traces)
+	require.NoError(t, err)
+	metrics, err := factory.CreateMetrics(ctx, set, cfg, &r.metrics)
+	require.NoError(t, err)
+	logs, err := factory.CreateLogs(ctx, set, cfg, &r.logs)
+	require.NoError(t, err)
+	r.parts = []component.Component{traces, metrics, logs}
+	for _, part := range r.parts {
+		require.NoError(t, part.Start(ctx, r))
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *running) stop() {
+	for _, part := range r.parts {
+		assert.NoError(r.t, part.Shutdown(context.Background()))
+	}
+	r.parts = nil
+}
+
+const patience = 20 * time.Second
+
+func (r *running) eventually(what string, is func() bool) {
+	r.t.Helper()
+	require.Eventually(r.t, is, patience, 20*time.Millisecond, "%s; logged: %v", what, r.log.All())
+}
+
+func (r *running) awaitFollowing(pid int) {
+	r.t.Helper()
+	r.eventually("process is followed", func() bool {
+		return r.log.FilterMessage("Following process").FilterField(zap.Int("pid", pid)).Len() > 0
+	})
+}
+
+// goroutines returns the spans of goroutines that start in a function.
+func (r *running) goroutines(function string) (spans []ptrace.Span) {
+	for _, traces := range r.traces.AllTraces() {
+		for _, rs := range traces.ResourceSpans().All() {
+			for _, ss := range rs.ScopeSpans().All() {
+				for _, s := range ss.Spans().All() {
+					if _, ok := s.Attributes().Get("go.goroutine.id"); ok && s.Name() == function {
+						spans = append(spans, s)
+					}
+				}
+			}
+		}
+	}
+	return spans
+}
+
+func (r *running) endings(function string) (endings []string) {
+	for _, s := range r.goroutines(function) {
+		ending, _ := s.Attributes().Get("go.goroutine.ending")
+		endings = append(endings, ending.Str())
+	}
+	return endings
+}
+
+func TestFollowsProcessById(t *testing.T) {
+	p := testbuild.Start(t, testbuild.Program(t, "lifecycle", testbuild.Options{}), t.TempDir()+"/trace")
+	p.Line()
+	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: p.PID()}} })
+	r.awaitFollowing(p.PID())
+	p.GoOn()
+	p.Line()
+	r.eventually("spans", func() bool { return len(r.goroutines("main.lockMutex")) == 8 })
+	assert.Contains(t, r.statuses(), componentstatus.StatusOK)
+}
+
+func TestEndsSpansOfKilledProcess(t *testing.T) {
+	exe := testbuild.Program(t, "lifecycle", testbuild.Options{})
+	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{Executable: exe}} })
+	p := testbuild.Start(t, exe, t.TempDir()+"/trace")
+	p.Line()
+	r.awaitFollowing(p.PID())
+	p.Signal(syscall.SIGKILL)
+	r.eventually("ends of open spans", func() bool { return len(r.goroutines("main.parked")) == 3 })
+	assert.Equal(t, []string{"process_exit", "process_exit", "process_exit"}, r.endings("main.parked"))
+}
+
+func TestEndsOpenSpansAtShutdown(t *testing.T) {
+	p := testbuild.Start(t, testbuild.Program(t, "lifecycle", testbuild.Options{}), t.TempDir()+"/trace")
+	p.Line()
+	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: p.PID()}} })
+	r.awaitFollowing(p.PID())
+	assert.Empty(t, r.goroutines("main.parked"))
+	r.stop()
+	assert.Equal(t, []string{"unfollowed", "unfollowed", "unfollowed"}, r.endings("main.parked"))
+	for _, s := range r.goroutines("main.parked") {
+		preexisting, _ := s.Attributes().Get("go.goroutine.preexisting")
+		assert.True(t, preexisting.Bool())
+	}
+}
+
+func TestSegmentsOfLongLives(t *testing.T) {
+	p := testbuild.Start(t, testbuild.Program(t, "lifecycle", testbuild.Options{}), t.TempDir()+"/trace")
+	p.Line()
+	r := start(t, func(c *Config) {
+		c.Targets = []TargetConfig{{PID: p.PID()}}
+		c.Traces.SegmentDuration = time.Second
+	})
+	r.awaitFollowing(p.PID())
+	r.eventually("two segments of each goroutine", func() bool { return len(r.goroutines("main.parked")) >= 6 })
+	byID := map[int64][]ptrace.Span{}
+	for _, s := range r.goroutines("main.parked") {
+		id, _ := s.Attributes().Get("go.goroutine.id")
+		byID[id.Int()] = append(byID[id.Int()], s)
+	}
+	for id, segments := range byID {
+		require.GreaterOrEqual(t, len(segments), 2)
+		assert.Equal(t, segments[0].EndTimestamp(), segments[1].StartTimestamp(), "goroutine %d", id)
+		require.Equal(t, 1, segments[1].Links().Len())
+		assert.Equal(t, segments[0].SpanID(), segments[1].Links().At(0).SpanID())
+		assert.Equal(t, segments[0].TraceID(), segments[1].Links().At(0).TraceID())
+	}
+}
+
+func TestLogsEachChangeOfState(t *testing.T) {
+	p := testbuild.Start(t, testbuild.Program(t, "lifecycle", testbuild.Options{}), t.TempDir()+"/trace")
+	p.Line()
+	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: p.PID()}} })
+	r.awaitFollowing(p.PID())
+	p.GoOn()
+	p.Line()
+	r.eventually("spans", func() bool { return len(r.goroutines("main.yields")) == 2 })
+	r.stop()
+	span := r.goroutines("main.yields")[0]
+	var states []string
+	for _, record := range r.records() {
+		if record.SpanID() != span.SpanID() {
+			continue
+		}
+		assert.Equal(t, "go.goroutine.state_change", record.EventName())
+		to, _ := record.Attributes().Get("go.goroutine.state.to")
+		states = append(states, to.Str())
+	}
+	runs, _ := span.Attributes().Get("go.goroutine.running.count")
+	count := 0
+	for _, s := range states {
+		if s == "running" {
+			count++
+		}
+	}
+	assert.Equal(t, runs.Int(), int64(count))
+	require.NotEmpty(t, states)
+	assert.Equal(t, "dead", states[len(states)-1])
+}
+
+func (r *running) records() (records []plog.LogRecord) {
+	for _, logs := range r.logs.AllLogs() {
+		for _, rl := range logs.ResourceLogs().All() {
+			for _, sl := range rl.ScopeLogs().All() {
+				for _, record := range sl.LogRecords().All() {
+					records = append(records, record)
+				}
+			}
+		}
+	}
+	return records
+}
+
+func TestNoSuchProcess(t *testing.T) {
+	const pid = 1<<22 + 1 // above the kernel's PID_MAX_LIMIT
+	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: pid}} })
+	r.eventually("status", func() bool { return errors.Is(r.lastError(), target.ErrNoProcess) })
+	assert.Contains(t, r.statuses(), componentstatus.StatusRecoverableError)
+	assert.ErrorContains(t, r.lastError(), "no such process: 4194305")
+}
+
+func TestNotGo(t *testing.T) {
+	sleep := exec.Command("sleep", "60")
+	require.NoError(t, sleep.Start())
+	defer func() {
+		_ = sleep.Process.Kill()
+		_ = sleep.Wait()
+	}()
+	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: sleep.Process.Pid}} })
+	r.eventually("status", func() bool { return r.lastError() != nil })
+	assert.Contains(t, r.statuses(), componentstatus.StatusRecoverableError)
+	assert.ErrorContains(t, r.lastError(), "not a Go executable")
+	assert.Equal(t, 1, r.log.FilterMessage("Process cannot be followed").Len(), "it is said once")
+}
+
+func TestShutdownLeavesNothing(t *testing.T) {
+	p := testbuild.Start(t, testbuild.Program(t, "lifecycle", testbuild.Options{}), t.TempDir()+"/trace")
+	p.Line()
+	once := func() {
+		r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: p.PID()}} })
+		r.awaitFollowing(p.PID())
+		r.stop()
+	}
+	once() // what is opened once and kept for good, by libraries and the runtime, is open now
+	goroutines := goleak.IgnoreCurrent()
+	files := openBPF(t)
+	once()
+	goleak.VerifyNone(t, goroutines)
+	assert.Equal(t, files, openBPF(t))
+	p.GoOn()
+	p.Line()
+}
+
+// openBPF returns how many programs, maps, links and perf events this process has open: a probe lives as long as they do.
+func openBPF(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	open := 0
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && (strings.Contains(to, "bpf") || strings.Contains(to, "perf")) {
+			open++
+		}
+	}
+	return open
+}
