@@ -1,0 +1,225 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	parentG = 0x1000
+	childG  = 0x2000
+	thread  = 7
+)
+
+var limits = Limits{Slices: 3, ShortestSlice: 10, Segment: time.Second}
+
+// created, changed and exited are the events of the source for goroutine id in g.
+func created(at int64, g, goid, parent uint64, root bool) *Event {
+	return &Event{Kind: Created, Time: at, G: g, GoID: goid, Parent: parent, From: Runnable, To: Runnable, Root: root}
+}
+
+func changed(since, at int64, g, goid uint64, from, to State) *Event {
+	return &Event{Kind: Transition, Since: since, Time: at, G: g, GoID: goid, TID: thread, From: from, To: to}
+}
+
+func exited(since, at int64, g, goid uint64) *Event {
+	e := changed(since, at, g, goid, Running, Dead)
+	e.Kind = Exited
+	return e
+}
+
+// handle feeds events and returns the goroutines that ended.
+func handle(t *Tracker, events ...*Event) (ended []*Goroutine) {
+	for _, e := range events {
+		if g := t.Handle(e); g != nil {
+			ended = append(ended, g)
+		}
+	}
+	return ended
+}
+
+func TestLife(t *testing.T) {
+	tr := NewTracker(limits)
+	exit := exited(130, 200, childG, 42)
+	exit.Totals[Running] = Total{Count: 2, Nanoseconds: 100}
+	ended := handle(
+		tr,
+		created(100, childG, 0, 0, true), // the runtime stores the id later
+		changed(100, 110, childG, 42, Runnable, Running),
+		changed(110, 125, childG, 42, Running, Waiting),
+		changed(125, 130, childG, 42, Waiting, Runnable), // shorter than is shown
+		changed(125, 130, 0x3000, 9, Waiting, Runnable),  // not ours
+		exit,
+	)
+	if len(ended) != 1 || tr.Len() != 0 {
+		t.Fatalf("%d goroutines ended, %d live", len(ended), tr.Len())
+	}
+	g := ended[0]
+	if g.GoID != 42 || g.Tree.Root != 42 || g.Parent != nil || g.Start != 100 || g.End != 200 || g.Ending != Exit {
+		t.Errorf("it is %+v", g)
+	}
+	want := []Slice{
+		{Start: 100, End: 110, State: Runnable},
+		{Start: 110, End: 125, State: Running, TID: thread},
+		{Start: 130, End: 200, State: Running, TID: thread},
+	}
+	if d := cmp.Diff(want, g.Slices); d != "" {
+		t.Error(d)
+	}
+	if g.Cut != 1 {
+		t.Errorf("%d slices are said to be cut, want 1", g.Cut)
+	}
+	if g.Totals != exit.Totals {
+		t.Errorf("the totals are %v, not those that the source counted", g.Totals)
+	}
+}
+
+func TestSlicesAreBounded(t *testing.T) {
+	tr := NewTracker(limits)
+	handle(tr, created(0, childG, 42, 0, true))
+	for at := int64(0); at < 1000; at += 200 {
+		handle(tr, changed(at, at+100, childG, 42, Runnable, Running), changed(at+100, at+200, childG, 42, Running, Runnable))
+	}
+	g := handle(tr, exited(1000, 1100, childG, 42))[0]
+	if len(g.Slices) != limits.Slices || g.Cut != 11-3 {
+		t.Errorf("it has %d slices and %d cut", len(g.Slices), g.Cut)
+	}
+}
+
+func TestTrees(t *testing.T) {
+	for name, c := range map[string]struct {
+		root        bool
+		wantTree    uint64
+		wantFollows bool
+	}{
+		"the creator owns it":       {false, 1, false},
+		"the creator is long-lived": {true, 2, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := NewTracker(limits)
+			handle(tr, created(0, parentG, 1, 0, true), created(10, childG, 2, parentG, c.root))
+			g := tr.Get(childG)
+			if g.Parent == nil || g.Parent.GoID != 1 || g.Tree.Root != c.wantTree || g.Follows != c.wantFollows {
+				t.Errorf("it is %+v with parent %+v", g, g.Parent)
+			}
+		})
+	}
+}
+
+func TestUnknownCreator(t *testing.T) {
+	tr := NewTracker(limits)
+	handle(tr, created(10, childG, 2, parentG, false))
+	if g := tr.Get(childG); g.Parent != nil || g.Tree.Root != 2 {
+		t.Errorf("it is %+v", g)
+	}
+}
+
+func TestLostEventsLeaveGaps(t *testing.T) {
+	tr := NewTracker(limits)
+	late := changed(500, 600, childG, 42, Running, Waiting)
+	late.Lost = 3
+	handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running), late)
+	g := tr.Get(childG)
+	want := []Slice{{Start: 0, End: 100, State: Runnable}, {Start: 500, End: 600, State: Running, TID: thread}}
+	if d := cmp.Diff(want, g.Slices); d != "" {
+		t.Error(d)
+	}
+	if g.Lost != 3 {
+		t.Errorf("%d events lost, want 3", g.Lost)
+	}
+}
+
+// TestReuseWithoutExit gives the g to a new goroutine though the exit of the one before was not told.
+func TestReuseWithoutExit(t *testing.T) {
+	tr := NewTracker(limits)
+	ended := handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running), created(900, childG, 43, 0, true))
+	if len(ended) != 1 || ended[0].GoID != 42 || ended[0].Ending != Unseen || ended[0].End != 100 {
+		t.Fatalf("%+v ended", ended)
+	}
+	if g := tr.Get(childG); g.GoID != 43 || g.Start != 900 {
+		t.Errorf("the new one is %+v", g)
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	tr := NewTracker(limits)
+	handle(
+		tr,
+		created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running),
+		created(50, parentG, 0, 0, true), // its id never became known
+	)
+	ended := tr.Interrupt(400, ProcessExit)
+	if len(ended) != 1 || tr.Len() != 0 {
+		t.Fatalf("%d ended, %d live", len(ended), tr.Len())
+	}
+	g := ended[0]
+	if g.End != 400 || g.Ending != ProcessExit || g.Totals[Running].Nanoseconds != 300 {
+		t.Errorf("it is %+v", g)
+	}
+}
+
+func TestSegments(t *testing.T) {
+	tr := NewTracker(limits)
+	second := int64(time.Second)
+	handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Waiting))
+	if early := tr.Segments(second - 1); early != nil {
+		t.Fatalf("%v is told too early", early)
+	}
+	told := tr.Segments(second + 5)
+	if len(told) != 1 || told[0].Segment != 0 || told[0].End != second+5 || told[0].Ending != SegmentEnd {
+		t.Fatalf("%+v is told", told)
+	}
+	if n := told[0].Totals[Waiting].Nanoseconds; n != uint64(second+5-100) {
+		t.Errorf("it waited for %d ns", n)
+	}
+	// The stretch goes on in the next segment, and children belong to that.
+	handle(tr, created(second+10, parentG, 50, childG, false))
+	if p := tr.Get(parentG); p.Parent.Segment != 1 || p.Tree != (Tree{Root: 42, Segment: 1}) {
+		t.Errorf("a child's parent is %+v, its tree %+v", p.Parent, p.Tree)
+	}
+	g := handle(tr, exited(100, second+105, childG, 42))[0]
+	if g.Segment != 1 || g.Start != second+5 || len(g.Slices) != 1 || g.Slices[0].Start != second+5 {
+		t.Errorf("the last segment is %+v", g)
+	}
+	if n := g.Totals[Running].Nanoseconds; n != 100 {
+		t.Errorf("the last segment counts %d ns, want its own 100", n)
+	}
+}
+
+func TestSettle(t *testing.T) {
+	for name, c := range map[string]struct {
+		alive      bool
+		exit       int64
+		wantEnding Ending
+		wantEnd    int64
+	}{
+		"it lives":                     {alive: true},
+		"it exited, and is known when": {exit: 700, wantEnding: Exit, wantEnd: 700},
+		"it exited, nobody knows when": {exit: 0, wantEnding: Unseen, wantEnd: 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := NewTracker(limits)
+			handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running))
+			ended := tr.Settle(func(g, goid uint64) (bool, int64) {
+				if g != childG || goid != 42 {
+					t.Errorf("asked about %#x, %d", g, goid)
+				}
+				return c.alive, c.exit
+			})
+			if c.alive {
+				if len(ended) != 0 || tr.Len() != 1 {
+					t.Errorf("%v ended", ended)
+				}
+				return
+			}
+			if len(ended) != 1 || ended[0].Ending != c.wantEnding || ended[0].End != c.wantEnd || ended[0].Lost != 1 {
+				t.Fatalf("%+v ended", ended[0])
+			}
+			if n := ended[0].Totals[Running].Nanoseconds; n != 0 {
+				t.Errorf("%d ns running were made up", n)
+			}
+		})
+	}
+}
