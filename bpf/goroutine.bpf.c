@@ -231,7 +231,6 @@ static __always_inline void send_ending(const struct change *c, struct goroutine
 	if (!e)
 		return;
 	fill(&e->event, c, g, EVENT_EXITED);
-	e->created = g->created;
 	__builtin_memcpy(e->time, g->time, sizeof(e->time));
 	__builtin_memcpy(e->count, g->count, sizeof(e->count));
 	submit(e);

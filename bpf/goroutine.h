@@ -103,7 +103,6 @@ struct creation {
 /* EVENT_EXITED */
 struct ending {
 	struct event event;
-	__u64 created;
 	__u64 time[STATES - 1];
 	__u32 count[STATES - 1];
 };

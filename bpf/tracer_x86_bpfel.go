@@ -53,11 +53,10 @@ type TracerCreation struct {
 }
 
 type TracerEnding struct {
-	_       structs.HostLayout
-	Event   TracerEvent
-	Created uint64
-	Time    [4]uint64
-	Count   [4]uint32
+	_     structs.HostLayout
+	Event TracerEvent
+	Time  [4]uint64
+	Count [4]uint32
 }
 
 type TracerEvent struct {

@@ -48,7 +48,11 @@ func Open(path string) (*Binary, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := analyse(im)
+	var b *Binary
+	err = guarded(func() error {
+		b, err = analyse(im)
+		return err
+	})
 	if err != nil {
 		_ = im.close()
 		return nil, err
@@ -150,26 +154,38 @@ func (b *Binary) findCode() error {
 }
 
 // Frames returns the source-level calls at the instruction at pc, innermost first.
-func (b *Binary) Frames(pc uint64) []pclntab.Frame {
+func (b *Binary) Frames(pc uint64) (frames []pclntab.Frame) {
 	if b.symbols == nil {
 		return nil
 	}
-	return b.symbols.Frames(pc)
+	if err := guarded(func() error {
+		frames = b.symbols.Frames(pc)
+		return nil
+	}); err != nil {
+		return nil
+	}
+	return frames
 }
 
 // StartFunction returns the function that a goroutine which starts at pc was started for: behind the wrapper that the
-// compiler makes for a go statement with arguments.
-func (b *Binary) StartFunction(pc uint64) (pclntab.Frame, bool) {
+// compiler makes for a go statement with arguments. It is the zero Frame if that is not known.
+func (b *Binary) StartFunction(pc uint64) (start pclntab.Frame) {
 	if b.symbols == nil {
-		return pclntab.Frame{}, false
+		return start
 	}
-	f, ok := b.symbols.Find(pc)
-	if !ok {
-		return pclntab.Frame{}, false
+	if err := guarded(func() error {
+		f, ok := b.symbols.Find(pc)
+		if !ok {
+			return nil
+		}
+		if wrapped, ok := f.Wrapped(); ok {
+			f = wrapped
+		}
+		file, line := f.Line(f.Entry)
+		start = pclntab.Frame{Function: f.Name(), File: file, Line: line}
+		return nil
+	}); err != nil {
+		return pclntab.Frame{}
 	}
-	if wrapped, ok := f.Wrapped(); ok {
-		f = wrapped
-	}
-	file, line := f.Line(f.Entry)
-	return pclntab.Frame{Function: f.Name(), File: file, Line: line}, true
+	return start
 }

@@ -1,22 +1,216 @@
 package goexe
 
 import (
+	"bytes"
+	"debug/elf"
+	"debug/gosym"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-func TestX(t *testing.T) {
-	for _, v := range []string{"go1.22.12", "go1.24.13", "go1.26.8", "go1.27.4"} {
-		exe := testbuild.Program(t, "hello", testbuild.Options{Version: v})
-		b, err := Open(exe)
-		if err != nil {
-			t.Error(v, err)
-			continue
+func open(t *testing.T, exe string) *Binary {
+	t.Helper()
+	b, err := Open(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
 		}
-		t.Log(b.GoVersion, len(b.SystemStarts), len(b.WaitReasons), b.AllgLen)
-		for _, s := range b.Sites {
-			t.Logf("%+v", s)
+	})
+	return b
+}
+
+func TestOpen(t *testing.T) {
+	for _, version := range testbuild.Versions {
+		t.Run(version, func(t *testing.T) {
+			b := open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version}))
+			if b.GoVersion != version || b.GOARCH != "amd64" || b.MainPath != "lifecycle" {
+				t.Errorf("it is %s for %s, main package %q", b.GoVersion, b.GOARCH, b.MainPath)
+			}
+			calls, syscalls := 0, 0
+			for _, s := range b.Sites {
+				if s.Kind == Call {
+					calls++
+					if s.Cost == SingleStepped {
+						t.Errorf("the kernel must single-step %s at %#x", s.Function, s.Address)
+					}
+				}
+				if s.Syscall {
+					syscalls++
+				}
+			}
+			if calls != 1 {
+				t.Errorf("%d sites in casgstatus, want 1", calls)
+			}
+			// From Go 1.26 on system calls bypass casgstatus (runtime/proc.go).
+			if modern := version >= "go1.26"; modern != (syscalls > 0) {
+				t.Errorf("%d sites for system calls", syscalls)
+			}
+			if len(b.SystemStarts) < 100 {
+				t.Errorf("only %d functions count as the runtime's", len(b.SystemStarts))
+			}
+			if b.AllgLen == 0 || b.AllgPtr == 0 {
+				t.Error("runtime.allgs was not found")
+			}
+		})
+	}
+}
+
+// TestSitesAreInstructions checks with another disassembler that each site is the start of an instruction.
+func TestSitesAreInstructions(t *testing.T) {
+	exe := testbuild.Program(t, "hello", testbuild.Options{})
+	for _, s := range open(t, exe).Sites {
+		out, err := exec.Command("go", "tool", "objdump", "-s", "^"+regexp.QuoteMeta(s.Function)+"$", exe).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(out), fmt.Sprintf("\t0x%x\t", s.Address)) {
+			t.Errorf("%s has no instruction at %#x", s.Function, s.Address)
 		}
 	}
+}
+
+// TestSymbols compares names and lines of all functions with debug/gosym.
+func TestSymbols(t *testing.T) {
+	for _, version := range testbuild.Versions {
+		t.Run(version, func(t *testing.T) {
+			exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: version})
+			b := open(t, exe)
+			f, err := elf.Open(exe)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			data, err := f.Section(".gopclntab").Data()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := symbolTable(b.image, symbolText)[symbolText].Value
+			oracle, err := gosym.NewTable(nil, gosym.NewLineTable(data, text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(oracle.Funcs) < 1000 {
+				t.Fatalf("debug/gosym knows only %d functions", len(oracle.Funcs))
+			}
+			for _, want := range oracle.Funcs {
+				got, ok := b.symbols.Find(want.Entry)
+				if !ok || got.Name() != want.Name || got.Entry != want.Entry {
+					t.Fatalf("at %#x is %q, want %q", want.Entry, got.Name(), want.Name)
+				}
+				wantFile, wantLine, _ := oracle.PCToLine(want.Entry)
+				if wantLine < 0 {
+					continue // a marker of the linker's
+				}
+				if file, line := got.Line(want.Entry); file != wantFile || line != wantLine {
+					t.Fatalf("%s begins at %s:%d, want %s:%d", want.Name, file, line, wantFile, wantLine)
+				}
+			}
+		})
+	}
+}
+
+func TestStartFunctionBehindWrapper(t *testing.T) {
+	for _, version := range testbuild.Versions {
+		t.Run(version, func(t *testing.T) {
+			b := open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version}))
+			wrappers := 0
+			for i := range b.symbols.Len() {
+				f, ok := b.symbols.Func(i)
+				if !ok || !strings.HasPrefix(f.Name(), "main.mutexes.gowrap") && !strings.HasPrefix(f.Name(), "main.mutexes.func") {
+					continue
+				}
+				wrappers++
+				if start := b.StartFunction(f.Entry); start.Function != "main.lockMutex" || !strings.HasSuffix(start.File, "main.go") || start.Line == 0 {
+					t.Errorf("behind %s is %+v", f.Name(), start)
+				}
+			}
+			if wrappers == 0 {
+				t.Error("the program has no wrapper of main.lockMutex")
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	hello := testbuild.Program(t, "hello", testbuild.Options{})
+	for name, c := range map[string]struct {
+		path string
+		want string
+	}{
+		"not ELF":    {write(t, []byte("#!/bin/sh\n")), "not an ELF file"},
+		"not Go":     {"/bin/true", "not a Go executable"},
+		"empty":      {write(t, nil), "not an executable file"},
+		"directory":  {t.TempDir(), "not an executable file"},
+		"other arch": {testbuild.Program(t, "hello", testbuild.Options{Env: []string{"GOARCH=arm64"}}), "EM_AARCH64"},
+		"too new": {patch(t, hello, func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte("go1.26."), []byte("go1.99."))
+		}), "unknown Go version go1.99."},
+		"other layout": {patch(t, hello, func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte("go1.26."), []byte("go1.23."))
+		}), "so the layout is not that of this binary"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := Open(c.path)
+			if err == nil {
+				_ = b.Close()
+				t.Fatal("it was not refused")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %q, want one with %q", err, c.want)
+			}
+		})
+	}
+	if _, err := Open("/bin/true"); !errors.Is(err, ErrNotGo) {
+		t.Errorf("the error about a program in C is %v", err)
+	}
+}
+
+// TestFileCutShort takes the file away from under an open Binary.
+func TestFileCutShort(t *testing.T) {
+	path := patch(t, testbuild.Program(t, "hello", testbuild.Options{}), func(b []byte) []byte { return b })
+	b := open(t, path)
+	f, _ := b.symbols.Func(b.symbols.Len() - 2)
+	entry := f.Entry
+	if b.StartFunction(entry).Function == "" || len(b.Frames(entry)) == 0 {
+		t.Fatal("the last function has no name")
+	}
+	if err := os.Truncate(path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.StartFunction(entry); got.Function != "" {
+		t.Errorf("a file that is gone names %+v", got)
+	}
+	if got := b.Frames(entry); got != nil {
+		t.Errorf("a file that is gone has frames %+v", got)
+	}
+}
+
+func write(t *testing.T, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// patch returns a changed copy of an executable.
+func patch(t *testing.T, exe string, change func([]byte) []byte) string {
+	t.Helper()
+	b, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, change(b))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +37,11 @@ func openImage(path string) (*image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map file: %w", err)
 	}
-	im, err := newImage(data)
+	var im *image
+	err = guarded(func() error {
+		im, err = newImage(data)
+		return err
+	})
 	if err != nil {
 		_ = unix.Munmap(data)
 		return nil, err
@@ -59,6 +64,21 @@ func (im *image) close() error {
 	}
 	im.mapped = false
 	return unix.Munmap(im.data)
+}
+
+// guarded runs f and makes an error of a page fault in it: the file that is mapped may be cut short by whoever owns it.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch fault := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }:
+			err = fmt.Errorf("the file changes while it is read: fault at %#x", fault.Addr())
+		default:
+			panic(fault)
+		}
+	}()
+	return f()
 }
 
 // from returns the file's bytes from an address on, up to the end of the segment that holds it; nil if none does.

@@ -71,9 +71,8 @@ type Event struct {
 	// With Created: the creator (0 if none or not known), and where the goroutine starts and was created.
 	Parent, ParentGoID, StartPC, CreationPC uint64
 
-	// With Exited.
-	CreatedAt int64
-	Totals    [States]Total
+	// Totals are over the whole life, with Exited.
+	Totals [States]Total
 }
 
 // Counts are the exact figures of one process, over all its goroutines but the runtime's own.

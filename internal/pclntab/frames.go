@@ -13,8 +13,6 @@ type Frame struct {
 	Function string
 	File     string
 	Line     int
-	// Start is the line of the function's first statement, 0 if not known.
-	Start int
 }
 
 // maxInlined bounds how deep inlined calls may nest.

@@ -60,7 +60,6 @@ func decode(raw []byte, e *lifecycle.Event) error {
 			return fmt.Errorf("exit of %d bytes", len(raw))
 		}
 		e.Kind = lifecycle.Exited
-		e.CreatedAt = int64(x.Created)
 		for i := range x.Time {
 			e.Totals[i+1] = lifecycle.Total{Count: x.Count[i], Nanoseconds: x.Time[i]}
 		}

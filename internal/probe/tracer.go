@@ -5,7 +5,6 @@ package probe
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"os"
 	"sync"
 	"time"
@@ -159,12 +158,4 @@ func (t *Tracer) freeSlot(slot uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.slots[slot] = false
-}
-
-// MemoryBytes estimates the kernel memory that New takes for the given options, on this many CPUs.
-func MemoryBytes(o Options, cpus int) int {
-	const element = 48 + 8 // a hash table's element with its key, and its share of list heads
-	goroutines := o.MaxGoroutines*(element+80) + 16*(1<<bits.Len(uint(o.MaxGoroutines-1)))
-	perCPU := maxTargets*184 + maxBuckets*16
-	return goroutines + cpus*perCPU + maxBuckets*element + maxStarts*(element+24) + ringBytes
 }

@@ -48,7 +48,7 @@ func (p *Process) place(pc uint64) place {
 		return known
 	}
 	var found place
-	found.start, _ = p.binary.StartFunction(pc - p.bias)
+	found.start = p.binary.StartFunction(pc - p.bias)
 	// A creation site is a return address: the call is before it.
 	if frames := p.binary.Frames(pc - p.bias - 1); len(frames) > 0 {
 		found.call = frames[0]

@@ -1,0 +1,89 @@
+package goroutinereceiver
+
+import (
+	"math"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+)
+
+func TestLoadConfig(t *testing.T) {
+	all, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		want  func(*Config)
+		error string
+	}{
+		"goroutine": {want: func(c *Config) { c.Targets = []TargetConfig{{Executable: "/srv/*/bin/api"}} }},
+		"goroutine/all": {want: func(c *Config) {
+			c.Targets = []TargetConfig{{Executable: "/srv/api"}, {PID: 4242}}
+			c.CollectionInterval = 30 * time.Second
+			c.Syscalls = false
+			c.MaxGoroutines = 2000
+			c.Metrics.GoGoroutineTime.Enabled = false
+			c.Metrics.Lifetime.Enabled = false
+			c.ResourceAttributes.ProcessPid.Enabled = false
+			c.Traces = TracesConfig{
+				SamplingRatio: 0.25, States: telemetry.StateEvents, MinStateDuration: time.Millisecond, MaxStates: 7,
+				RootAge: time.Second, SegmentDuration: 10 * time.Second,
+			}
+		}},
+		"goroutine/unknown":          {error: "has invalid keys: target"},
+		"goroutine/no_targets":       {error: "targets: at least one is needed"},
+		"goroutine/empty_target":     {error: "targets::0: one of pid and executable is needed"},
+		"goroutine/two_criteria":     {error: "targets::1: pid and executable exclude each other"},
+		"goroutine/negative_pid":     {error: "targets::0: pid: -1 is not allowed"},
+		"goroutine/bad_glob":         {error: `targets::0: executable: "/srv/[": syntax error in pattern`},
+		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
+		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
+		"goroutine/max_states":       {error: "traces: max_states: -1 is not allowed"},
+		"goroutine/segment_duration": {error: "traces: segment_duration: 10ms is not allowed, it must be 1s or more"},
+		"goroutine/max_goroutines":   {error: "max_goroutines: 10 is not allowed, it must be 1024 or more"},
+		"goroutine/interval":         {error: "\"collection_interval\": requires positive value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sub, err := all.Sub(name)
+			require.NoError(t, err)
+			cfg := createDefaultConfig()
+			err = sub.Unmarshal(cfg)
+			if err == nil {
+				err = confmap.Validate(cfg)
+			}
+			if c.error != "" {
+				require.ErrorContains(t, err, c.error)
+				return
+			}
+			require.NoError(t, err)
+			want := createDefaultConfig().(*Config)
+			c.want(want)
+			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(metadata.GoGoroutineTimeMetricConfig{}, metadata.ResourceAttributeConfig{},
+				metadata.GoGoroutineCountMetricConfig{}, metadata.GoGoroutineCreatedMetricConfig{}, metadata.GoGoroutineExitedMetricConfig{})))
+		})
+	}
+}
+
+func TestRatioMustBeANumber(t *testing.T) {
+	c := createDefaultConfig().(*Config)
+	c.Traces.SamplingRatio = math.NaN()
+	assert.ErrorContains(t, c.Traces.Validate(), "sampling_ratio")
+}
+
+func TestFactory(t *testing.T) {
+	f := NewFactory()
+	assert.Equal(t, component.MustNewType("goroutine"), f.Type())
+	assert.Equal(t, component.StabilityLevelDevelopment, f.TracesStability())
+	assert.Equal(t, component.StabilityLevelDevelopment, f.MetricsStability())
+	assert.Equal(t, component.StabilityLevelDevelopment, f.LogsStability())
+	assert.Equal(t, metadata.Type, f.Type())
+}

@@ -1,0 +1,38 @@
+package probe
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMissingCapabilities(t *testing.T) {
+	bit := func(n int) uint64 { return 1 << n }
+	for name, c := range map[string]struct {
+		effective uint64
+		lacking   string
+	}{
+		"all":              {^uint64(0), ""},
+		"just enough":      {bit(unix.CAP_BPF) | bit(unix.CAP_PERFMON) | bit(unix.CAP_SYS_PTRACE), ""},
+		"as before 5.8":    {bit(unix.CAP_SYS_ADMIN) | bit(unix.CAP_SYS_PTRACE), ""},
+		"none":             {0, "CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE"},
+		"no perfmon":       {bit(unix.CAP_BPF) | bit(unix.CAP_SYS_PTRACE), "CAP_PERFMON"},
+		"no ptrace":        {bit(unix.CAP_SYS_ADMIN), "CAP_SYS_PTRACE"},
+		"an unrelated one": {bit(unix.CAP_NET_ADMIN) | bit(unix.CAP_BPF) | bit(unix.CAP_PERFMON), "CAP_SYS_PTRACE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := missing(c.effective)
+			if c.lacking == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if !errors.Is(err, ErrPermission) || !strings.Contains(err.Error(), "needs "+c.lacking+";") {
+				t.Errorf("the error is %v, want one about %s", err, c.lacking)
+			}
+		})
+	}
+}
