@@ -50,7 +50,7 @@ type shared struct {
 
 	host component.Host
 
-	flow   sync.Mutex // guards what follows
+	// Used by the follower's one goroutine only.
 	spans  *telemetry.Spans
 	logs   *telemetry.Logs
 	flowed time.Time

@@ -4,8 +4,7 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -17,13 +16,16 @@ const (
 	// batchSize is how many spans or log records are handed on at once, batchAge how long fewer may wait.
 	batchSize = 4096
 	batchAge  = 200 * time.Millisecond
+	// firstPause is how long to wait before what the pipeline refused is offered again, lastPause the longest such wait, and
+	// offerFor for how long it is offered at all.
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+	offerFor   = 5 * time.Minute
 )
 
 // Changed takes a change of state as a log record.
 func (s *shared) Changed(p *telemetry.Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
 	if s.nextLogs != nil {
-		s.flow.Lock()
-		defer s.flow.Unlock()
 		s.logs.Add(p, g, e)
 	}
 }
@@ -31,39 +33,48 @@ func (s *shared) Changed(p *telemetry.Process, g *lifecycle.Goroutine, e *lifecy
 // Ended takes a goroutine as a span.
 func (s *shared) Ended(p *telemetry.Process, g *lifecycle.Goroutine) {
 	if s.nextTraces != nil {
-		s.flow.Lock()
-		defer s.flow.Unlock()
 		s.spans.Add(p, g)
 	}
 }
 
-// Flush hands on what has been gathered. It waits for the pipeline: while that is slow, the kernel's ring buffer fills, and what it
-// has no room for is counted; the targets never wait.
-func (s *shared) Flush(last bool) {
-	traces, logs := s.take(last)
-	if n := traces.SpanCount(); n > 0 {
-		ctx := s.obs.StartTracesOp(context.Background())
-		err := s.nextTraces.ConsumeTraces(ctx, traces)
-		s.obs.EndTracesOp(ctx, metadata.Type.String(), n, err)
+// Flush hands on what has been gathered, if it is old enough or much. It waits for the pipeline: while that is slow, or refuses data
+// as memory_limiter does, the kernel's ring buffer fills, and what it has no room for is counted; the targets never wait.
+func (s *shared) Flush(done <-chan struct{}, last bool) {
+	if !last && s.spans.Len() < batchSize && s.logs.Len() < batchSize && time.Since(s.flowed) < batchAge {
+		return
+	}
+	s.flowed = time.Now()
+	ctx := context.Background()
+	if n := s.spans.Len(); n > 0 {
+		traces := s.spans.Take()
+		op := s.obs.StartTracesOp(ctx)
+		err := offer(done, func() error { return s.nextTraces.ConsumeTraces(op, traces) })
+		s.obs.EndTracesOp(op, metadata.Type.String(), n, err)
 		s.warn("Spans were refused", n, err)
 	}
-	if n := logs.LogRecordCount(); n > 0 {
-		ctx := s.obs.StartLogsOp(context.Background())
-		err := s.nextLogs.ConsumeLogs(ctx, logs)
-		s.obs.EndLogsOp(ctx, metadata.Type.String(), n, err)
+	if n := s.logs.Len(); n > 0 {
+		logs := s.logs.Take()
+		op := s.obs.StartLogsOp(ctx)
+		err := offer(done, func() error { return s.nextLogs.ConsumeLogs(op, logs) })
+		s.obs.EndLogsOp(op, metadata.Type.String(), n, err)
 		s.warn("Log records were refused", n, err)
 	}
 }
 
-// take returns what has been gathered, if it is old enough or much.
-func (s *shared) take(all bool) (ptrace.Traces, plog.Logs) {
-	s.flow.Lock()
-	defer s.flow.Unlock()
-	if !all && time.Since(s.flowed) < batchAge && s.spans.Len() < batchSize && s.logs.Len() < batchSize {
-		return ptrace.NewTraces(), plog.NewLogs()
+// offer calls consume until it takes what is offered, refuses it for good, or has been asked for long enough. Once done is closed it asks
+// no more.
+func offer(done <-chan struct{}, consume func() error) error {
+	began := time.Now()
+	err := consume()
+	for pause := firstPause; err != nil && !consumererror.IsPermanent(err) && time.Since(began) < offerFor; pause = min(2*pause, lastPause) {
+		select {
+		case <-done:
+			return err
+		case <-time.After(pause):
+		}
+		err = consume()
 	}
-	s.flowed = time.Now()
-	return s.spans.Take(), s.logs.Take()
+	return err
 }
 
 func (s *shared) warn(what string, n int, err error) {

@@ -22,11 +22,15 @@ func (f *Follower) read() {
 	var next time.Time
 	for {
 		more := f.readBurst()
+		if !more {
+			f.drained++
+		}
 		if now := time.Now(); now.After(next) {
 			next = now.Add(upkeepInterval)
 			f.upkeep()
 		}
-		f.sink.Flush(false)
+		f.handOn()
+		f.sink.Flush(f.stop, false)
 		select {
 		case <-f.stop:
 			if !more {
@@ -49,28 +53,48 @@ func (f *Follower) readBurst() (more bool) {
 		if !ok {
 			return false
 		}
-		f.handle(&e)
+		if f.handle(&e) {
+			f.sink.Flush(f.stop, false)
+		}
 	}
 	return true
 }
 
-func (f *Follower) handle(e *lifecycle.Event) {
+// handOn gives the sink what has ended, piece by piece: a process that ends may end hundreds of thousands of goroutines at once.
+func (f *Follower) handOn() {
+	f.mu.Lock()
+	ended, left := f.ended, f.left
+	f.ended, f.left = nil, nil
+	f.mu.Unlock()
+	for _, e := range ended {
+		f.sink.Ended(e.of, e.goroutine)
+		f.sink.Flush(f.stop, false)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, file := range left {
+		f.detach(file)
+	}
+}
+
+// handle brings an event to its goroutine and tells whether a life is over.
+func (f *Follower) handle(e *lifecycle.Event) bool {
 	if e.Kind == lifecycle.ProcessExecuted {
 		select {
 		case f.started <- execution{e.PID, e.Time}:
 		default: // the sweep will see to it
 		}
-		return
+		return false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.processes[e.PID]
 	if p == nil {
-		return
+		return false
 	}
 	if e.Kind == lifecycle.ProcessExited {
 		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
-		return
+		return false
 	}
 	ended := p.tracker.Handle(e)
 	g := p.tracker.Get(e.G)
@@ -83,6 +107,7 @@ func (f *Follower) handle(e *lifecycle.Event) {
 	if ended != nil {
 		f.sink.Ended(p.telemetry, ended)
 	}
+	return ended != nil
 }
 
 func (f *Follower) upkeep() {
@@ -90,9 +115,7 @@ func (f *Follower) upkeep() {
 	defer f.mu.Unlock()
 	now := probe.Now()
 	for _, p := range f.processes {
-		for _, g := range p.tracker.Segments(now) {
-			f.sink.Ended(p.telemetry, g)
-		}
+		f.end(p, p.tracker.Segments(now)...)
 		counts, err := p.probe.Counts()
 		if err != nil {
 			f.options.Logger.Warn("Counts could not be read", zap.Int("pid", p.PID), zap.Error(err))
@@ -104,18 +127,10 @@ func (f *Follower) upkeep() {
 					"Lower traces::sampling_ratio", zap.Int("pid", p.PID), zap.Uint64("lost", counts.EventsLost))
 			}
 			p.lost = counts.EventsLost
-			f.settle(p)
 		}
-	}
-}
-
-// settle ends the goroutines whose exit was lost.
-func (f *Follower) settle(p *process) {
-	if p.lost == 0 {
-		return
-	}
-	for _, g := range p.tracker.Settle(p.probe.Fate) {
-		f.sink.Ended(p.telemetry, g)
+		if p.lost > 0 {
+			f.end(p, p.tracker.Settle(f.drained, p.probe.Fate)...)
+		}
 	}
 }
 
@@ -156,6 +171,6 @@ func (f *Follower) adopt(p *process, bias uint64) error {
 // tell hands an event that the follower itself knows to the goroutine's state machine.
 func (f *Follower) tell(p *process, e *lifecycle.Event) {
 	if ended := p.tracker.Handle(e); ended != nil {
-		f.sink.Ended(p.telemetry, ended)
+		f.end(p, ended)
 	}
 }

@@ -34,13 +34,15 @@ type Options struct {
 	Health func(error)
 }
 
-// Sink takes what is seen. Its methods are safe for concurrent use.
+// Sink takes what is seen.
 type Sink interface {
-	// Changed is called with each event of a goroutine, Ended with each life or segment of one that is over.
+	// Changed is called with each event of a goroutine, Ended with each life or segment of one that is over; both are called by one
+	// goroutine.
 	Changed(*telemetry.Process, *lifecycle.Goroutine, *lifecycle.Event)
 	Ended(*telemetry.Process, *lifecycle.Goroutine)
-	// Flush is called often, with no lock held, when what was gathered may be handed on. last says that nothing will come after it.
-	Flush(last bool)
+	// Flush is called often, with no lock held, when what was gathered may be handed on; it may wait until done is closed. last says
+	// that nothing will come after it.
+	Flush(done <-chan struct{}, last bool)
 }
 
 // Follower follows all processes that match.
@@ -54,8 +56,11 @@ type Follower struct {
 	stop     chan struct{}
 	stopOnce sync.Once
 	running  sync.WaitGroup
+	drained  uint64 // how often the ring buffer was read until it was empty; used by read only
 
-	mu        sync.Mutex // guards what follows and all calls of the sink but Flush
+	mu        sync.Mutex    // guards what follows
+	ended     []life        // not yet handed to the sink
+	left      []target.File // executables of processes that were left since
 	processes map[int]*process
 	programs  map[target.File]*program
 	refused   map[target.File]error
@@ -86,7 +91,19 @@ type process struct {
 	telemetry *telemetry.Process
 	since     int64
 	gone      bool   // at the last sweep
-	lost      uint64 // events, when the goroutines were last settled
+	lost      uint64 // events
+}
+
+// life is one that is over, or a segment of one.
+type life struct {
+	of        *telemetry.Process
+	goroutine *lifecycle.Goroutine
+}
+
+func (f *Follower) end(p *process, goroutines ...*lifecycle.Goroutine) {
+	for _, g := range goroutines {
+		f.ended = append(f.ended, life{p.telemetry, g})
+	}
 }
 
 // New returns a Follower that uses the tracer, which it closes in Stop.
@@ -127,7 +144,8 @@ func (f *Follower) Stop() error {
 			f.leave(pid, now, lifecycle.Unfollowed)
 		}
 		f.mu.Unlock()
-		f.sink.Flush(true)
+		f.handOn()
+		f.sink.Flush(f.stop, true)
 		err = f.tracer.Close()
 	})
 	return err
@@ -319,17 +337,17 @@ func (f *Follower) detach(file target.File) {
 	}
 }
 
-// leave ends all that is known of a process.
+// leave ends all that is known of a process. Its executable is let go of when its goroutines, whose names it holds, have been told.
 func (f *Follower) leave(pid int, at int64, why lifecycle.Ending) {
 	p := f.processes[pid]
 	delete(f.processes, pid)
-	f.settle(p)
-	for _, g := range p.tracker.Interrupt(at, why) {
-		f.sink.Ended(p.telemetry, g)
+	if counts, err := p.probe.Counts(); err == nil && counts.EventsLost > 0 {
+		f.end(p, p.tracker.Settle(lifecycle.Final, p.probe.Fate)...)
 	}
+	f.end(p, p.tracker.Interrupt(at, why)...)
 	f.retire(p, at)
 	if err := p.probe.Unfollow(); err != nil {
 		f.options.Logger.Warn("What the kernel knows of a process could not be removed", zap.Int("pid", pid), zap.Error(err))
 	}
-	f.detach(p.File)
+	f.left = append(f.left, p.File)
 }

@@ -70,6 +70,9 @@ type Goroutine struct {
 
 	current    Slice // the open stretch; its End is not known yet
 	hasCurrent bool
+
+	foundDead bool   // by Settle
+	foundWhen uint64 // the count of drained at which it was
 }
 
 // add appends a stretch that has ended, within the segment.

@@ -1,6 +1,9 @@
 package lifecycle
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Limits bound what is kept of a goroutine.
 type Limits struct {
@@ -167,28 +170,45 @@ func (t *Tracker) cut(g *Goroutine, now int64) *Goroutine {
 	return &segment
 }
 
+// Final is a count of drained that tells Settle that no event is on its way.
+const Final = math.MaxUint64
+
 // Settle ends the goroutines that have exited without being seen to, because their last event was lost. fate tells of each
-// whether it lives, and if not, when it exited, as far as that is known (else 0).
-func (t *Tracker) Settle(fate func(g, goid uint64) (alive bool, exited int64)) []*Goroutine {
+// whether it lives, and if not, when it exited, as far as that is known (else 0). The last event may also be on its way: a goroutine is
+// ended only if it was found dead before, and since then, as drained counts, all events of before have come.
+func (t *Tracker) Settle(drained uint64, fate func(g, goid uint64) (alive bool, exited int64)) []*Goroutine {
 	var ended []*Goroutine
 	for address, g := range t.live {
 		if g.GoID == 0 {
 			continue
 		}
 		alive, exited := fate(address, g.GoID)
-		if alive {
+		switch {
+		case alive:
+			g.foundDead = false
+			continue
+		case drained == Final:
+		case !g.foundDead:
+			g.foundDead, g.foundWhen = true, drained
+			continue
+		case g.foundWhen == drained:
 			continue
 		}
 		delete(t.live, address)
-		g.Lost++
-		// The stretch that was open may have ended long before the exit: it is not told of.
-		g.hasCurrent = false
-		if exited >= g.current.Start {
-			t.interrupt(g, exited, Exit)
-		} else {
-			t.interrupt(g, g.current.Start, Unseen)
-		}
+		t.unseen(g, exited)
 		ended = append(ended, g)
 	}
 	return ended
+}
+
+// unseen ends a goroutine whose exit was lost.
+func (t *Tracker) unseen(g *Goroutine, exited int64) {
+	g.Lost++
+	// The stretch that was open may have ended long before the exit: it is not told of.
+	g.hasCurrent = false
+	if exited >= g.current.Start {
+		t.interrupt(g, exited, Exit)
+	} else {
+		t.interrupt(g, g.current.Start, Unseen)
+	}
 }

@@ -191,23 +191,30 @@ func TestSegments(t *testing.T) {
 func TestSettle(t *testing.T) {
 	for name, c := range map[string]struct {
 		alive      bool
+		drained    uint64
 		exit       int64
 		wantEnding Ending
 		wantEnd    int64
 	}{
-		"it lives":                     {alive: true},
-		"it exited, and is known when": {exit: 700, wantEnding: Exit, wantEnd: 700},
-		"it exited, nobody knows when": {exit: 0, wantEnding: Unseen, wantEnd: 100},
+		"it lives":                     {alive: true, drained: 6},
+		"it exited, and is known when": {drained: 6, exit: 700, wantEnding: Exit, wantEnd: 700},
+		"it exited, nobody knows when": {drained: Final, exit: 0, wantEnding: Unseen, wantEnd: 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := NewTracker(limits)
 			handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running))
-			ended := tr.Settle(func(g, goid uint64) (bool, int64) {
+			fate := func(g, goid uint64) (bool, int64) {
 				if g != childG || goid != 42 {
 					t.Errorf("asked about %#x, %d", g, goid)
 				}
 				return c.alive, c.exit
-			})
+			}
+			for range 2 {
+				if early := tr.Settle(5, fate); early != nil {
+					t.Fatalf("%v ended though its exit may be on its way", early)
+				}
+			}
+			ended := tr.Settle(c.drained, fate)
 			if c.alive {
 				if len(ended) != 0 || tr.Len() != 1 {
 					t.Errorf("%v ended", ended)

@@ -45,16 +45,25 @@ func mix(x uint64) uint64 {
 	return x
 }
 
+// nonzero keeps clear of the ids that OpenTelemetry calls invalid.
+func nonzero(x uint64) uint64 {
+	if x == 0 {
+		return 1
+	}
+	return x
+}
+
 func (i ids) trace(t lifecycle.Tree) pcommon.TraceID {
 	var id pcommon.TraceID
-	binary.BigEndian.PutUint64(id[:], mix(i.seed[0]+mix(t.Root)+uint64(t.Segment)))
-	binary.BigEndian.PutUint64(id[8:], mix(i.seed[1]+mix(t.Root)+uint64(t.Segment))|1)
+	for half := range 2 {
+		binary.BigEndian.PutUint64(id[8*half:], nonzero(mix(mix(i.seed[half]+t.Root)+uint64(t.Segment))))
+	}
 	return id
 }
 
 // span returns the id of a goroutine's span, or with slice > 0 of the slice-th stretch inside it.
 func (i ids) span(goid uint64, segment, slice int) pcommon.SpanID {
 	var id pcommon.SpanID
-	binary.BigEndian.PutUint64(id[:], mix(i.seed[2]+mix(goid)+mix(uint64(segment)<<32|uint64(slice)))|1)
+	binary.BigEndian.PutUint64(id[:], nonzero(mix(mix(i.seed[2]+goid)+uint64(segment)<<32+uint64(slice))))
 	return id
 }

@@ -1,0 +1,264 @@
+package telemetry
+
+import (
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+)
+
+var scope = Scope{Name: "scope", Version: "1"}
+
+// wall is the distance of the test's clocks.
+const wall = int64(1_700_000_000e9)
+
+func testClock() *Clock {
+	return newClock(func(clock int32) int64 {
+		if clock == 0 { // CLOCK_REALTIME
+			return wall + 1
+		}
+		return 1
+	})
+}
+
+func testProcess() *Process {
+	resource := pcommon.NewResource()
+	resource.Attributes().PutStr("service.name", "shop")
+	return NewProcess(Identity{BootID: "boot", PID: 7, StartTime: 99}, resource, &goexe.Binary{WaitReasons: []string{"", "chan receive"}}, 0)
+}
+
+var parent = &lifecycle.Goroutine{GoID: 1, Tree: lifecycle.Tree{Root: 1}, Start: 100, End: 900}
+
+func child() *lifecycle.Goroutine {
+	g := &lifecycle.Goroutine{
+		GoID: 2, ParentGoID: 1, Tree: lifecycle.Tree{Root: 1}, Parent: &lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}},
+		Start: 200, End: 800,
+		Slices: []lifecycle.Slice{
+			{Start: 200, End: 300, State: lifecycle.Runnable},
+			{Start: 300, End: 500, State: lifecycle.Waiting, Reason: 1},
+			{Start: 500, End: 800, State: lifecycle.Running, TID: 11},
+		},
+		Cut: 4, Lost: 5,
+	}
+	g.Totals[lifecycle.Running] = lifecycle.Total{Count: 6, Nanoseconds: uint64(7 * time.Second)}
+	return g
+}
+
+// add returns the spans of goroutines.
+func add(states States, goroutines ...*lifecycle.Goroutine) []ptrace.Span {
+	s := NewSpans(scope, testClock(), states)
+	p := testProcess()
+	for _, g := range goroutines {
+		s.Add(p, g)
+	}
+	var spans []ptrace.Span
+	for _, rs := range s.Take().ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, span := range ss.Spans().All() {
+				spans = append(spans, span)
+			}
+		}
+	}
+	return spans
+}
+
+func attributes(m pcommon.Map) map[string]any { return m.AsRaw() }
+
+func TestSpanOfGoroutine(t *testing.T) {
+	spans := add(StateSpans, parent, child())
+	if len(spans) != 5 {
+		t.Fatalf("%d spans, want 2 goroutines and 3 states", len(spans))
+	}
+	p, c := spans[0], spans[1]
+	if c.ParentSpanID() != p.SpanID() || c.TraceID() != p.TraceID() || c.SpanID() == p.SpanID() || !p.ParentSpanID().IsEmpty() {
+		t.Errorf("the child is %v in %v under %v, its creator %v in %v", c.SpanID(), c.TraceID(), c.ParentSpanID(), p.SpanID(), p.TraceID())
+	}
+	if c.StartTimestamp() != pcommon.Timestamp(wall+200) || c.EndTimestamp() != pcommon.Timestamp(wall+800) || c.Kind() != ptrace.SpanKindInternal {
+		t.Errorf("it is %v from %d to %d", c.Kind(), c.StartTimestamp(), c.EndTimestamp())
+	}
+	got := attributes(c.Attributes())
+	for name, want := range map[string]any{
+		"go.goroutine.id": int64(2), "go.goroutine.parent.id": int64(1), "go.goroutine.ending": "exit",
+		"go.goroutine.running.duration": 7.0, "go.goroutine.running.count": int64(6), "go.goroutine.waiting.count": int64(0),
+		"go.goroutine.states.dropped": int64(4), "go.goroutine.events.lost": int64(5), "code.function.name": "unknown",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+	for i, want := range []struct {
+		name       string
+		start, end int64
+	}{{"runnable", 200, 300}, {"waiting: chan receive", 300, 500}, {"running", 500, 800}} {
+		s := spans[2+i]
+		if s.Name() != want.name || s.ParentSpanID() != c.SpanID() || s.TraceID() != c.TraceID() ||
+			s.StartTimestamp() != pcommon.Timestamp(wall+want.start) || s.EndTimestamp() != pcommon.Timestamp(wall+want.end) {
+			t.Errorf("state %d is %q from %d to %d under %v", i, s.Name(), s.StartTimestamp(), s.EndTimestamp(), s.ParentSpanID())
+		}
+	}
+	if got := attributes(spans[3].Attributes()); got["go.goroutine.state"] != "waiting" || got["go.goroutine.wait.reason"] != "chan receive" {
+		t.Errorf("the waiting state has %v", got)
+	}
+	if got := attributes(spans[4].Attributes()); got["thread.id"] != int64(11) {
+		t.Errorf("the running state has %v", got)
+	}
+}
+
+func TestStatesAsEvents(t *testing.T) {
+	spans := add(StateEvents, child())
+	if len(spans) != 1 || spans[0].Events().Len() != 3 {
+		t.Fatalf("%d spans, the first with %d events", len(spans), spans[0].Events().Len())
+	}
+	if e := spans[0].Events().At(1); e.Name() != "waiting: chan receive" || e.Timestamp() != pcommon.Timestamp(wall+300) {
+		t.Errorf("the event is %q at %d", e.Name(), e.Timestamp())
+	}
+}
+
+func TestNoStates(t *testing.T) {
+	if spans := add(StateNone, child()); len(spans) != 1 || spans[0].Events().Len() != 0 {
+		t.Errorf("%d spans", len(spans))
+	}
+}
+
+// TestLongLivedCreator links to a creator that does not own the trace.
+func TestLongLivedCreator(t *testing.T) {
+	g := child()
+	g.Follows, g.Tree = true, lifecycle.Tree{Root: 2}
+	spans := add(StateNone, parent, g)
+	p, c := spans[0], spans[1]
+	if !c.ParentSpanID().IsEmpty() || c.TraceID() == p.TraceID() {
+		t.Errorf("it is under %v in %v", c.ParentSpanID(), c.TraceID())
+	}
+	if c.Links().Len() != 1 || c.Links().At(0).SpanID() != p.SpanID() || c.Links().At(0).TraceID() != p.TraceID() {
+		t.Errorf("it has %d links", c.Links().Len())
+	}
+}
+
+func TestIDsAreStableAndDiffer(t *testing.T) {
+	a, again := newIDs(Identity{"boot", 7, 99}), newIDs(Identity{"boot", 7, 99})
+	if a != again {
+		t.Error("the same process has other ids")
+	}
+	for _, other := range []Identity{{"other", 7, 99}, {"boot", 8, 99}, {"boot", 7, 100}} {
+		if a == newIDs(other) {
+			t.Errorf("%v has the same ids", other)
+		}
+	}
+	seen := map[pcommon.SpanID]string{}
+	for goid := uint64(1); goid < 200; goid++ {
+		for segment := range 5 {
+			for slice := range 20 {
+				id := a.span(goid, segment, slice)
+				if before, ok := seen[id]; ok || id.IsEmpty() {
+					t.Fatalf("%v is of %s too", id, before)
+				}
+				seen[id] = "another span"
+			}
+		}
+	}
+	if a.trace(lifecycle.Tree{Root: 1}) == a.trace(lifecycle.Tree{Root: 1, Segment: 1}) {
+		t.Error("two trees have the same id")
+	}
+}
+
+func TestLogRecord(t *testing.T) {
+	l := NewLogs(scope, testClock())
+	l.Add(testProcess(), child(), &lifecycle.Event{
+		Kind: lifecycle.Transition, Time: 500, PID: 7, TID: 11, From: lifecycle.Running, To: lifecycle.Waiting, ToReason: 1,
+	})
+	if l.Len() != 1 {
+		t.Fatalf("%d records", l.Len())
+	}
+	r := l.Take().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+	want := map[string]any{
+		"go.goroutine.id": int64(2), "go.goroutine.state.from": "running", "go.goroutine.state.to": "waiting",
+		"go.goroutine.wait.reason": "chan receive", "process.pid": int64(7), "thread.id": int64(11),
+	}
+	got := attributes(r.Attributes())
+	for name := range want {
+		if got[name] != want[name] {
+			t.Errorf("%s is %v, want %v", name, got[name], want[name])
+		}
+	}
+	if len(got) != len(want) || r.EventName() != "go.goroutine.state_change" || r.Body().Str() != "running -> waiting: chan receive" {
+		t.Errorf("the record is %q %q %v", r.EventName(), r.Body().Str(), got)
+	}
+	if span := add(StateNone, child())[0]; r.SpanID() != span.SpanID() || r.TraceID() != span.TraceID() {
+		t.Error("the record has other ids than the span")
+	}
+	if l.Len() != 0 {
+		t.Error("what was taken is still there")
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	builder := metadata.NewMetricsBuilder(metadata.NewDefaultMetricsBuilderConfig(), receivertest.NewNopSettings(metadata.Type))
+	m := NewMetrics(scope, testClock(), builder, DefaultHistogramsConfig())
+	f := Figures{Process: testProcess(), Start: 1000, Time: 2000}
+	f.Counts.Live[lifecycle.Waiting] = 3
+	f.Counts.Time[lifecycle.Running] = uint64(1500 * time.Millisecond)
+	f.Counts.Created, f.Counts.Exited = 10, 7
+	f.Histograms = map[lifecycle.HistogramKey]*lifecycle.Histogram{
+		{Kind: lifecycle.Schedule}:        {Buckets: map[int]uint64{100: 2, 103: 1}, Count: 3, Sum: uint64(time.Second)},
+		{Kind: lifecycle.Wait, Reason: 1}: {Buckets: map[int]uint64{200: 4}, Count: 4, Sum: 8},
+	}
+	byName := map[string]pmetric.Metric{}
+	made := m.Make([]Figures{f})
+	if made.ResourceMetrics().Len() != 1 || attributes(made.ResourceMetrics().At(0).Resource().Attributes())["service.name"] != "shop" {
+		t.Fatalf("%d resources", made.ResourceMetrics().Len())
+	}
+	for _, metric := range made.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+		byName[metric.Name()] = metric
+	}
+	for _, p := range byName["go.goroutine.count"].Sum().DataPoints().All() {
+		want := int64(0)
+		if state, _ := p.Attributes().Get("go.goroutine.state"); state.Str() == "waiting" {
+			want = 3
+		}
+		if p.IntValue() != want || p.StartTimestamp() != pcommon.Timestamp(wall+1000) || p.Timestamp() != pcommon.Timestamp(wall+2000) {
+			t.Errorf("%v is %d", attributes(p.Attributes()), p.IntValue())
+		}
+	}
+	if n := byName["go.goroutine.created"].Sum().DataPoints().At(0).IntValue(); n != 10 {
+		t.Errorf("%d created", n)
+	}
+	h := byName["go.schedule.duration"].ExponentialHistogram()
+	if h.AggregationTemporality() != pmetric.AggregationTemporalityCumulative || byName["go.schedule.duration"].Unit() != "s" {
+		t.Errorf("the histogram is %v in %q", h.AggregationTemporality(), byName["go.schedule.duration"].Unit())
+	}
+	p := h.DataPoints().At(0)
+	if got := p.Positive().BucketCounts().AsRaw(); len(got) != 4 || got[0] != 2 || got[3] != 1 {
+		t.Errorf("the buckets are %v", got)
+	}
+	if p.Scale() != 3 || p.Positive().Offset() != buckets.First+100 || p.Count() != 3 || p.Sum() != 1 {
+		t.Errorf("scale %d, offset %d, count %d, sum %v", p.Scale(), p.Positive().Offset(), p.Count(), p.Sum())
+	}
+	wait := byName["go.goroutine.wait.duration"].ExponentialHistogram().DataPoints().At(0)
+	if got := attributes(wait.Attributes()); got["go.goroutine.wait.reason"] != "chan receive" {
+		t.Errorf("the wait has %v", got)
+	}
+	if _, ok := byName["go.goroutine.lifetime"]; ok {
+		t.Error("a histogram without values is exported")
+	}
+}
+
+func TestResourceNames(t *testing.T) {
+	if got := programName("example.com/shop/cmd/api/v2"); got != "api" {
+		t.Errorf("the program is called %q", got)
+	}
+	if got := programName("command-line-arguments"); got != "" {
+		t.Errorf("the program is called %q", got)
+	}
+	got := parseAttributes("service.name=shop%20one, a = b,broken,c=%zz")
+	if len(got) != 2 || got["service.name"] != "shop one" || got["a"] != "b" {
+		t.Errorf("the attributes are %v", got)
+	}
+}
