@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
@@ -72,10 +74,16 @@ func (r *running) lastError() error {
 	return nil
 }
 
-// start runs a receiver with the default configuration, changed by configure, until the test ends.
+// start runs a receiver that can attach probes.
 func start(t *testing.T, configure func(*Config)) *running {
 	t.Helper()
 	testbuild.RequireRoot(t)
+	return run(t, configure)
+}
+
+// run runs a receiver with the default configuration, changed by configure, until the test ends.
+func run(t *testing.T, configure func(*Config)) *running {
+	t.Helper()
 	r := &running{t: t}
 	core, log := observer.New(zap.InfoLevel)
 	r.log = log
@@ -301,4 +309,36 @@ func openBPF(t *testing.T) int {
 		}
 	}
 	return open
+}
+
+// unprivileged tells the test's process that it is the child of TestWithoutPrivilege.
+const unprivileged = "GOROUTINERECEIVER_TEST_UNPRIVILEGED"
+
+// TestWithoutPrivilege runs itself as a user who may attach no probe.
+func TestWithoutPrivilege(t *testing.T) {
+	if os.Getenv(unprivileged) != "" {
+		reportsPermanentError(t)
+		return
+	}
+	testbuild.RequireRoot(t)
+	dir, err := os.MkdirTemp("", "unprivileged") // t.TempDir's parent is not for others
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	require.NoError(t, os.Chmod(dir, 0o755))
+	exe := filepath.Join(dir, "test")
+	require.NoError(t, exec.Command("cp", "/proc/self/exe", exe).Run())
+	cmd := exec.Command(exe, "-test.run=^TestWithoutPrivilege$")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), unprivileged+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
+func reportsPermanentError(t *testing.T) {
+	t.Helper()
+	r := run(t, func(c *Config) { c.Targets = []TargetConfig{{PID: os.Getpid()}} })
+	assert.Equal(t, []componentstatus.Status{componentstatus.StatusPermanentError}, r.statuses())
+	assert.ErrorIs(t, r.lastError(), probe.ErrPermission)
+	assert.ErrorContains(t, r.lastError(), "CAP_SYS_ADMIN")
 }

@@ -79,7 +79,13 @@ func startCollector(t testing.TB, config string) *collector {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := &collector{t: t, cmd: exec.Command(binary, "--config", file), out: &output{}}
+	return runCollector(t, exec.Command(binary, "--config", file))
+}
+
+// runCollector runs a collector until the test ends.
+func runCollector(t testing.TB, cmd *exec.Cmd) *collector {
+	t.Helper()
+	c := &collector{t: t, cmd: cmd, out: &output{}}
 	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -19,17 +19,20 @@ var (
 	ErrKernel = errors.New("unsupported kernel")
 )
 
-// needed are the capabilities without which no probe is possible (capabilities(7)).
+// needed are the capabilities without which no probe is possible (capabilities(7)). The kernel lets only CAP_SYS_ADMIN open the perf
+// event of a uprobe (perf_uprobe_event_init in kernel/events/core.c), and that stands for the first two. Multi links could do without,
+// but on some kernels they kill the target.
 var needed = []struct {
 	bit  int
 	name string
 }{
 	{unix.CAP_BPF, "CAP_BPF"},
 	{unix.CAP_PERFMON, "CAP_PERFMON"},
+	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
 	{unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
 }
 
-// checkCapabilities returns an error that names the capabilities that this process lacks. CAP_SYS_ADMIN stands for the first two.
+// checkCapabilities returns an error that names the capabilities that this process lacks.
 func checkCapabilities() error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -50,7 +53,7 @@ func missing(effective uint64) error {
 	has := func(bit int) bool { return effective>>bit&1 == 1 }
 	var lacking []string
 	for _, c := range needed {
-		if !has(c.bit) && (c.bit == unix.CAP_SYS_PTRACE || !has(unix.CAP_SYS_ADMIN)) {
+		if covered := has(unix.CAP_SYS_ADMIN) && c.bit != unix.CAP_SYS_PTRACE; !has(c.bit) && !covered {
 			lacking = append(lacking, c.name)
 		}
 	}

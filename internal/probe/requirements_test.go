@@ -14,13 +14,13 @@ func TestMissingCapabilities(t *testing.T) {
 		effective uint64
 		lacking   string
 	}{
-		"all":              {^uint64(0), ""},
-		"just enough":      {bit(unix.CAP_BPF) | bit(unix.CAP_PERFMON) | bit(unix.CAP_SYS_PTRACE), ""},
-		"as before 5.8":    {bit(unix.CAP_SYS_ADMIN) | bit(unix.CAP_SYS_PTRACE), ""},
-		"none":             {0, "CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE"},
-		"no perfmon":       {bit(unix.CAP_BPF) | bit(unix.CAP_SYS_PTRACE), "CAP_PERFMON"},
-		"no ptrace":        {bit(unix.CAP_SYS_ADMIN), "CAP_SYS_PTRACE"},
-		"an unrelated one": {bit(unix.CAP_NET_ADMIN) | bit(unix.CAP_BPF) | bit(unix.CAP_PERFMON), "CAP_SYS_PTRACE"},
+		"all":                      {^uint64(0), ""},
+		"just enough":              {bit(unix.CAP_SYS_ADMIN) | bit(unix.CAP_SYS_PTRACE), ""},
+		"none":                     {0, "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE"},
+		"enough to load a program": {bit(unix.CAP_BPF) | bit(unix.CAP_PERFMON) | bit(unix.CAP_SYS_PTRACE), "CAP_SYS_ADMIN"},
+		"no perfmon":               {bit(unix.CAP_BPF) | bit(unix.CAP_SYS_PTRACE), "CAP_PERFMON, CAP_SYS_ADMIN"},
+		"no ptrace":                {bit(unix.CAP_SYS_ADMIN), "CAP_SYS_PTRACE"},
+		"an unrelated one":         {bit(unix.CAP_NET_ADMIN), "CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := missing(c.effective)
