@@ -326,7 +326,9 @@ func TestWithoutPrivilege(t *testing.T) {
 	defer os.RemoveAll(dir)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	exe := filepath.Join(dir, "test")
-	require.NoError(t, exec.Command("cp", "/proc/self/exe", exe).Run())
+	self, err := os.Executable()
+	require.NoError(t, err)
+	require.NoError(t, exec.Command("cp", self, exe).Run())
 	cmd := exec.Command(exe, "-test.run=^TestWithoutPrivilege$")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), unprivileged+"=1")
