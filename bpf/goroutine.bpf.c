@@ -475,17 +475,18 @@ static __always_inline __u64 register_at(const struct registers *regs, __u8 inde
 	return value;
 }
 
-// Just behind a compare-and-swap of a g's status. The cookie names the registers: g, old status, new status, and one of
-// which certain bits are 0 if the swap failed.
+// At a compare-and-swap of a g's status. The cookie names registers, a byte each: what points at the g, the old and the new status, and
+// one of which the bits in the next byte are 0 if the swap failed. 2 bytes tell how far above the g the first points.
 SEC("uprobe")
 int on_swap(struct registers *regs)
 {
 	__u64 cookie = bpf_get_attach_cookie(regs);
-	__u64 g = register_at(regs, cookie);
+	__u64 g = register_at(regs, cookie) - (cookie >> 40 & 0xffff);
 	__u32 old = register_at(regs, cookie >> 8);
 	__u32 new = register_at(regs, cookie >> 16);
+	__u8 swapped = cookie >> 32;
 
-	if (!(register_at(regs, cookie >> 24) & (cookie >> 32 & 0xff)))
+	if (swapped && !(register_at(regs, cookie >> 24) & swapped))
 		return 0;
 	return transition(regs, g, old, new);
 }

@@ -27,6 +27,8 @@ type Binary struct {
 	MainPath, MainVersion, Revision string
 	// Layout holds the offsets for GoVersion.
 	Layout *Layout
+	// LayoutFromDWARF tells that Layout is not from the table of known releases but from the binary's debug information.
+	LayoutFromDWARF bool
 	// WaitReasons holds the text for each value of g.waitreason.
 	WaitReasons []string
 	// Sites are the instructions to probe.
@@ -92,25 +94,43 @@ func analyse(im *image) (*Binary, error) {
 	if b.GOARCH != "amd64" {
 		return nil, fmt.Errorf("%s, built for %s: only amd64 is supported", b.GoVersion, im.file.Machine)
 	}
-	if b.Layout, err = layoutFor(info.GoVersion); err != nil {
+	if b.Layout, err = b.findLayout(info.GoVersion); err != nil {
 		return nil, err
 	}
-	symbols := symbolTable(im, symbolText, symbolGoFunc, symbolGoFuncOld, symbolFirstModule, symbolWaitReasons, symbolAllgLen, symbolAllgPtr)
+	symbols := symbolTable(im, symbolText, symbolGoFunc, symbolGoFuncOld, symbolFirstModule, symbolAllgLen, symbolAllgPtr)
 	if b.symbols, err = openTable(im, symbols, b.Layout); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
 	}
-	if err := b.findCode(); err != nil {
+	functions, swap, err := b.runtimeFunctions()
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
 	}
-	b.AllgLen, b.AllgPtr = symbols[symbolAllgLen].Value, symbols[symbolAllgPtr].Value
-	b.WaitReasons = b.Layout.WaitReasons
-	if s, ok := symbols[symbolWaitReasons]; ok {
-		read := func(address uint64, n int) []byte { return im.between(address, address+uint64(n)) }
-		if reasons, err := waitReasons(read, s.Value, s.Size); err == nil && im.file.Type == elf.ET_EXEC {
-			b.WaitReasons = reasons
+	if err := b.findCode(functions, swap); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
+	}
+	b.findVariables(functions, symbols)
+	return b, nil
+}
+
+// findLayout returns the layout of a release, or that which a newer one's DWARF tells.
+func (b *Binary) findLayout(goVersion string) (*Layout, error) {
+	l, err := layoutFor(goVersion)
+	if !errors.Is(err, errUnknownVersion) {
+		return l, err
+	}
+	reasons, reasonsErr := readReasons(b.image)
+	measured, dwarfErr := layoutFromDWARF(release(goVersion), b.image.file, reasons)
+	if dwarfErr != nil || reasonsErr != nil {
+		return nil, fmt.Errorf("%w, and this binary does not tell its layout: %w", err, errors.Join(dwarfErr, reasonsErr))
+	}
+	known := layouts()
+	for status := range measured.Status {
+		if _, ok := known[len(known)-1].Status[status]; !ok {
+			return nil, fmt.Errorf("%w, and this one has an unknown status of goroutines, %s", err, status)
 		}
 	}
-	return b, nil
+	b.LayoutFromDWARF = true
+	return measured, nil
 }
 
 // isSystemStart tells whether the runtime counts a goroutine with this start function as its own
@@ -123,24 +143,36 @@ func isSystemStart(name string) bool {
 	return strings.HasPrefix(name, "runtime.")
 }
 
-// findCode goes through all functions once.
-func (b *Binary) findCode() error {
-	var functions []function
+// swapName is how the name of the method ends that swaps a status where the compiler does not inline (-gcflags=-l); the package moved
+// in Go 1.23.
+const swapName = "/atomic.(*Uint32).CompareAndSwap"
+
+// runtimeFunctions returns the functions of package runtime, by address, and the address of atomic.(*Uint32).CompareAndSwap, 0 if
+// there is none.
+func (b *Binary) runtimeFunctions() (functions []function, swap uint64, err error) {
 	for i := range b.symbols.Len() {
 		f, ok := b.symbols.Func(i)
 		if !ok {
-			return fmt.Errorf("%w: function %d", pclntab.ErrFormat, i)
+			return nil, 0, fmt.Errorf("%w: function %d", pclntab.ErrFormat, i)
 		}
-		name := f.Name()
-		if !strings.HasPrefix(name, "runtime.") {
-			continue
+		switch name := f.Name(); {
+		case strings.HasPrefix(name, "runtime."):
+			functions = append(functions, function{name: name, entry: f.Entry, code: b.image.between(f.Entry, f.End)})
+		case name == "runtime/internal"+swapName, name == "internal/runtime"+swapName:
+			swap = f.Entry
 		}
-		if isSystemStart(name) {
-			b.SystemStarts = append(b.SystemStarts, f.Entry)
-		}
-		functions = append(functions, function{name: name, entry: f.Entry, code: b.image.between(f.Entry, f.End)})
 	}
-	sites, err := findSites(functions, int64(b.Layout.G.AtomicStatus))
+	return functions, swap, nil
+}
+
+// findCode finds the sites to probe and the start functions of the runtime's own goroutines.
+func (b *Binary) findCode(functions []function, swap uint64) error {
+	for _, f := range functions {
+		if isSystemStart(f.name) {
+			b.SystemStarts = append(b.SystemStarts, f.entry)
+		}
+	}
+	sites, err := findSites(functions, int64(b.Layout.G.AtomicStatus), swap)
 	if err != nil {
 		return err
 	}
@@ -151,6 +183,25 @@ func (b *Binary) findCode() error {
 	}
 	b.Sites = sites
 	return nil
+}
+
+// findVariables finds where the list of goroutines is, and the texts of the wait reasons: by the symbol table, or else by the code that
+// uses them. Without the list, goroutines become known at their first change of state; without the texts, those of the release count.
+func (b *Binary) findVariables(functions []function, symbols map[string]elf.Symbol) {
+	b.AllgLen, b.AllgPtr = symbols[symbolAllgLen].Value, symbols[symbolAllgPtr].Value
+	b.WaitReasons = b.Layout.WaitReasons
+	for _, f := range functions {
+		switch f.name {
+		case allgadd:
+			if length, pointer, err := findAllgs(f); err == nil && (b.AllgLen == 0 || b.AllgPtr == 0) {
+				b.AllgLen, b.AllgPtr = length, pointer
+			}
+		case waitReasonString:
+			if reasons, err := findWaitReasons(f, b.image); err == nil {
+				b.WaitReasons = reasons
+			}
+		}
+	}
 }
 
 // Frames returns the source-level calls at the instruction at pc, innermost first.

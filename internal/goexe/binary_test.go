@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,26 +126,84 @@ func TestStartFunctionBehindWrapper(t *testing.T) {
 	for _, version := range testbuild.Versions {
 		t.Run(version, func(t *testing.T) {
 			b := open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version}))
-			wrappers := 0
+			behind := map[string]bool{}
 			for i := range b.symbols.Len() {
 				f, ok := b.symbols.Func(i)
-				if !ok || !strings.HasPrefix(f.Name(), "main.mutexes.gowrap") && !strings.HasPrefix(f.Name(), "main.mutexes.func") {
-					continue
-				}
-				wrappers++
-				if start := b.StartFunction(f.Entry); start.Function != "main.lockMutex" || !strings.HasSuffix(start.File, "main.go") || start.Line == 0 {
-					t.Errorf("behind %s is %+v", f.Name(), start)
+				if ok && (strings.HasPrefix(f.Name(), "main.mutexes.gowrap") || strings.HasPrefix(f.Name(), "main.mutexes.func")) {
+					start := b.StartFunction(f.Entry)
+					behind[start.Function] = strings.HasSuffix(start.File, "main.go") && start.Line > 0
 				}
 			}
-			if wrappers == 0 {
-				t.Error("the program has no wrapper of main.lockMutex")
+			if !behind["main.lockMutex"] {
+				t.Errorf("behind the wrappers are %v", behind)
 			}
 		})
 	}
 }
 
+// TestVariables compares what the code shows, as it must in a stripped binary, with the symbol table.
+func TestVariables(t *testing.T) {
+	for _, version := range testbuild.Versions {
+		for name, flags := range map[string][]string{
+			"default": nil, "pie": {"-buildmode=pie"}, "race": {"-race"}, "unoptimized": {"-gcflags=all=-N -l"},
+		} {
+			t.Run(version+"/"+name, func(t *testing.T) {
+				b := open(t, testbuild.Program(t, "hello", testbuild.Options{Version: version, Flags: flags, Cgo: name == "race"}))
+				symbols := symbolTable(b.image, symbolAllgLen, symbolAllgPtr)
+				functions, _, err := b.runtimeFunctions()
+				if err != nil {
+					t.Fatal(err)
+				}
+				found := 0
+				for _, f := range functions {
+					switch f.name {
+					case allgadd:
+						found++
+						length, pointer, err := findAllgs(f)
+						if err != nil || length != symbols[symbolAllgLen].Value || pointer != symbols[symbolAllgPtr].Value {
+							t.Errorf("allglen and allgptr are found at %#x and %#x, %v, want %v", length, pointer, err, symbols)
+						}
+					case waitReasonString:
+						found++
+						reasons, err := findWaitReasons(f, b.image)
+						if err != nil || !slices.Equal(reasons, b.Layout.WaitReasons) {
+							t.Errorf("the wait reasons are found as %q, %v, want %q", reasons, err, b.Layout.WaitReasons)
+						}
+					}
+				}
+				if found != 2 {
+					t.Errorf("%d of 2 functions found", found)
+				}
+			})
+		}
+	}
+}
+
+// TestNewerRelease reads the layout of an unknown release from DWARF.
+func TestNewerRelease(t *testing.T) {
+	known := open(t, testbuild.Program(t, "hello", testbuild.Options{}))
+	if known.LayoutFromDWARF {
+		t.Fatal("this release is not in the table")
+	}
+	newer := open(t, patch(t, testbuild.Program(t, "hello", testbuild.Options{}), func(b []byte) []byte {
+		return bytes.ReplaceAll(b, []byte("go1.26."), []byte("go1.99."))
+	}))
+	if !newer.LayoutFromDWARF || !strings.HasPrefix(newer.GoVersion, "go1.99.") {
+		t.Errorf("it is %s, its layout from DWARF: %v", newer.GoVersion, newer.LayoutFromDWARF)
+	}
+	want := *known.Layout
+	want.GoVersion = newer.GoVersion
+	if !reflect.DeepEqual(*newer.Layout, want) {
+		t.Errorf("its layout is %+v, want %+v", *newer.Layout, want)
+	}
+	if !slices.Equal(newer.Sites, known.Sites) {
+		t.Errorf("its sites are %+v, want %+v", newer.Sites, known.Sites)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	hello := testbuild.Program(t, "hello", testbuild.Options{})
+	stripped := testbuild.Program(t, "hello", testbuild.Options{Flags: []string{"-ldflags=-s -w"}})
 	for name, c := range map[string]struct {
 		path string
 		want string
@@ -153,7 +213,7 @@ func TestRefusals(t *testing.T) {
 		"empty":      {write(t, nil), "not an executable file"},
 		"directory":  {t.TempDir(), "not an executable file"},
 		"other arch": {testbuild.Program(t, "hello", testbuild.Options{Env: []string{"GOARCH=arm64"}}), "EM_AARCH64"},
-		"too new": {patch(t, hello, func(b []byte) []byte {
+		"too new": {patch(t, stripped, func(b []byte) []byte {
 			return bytes.ReplaceAll(b, []byte("go1.26."), []byte("go1.99."))
 		}), "unknown Go version go1.99."},
 		"other layout": {patch(t, hello, func(b []byte) []byte {

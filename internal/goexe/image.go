@@ -144,19 +144,45 @@ func (im *image) base() uint64 {
 	return base &^ (uint64(os.Getpagesize()) - 1)
 }
 
-// dynamicAddend returns what the dynamic linker will store at an address of a position-independent executable.
-func (im *image) dynamicAddend(address uint64) (uint64, bool) {
+// relocations calls visit with what the dynamic linker will store where in a position-independent executable, until it returns false.
+func (im *image) relocations(visit func(address, value uint64) bool) {
 	const size = 24 // of Elf64_Rela
 	_, rela := im.section(".rela.dyn")
 	if rela == nil {
 		_, rela = im.section(".rela")
 	}
 	for ; len(rela) >= size; rela = rela[size:] {
-		if binary.LittleEndian.Uint64(rela) == address {
-			return binary.LittleEndian.Uint64(rela[16:]), true
+		if !visit(binary.LittleEndian.Uint64(rela), binary.LittleEndian.Uint64(rela[16:])) {
+			return
 		}
 	}
-	return 0, false
+}
+
+// dynamicAddend returns what the dynamic linker will store at an address of a position-independent executable.
+func (im *image) dynamicAddend(wanted uint64) (found uint64, ok bool) {
+	im.relocations(func(address, value uint64) bool {
+		if address == wanted {
+			found, ok = value, true
+		}
+		return !ok
+	})
+	return found, ok
+}
+
+// relocated returns a copy of n bytes of variables, with the pointers that the dynamic linker will store; nil if they are not in the
+// file.
+func (im *image) relocated(start uint64, n int) []byte {
+	data := bytes.Clone(im.between(start, start+uint64(n)))
+	if data == nil || im.file.Type != elf.ET_DYN {
+		return data
+	}
+	im.relocations(func(address, value uint64) bool {
+		if address >= start && address-start <= uint64(n)-8 {
+			binary.LittleEndian.PutUint64(data[address-start:], value)
+		}
+		return true
+	})
+	return data
 }
 
 // pointer returns the link-time value of a pointer variable.

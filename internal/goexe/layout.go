@@ -3,6 +3,7 @@ package goexe
 import (
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/version"
 	"strings"
@@ -77,6 +78,9 @@ func release(goVersion string) string {
 	return v
 }
 
+// errUnknownVersion is wrapped by errors about releases that are not in the table.
+var errUnknownVersion = errors.New("unknown Go version")
+
 // layoutFor returns the layout of a Go version: that of the nearest measured patch release of the same minor release, an
 // older one if there is one. Patch releases have never moved a field that Layout names.
 func layoutFor(goVersion string) (*Layout, error) {
@@ -96,7 +100,7 @@ func layoutFor(goVersion string) (*Layout, error) {
 		}
 	}
 	if best == nil {
-		return nil, fmt.Errorf("unknown Go version %s: only %s to %s are known", v, ls[0].GoVersion, ls[len(ls)-1].GoVersion)
+		return nil, fmt.Errorf("%w %s: only %s to %s are known", errUnknownVersion, v, ls[0].GoVersion, ls[len(ls)-1].GoVersion)
 	}
 	return best, nil
 }

@@ -39,7 +39,7 @@ func kernelRegister(r x86asm.Reg) (uint8, bool) {
 
 // readOnly are the instructions, of those that Go's compiler emits here, that do not write their first operand.
 var readOnly = map[x86asm.Op]bool{
-	x86asm.CMP: true, x86asm.TEST: true, x86asm.PUSH: true, x86asm.NOP: true, x86asm.JMP: true,
+	x86asm.BT: true, x86asm.CMP: true, x86asm.TEST: true, x86asm.PUSH: true, x86asm.NOP: true, x86asm.JMP: true,
 }
 
 // overwrites tells whether an instruction may change a register; an instruction with hidden operands may.

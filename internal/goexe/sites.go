@@ -2,6 +2,7 @@ package goexe
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -30,7 +31,8 @@ type Kind int
 const (
 	// Call is a place in runtime.casgstatus where its three arguments are still in their registers.
 	Call Kind = iota
-	// Swap is a place just behind a compare-and-swap of g.atomicstatus that bypasses casgstatus.
+	// Swap is a place just behind a compare-and-swap of g.atomicstatus that bypasses casgstatus, or the call of a function that does
+	// it.
 	Swap
 )
 
@@ -44,9 +46,12 @@ type Site struct {
 	// Syscall tells that the site sees goroutines enter or leave system calls.
 	Syscall bool
 	// For a Swap: numbers, in the kernel's register file, of the registers that hold the g, the old and the new status, and of one
-	// whose bits in SwappedMask are 0 if the swap failed.
+	// whose bits in SwappedMask are 0 if the swap failed. SwappedMask is 0 where that is not known yet: the runtime tries again with
+	// casgstatus if it failed, which tells the same once more.
 	G, Old, New, Swapped uint8
 	SwappedMask          uint8
+	// Above is how many bytes above the g the register G points.
+	Above uint16
 }
 
 type function struct {
@@ -69,34 +74,33 @@ var syscallEnds = map[string]bool{
 }
 
 // findSites returns the sites at which, together, each change of a goroutine's state is seen. functions are those of package
-// runtime; atomicstatus is the offset of g.atomicstatus, which the code itself must confirm.
-func findSites(functions []function, atomicstatus int64) ([]Site, error) {
+// runtime; atomicstatus is the offset of g.atomicstatus, which the code itself must confirm; swap is the address of
+// atomic.(*Uint32).CompareAndSwap, 0 if the compiler has inlined it everywhere.
+func findSites(functions []function, atomicstatus int64, swap uint64) ([]Site, error) {
 	var sites []Site
-	seen := map[string]bool{}
+	seen := false
 	for _, f := range functions {
-		if noChange[f.name] || !bytes.Contains(f.code, []byte{0x0f, 0xb1}) {
+		if noChange[f.name] || f.name == casgstatus && seen { // the ABI0 wrapper of the same name stands behind the function
 			continue
 		}
-		if f.name == casgstatus {
-			if seen[f.name] {
-				continue // the ABI0 wrapper of the same name stands behind the function
-			}
-			s, err := callSite(f, atomicstatus)
-			if err != nil {
-				return nil, err
-			}
-			sites = append(sites, s)
-			seen[f.name] = true
+		if !mayHoldSwap(f.code, atomicstatus) && !mayCall(f, swap) {
 			continue
 		}
-		swaps, err := swapSites(f, atomicstatus)
+		code, err := decode(f)
 		if err != nil {
 			return nil, err
 		}
+		swaps, err := swapSites(f, code, atomicstatus, swap)
+		if err != nil {
+			return nil, err
+		}
+		if f.name == casgstatus && len(swaps) > 0 {
+			swaps, seen = []Site{callSite(f, code)}, true
+		}
 		sites = append(sites, swaps...)
 	}
-	if !seen[casgstatus] {
-		return nil, errors.New("no function " + casgstatus)
+	if !seen {
+		return nil, fmt.Errorf("no %s that swaps a status at offset %#x, so the layout is not that of this binary", casgstatus, atomicstatus)
 	}
 	return sites, nil
 }
@@ -161,7 +165,7 @@ func (in instruction) cost() Cost {
 		return Emulated
 	case len(b) <= 2 && b[len(b)-1]&0xf8 == 0x50 && (len(b) == 1 || b[0]&0xf0 == 0x40):
 		return Emulated // push of a 64-bit register
-	case in.isConditionalJump(), b[0] == 0xeb, b[0] == 0xe9:
+	case in.isConditionalJump(), b[0] == 0xeb, b[0] == 0xe9, b[0] == 0xe8:
 		return Emulated
 	}
 	return SingleStepped
@@ -169,23 +173,12 @@ func (in instruction) cost() Cost {
 
 // callSite returns the cheapest instruction of casgstatus that each call passes once, before any branch, with the arguments
 // still in RAX, EBX and ECX.
-func callSite(f function, atomicstatus int64) (Site, error) {
-	code, err := decode(f)
-	if err != nil && len(code) == 0 {
-		return Site{}, err
-	}
-	confirmed := false
+func callSite(f function, code []instruction) Site {
 	targets := map[uint64]bool{}
 	for _, in := range code {
 		if to, ok := in.target(); ok {
 			targets[to] = true
 		}
-		if _, ok := isStatusSwap(in, atomicstatus); ok {
-			confirmed = true
-		}
-	}
-	if !confirmed {
-		return Site{}, fmt.Errorf("%s does not swap a status at offset %#x, so the layout is not that of this binary", f.name, atomicstatus)
 	}
 	best := Site{Kind: Call, Function: f.name, Cost: SingleStepped + 1}
 	for i, in := range code {
@@ -199,25 +192,22 @@ func callSite(f function, atomicstatus int64) (Site, error) {
 			break
 		}
 	}
-	return best, nil
+	return best
 }
 
-// swapSites returns a site behind each compare-and-swap of a g's status in a function.
-func swapSites(f function, atomicstatus int64) ([]Site, error) {
-	if !mayHoldSwap(f.code, atomicstatus) {
-		return nil, nil
-	}
-	code, err := decode(f)
-	if err != nil {
-		return nil, err
-	}
+// swapSites returns a site for each compare-and-swap of a g's status in a function.
+func swapSites(f function, code []instruction, atomicstatus int64, swap uint64) ([]Site, error) {
 	var sites []Site
 	for i, in := range code {
-		m, ok := isStatusSwap(in, atomicstatus)
-		if !ok {
+		var s Site
+		var err error
+		if m, ok := isStatusSwap(in, atomicstatus); ok {
+			s, err = behindSwap(code[i+1:], m.Base, in.Args[1].(x86asm.Reg))
+		} else if swap != 0 && in.calls(swap) && passesStatus(code[:i], atomicstatus) {
+			s, err = swapCall(in, uint16(atomicstatus))
+		} else {
 			continue
 		}
-		s, err := behindSwap(code[i+1:], m.Base, in.Args[1].(x86asm.Reg))
 		if err != nil {
 			return nil, fmt.Errorf("%s+%#x: %w", f.name, in.address-f.entry, err)
 		}
@@ -226,6 +216,72 @@ func swapSites(f function, atomicstatus int64) ([]Site, error) {
 		sites = append(sites, s)
 	}
 	return sites, nil
+}
+
+func (in instruction) calls(function uint64) bool {
+	to, ok := in.target()
+	return ok && in.Op == x86asm.CALL && to == function
+}
+
+// mayCall spares decoding functions that hold no call of another.
+func mayCall(f function, callee uint64) bool {
+	if callee == 0 {
+		return false
+	}
+	for i := 0; i+5 <= len(f.code); i++ {
+		if f.code[i] == 0xe8 && f.entry+uint64(i)+5+uint64(int64(int32(binary.LittleEndian.Uint32(f.code[i+1:])))) == callee {
+			return true
+		}
+	}
+	return false
+}
+
+// passesStatus tells whether the code before a call passes it the address of a g's status, in RAX.
+func passesStatus(before []instruction, atomicstatus int64) bool {
+	const window = 8
+	holder := x86asm.RAX
+	for i := len(before) - 1; i >= max(0, len(before)-window); i-- {
+		in := before[i]
+		to, isReg := in.Args[0].(x86asm.Reg)
+		if isReg && to == holder {
+			switch from := in.Args[1].(type) {
+			case x86asm.Imm:
+				return in.Op == x86asm.ADD && int64(from) == atomicstatus
+			case x86asm.Mem:
+				return in.Op == x86asm.LEA && from.Disp == atomicstatus && from.Base != x86asm.RIP && from.Index == 0
+			case x86asm.Reg:
+				if in.Op != x86asm.MOV {
+					return false
+				}
+				holder = from
+				continue
+			}
+		}
+		if in.endsBlock() || in.overwrites(holder) {
+			return false
+		}
+	}
+	return false
+}
+
+// swapCall returns a site at the call of atomic.(*Uint32).CompareAndSwap, whose arguments are in RAX, EBX and ECX.
+func swapCall(call instruction, atomicstatus uint16) (Site, error) {
+	s := Site{Kind: Swap, Address: call.address, Cost: call.cost(), Above: atomicstatus}
+	return s, s.setRegisters(x86asm.RAX, x86asm.RBX, x86asm.RCX)
+}
+
+func (s *Site) setRegisters(g, old, next x86asm.Reg) error {
+	for _, r := range []struct {
+		number *uint8
+		reg    x86asm.Reg
+	}{{&s.G, g}, {&s.Old, old}, {&s.New, next}} {
+		n, ok := kernelRegister(r.reg)
+		if !ok {
+			return fmt.Errorf("register %v is not one of the kernel's", r.reg)
+		}
+		*r.number = n
+	}
+	return nil
 }
 
 // mayHoldSwap spares decoding functions that hold no lock cmpxchg with the wanted 32-bit displacement.
@@ -261,17 +317,7 @@ func behindSwap(code []instruction, g, next x86asm.Reg) (Site, error) {
 		}
 		s = Site{Kind: Swap, Address: jump.address, Cost: jump.cost(), Swapped: n, SwappedMask: 0xff}
 	}
-	for _, r := range []struct {
-		number *uint8
-		reg    x86asm.Reg
-	}{{&s.G, g}, {&s.Old, x86asm.RAX}, {&s.New, next}} {
-		n, ok := kernelRegister(r.reg)
-		if !ok {
-			return Site{}, fmt.Errorf("register %v is not one of the kernel's", r.reg)
-		}
-		*r.number = n
-	}
-	return s, nil
+	return s, s.setRegisters(g, x86asm.RAX, next)
 }
 
 // jumpBehindSwap returns the conditional jump close behind a compare-and-swap, and the register that SETE has put its success into,

@@ -149,55 +149,20 @@ func openTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (*pclnt
 	return t, nil
 }
 
-// ReadWaitReasons reads runtime.waitReasonStrings from a file with an ELF symbol table.
-func ReadWaitReasons(f *elf.File) ([]string, error) {
-	symbols, err := f.Symbols()
+// readWaitReasons reads runtime.waitReasonStrings from an executable file with an ELF symbol table.
+func readWaitReasons(path string) ([]string, error) {
+	im, err := openImage(path)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range symbols {
-		if s.Name != symbolWaitReasons {
-			continue
-		}
-		return waitReasons(func(address uint64, n int) []byte {
-			for _, p := range f.Progs {
-				if p.Type == elf.PT_LOAD && address >= p.Vaddr && address+uint64(n) <= p.Vaddr+p.Filesz {
-					b := make([]byte, n)
-					if _, err := p.ReadAt(b, int64(address-p.Vaddr)); err == nil {
-						return b
-					}
-				}
-			}
-			return nil
-		}, s.Value, s.Size)
-	}
-	return nil, errors.New("no symbol " + symbolWaitReasons)
+	reasons, err := readReasons(im)
+	return reasons, errors.Join(err, im.close())
 }
 
-// maxWaitReasons is what fits into the one byte of g.waitreason.
-const maxWaitReasons = 256
-
-// waitReasons reads an array of Go strings of size bytes.
-func waitReasons(read func(address uint64, n int) []byte, address, size uint64) ([]string, error) {
-	const header = 16 // a string's pointer and length
-	if size%header != 0 || size/header > maxWaitReasons {
-		return nil, fmt.Errorf("%s has an unlikely size of %d bytes", symbolWaitReasons, size)
+func readReasons(im *image) ([]string, error) {
+	s, ok := symbolTable(im, symbolWaitReasons)[symbolWaitReasons]
+	if !ok || s.Size/stringHeaderSize > maxWaitReasons {
+		return nil, errors.New("no symbol " + symbolWaitReasons)
 	}
-	var reasons []string
-	for at := address; at < address+size; at += header {
-		b := read(at, header)
-		if b == nil {
-			return nil, fmt.Errorf("%s is not in the file", symbolWaitReasons)
-		}
-		pointer, length := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-		if length > 100 {
-			return nil, fmt.Errorf("%s holds an unlikely string of %d bytes", symbolWaitReasons, length)
-		}
-		s := read(pointer, int(length))
-		if s == nil && length > 0 {
-			return nil, fmt.Errorf("%s points outside the file", symbolWaitReasons)
-		}
-		reasons = append(reasons, string(s))
-	}
-	return reasons, nil
+	return readStrings(im, s.Value, int(s.Size/stringHeaderSize))
 }

@@ -15,7 +15,9 @@ import (
 )
 
 // Versions are the releases of Go that tests compile targets with, one for each minor release that is supported.
-var Versions = []string{"go1.22.12", "go1.23.12", "go1.24.13", "go1.25.14", "go1.26.8", "go1.27.4"}
+var Versions = []string{
+	"go1.18.10", "go1.19.13", "go1.20.14", "go1.21.13", "go1.22.12", "go1.23.12", "go1.24.13", "go1.25.14", "go1.26.8", "go1.27.4",
+}
 
 // Root is the directory of the repository.
 var Root = sync.OnceValue(func() string {
@@ -29,6 +31,8 @@ type Options struct {
 	Version string
 	// Flags are further arguments of go build.
 	Flags []string
+	// Cgo enables cgo, which takes a C compiler.
+	Cgo bool
 	// Env are further environment variables.
 	Env []string
 }
@@ -42,7 +46,7 @@ var (
 // repository's build directory. The program's own go.mod, or none, decides about its language version.
 func Program(t testing.TB, name string, o Options) string {
 	t.Helper()
-	key := name + "\x00" + o.Version + "\x00" + strings.Join(o.Flags, "\x00") + "\x00" + strings.Join(o.Env, "\x00")
+	key := name + "\x00" + o.Version + "\x00" + strings.Join(o.Flags, "\x00") + fmt.Sprint(o.Cgo) + strings.Join(o.Env, "\x00")
 	sum := sha256.Sum256([]byte(key))
 	mu.Lock()
 	defer mu.Unlock()
@@ -60,8 +64,14 @@ func Program(t testing.TB, name string, o Options) string {
 	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Dir = filepath.Join(Root(), "testdata", name)
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	if o.Cgo {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	}
 	if o.Version != "" {
 		cmd.Env = append(cmd.Env, "GOTOOLCHAIN="+o.Version)
+	}
+	if strings.HasPrefix(o.Version, "go1.19.") {
+		cmd.Env = append(cmd.Env, "GODEBUG=goindex=0") // its go command cannot index a toolchain that lies in the module cache
 	}
 	cmd.Env = append(cmd.Env, o.Env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
