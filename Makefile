@@ -2,7 +2,7 @@ TOOL = go tool -modfile=tools/go.mod
 COLLECTOR = bin/otelcol-goroutine
 SOURCES = $(shell find . -path ./build -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml
 
-.PHONY: build demo test test-matrix lint generate clean
+.PHONY: build demo test test-matrix fuzz lint generate clean
 
 build: $(COLLECTOR)
 
@@ -18,10 +18,21 @@ demo: build
 test: build
 	go test -count=1 -timeout 30m ./...
 
+# Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
+test-matrix: build
+	go test -count=1 -timeout 50m -tags matrix -run '^TestMatrix$$' ./test
+
+# What reads other people's files and memory must stand lies.
+FUZZTIME = 20s
+fuzz:
+	go test -run '^$$' -fuzz '^FuzzAnalyse$$' -fuzztime $(FUZZTIME) ./internal/goexe
+	go test -run '^$$' -fuzz '^FuzzLayout$$' -fuzztime $(FUZZTIME) ./internal/goexe
+	go test -run '^$$' -fuzz '^FuzzTable$$' -fuzztime $(FUZZTIME) ./internal/pclntab
+
 lint:
 	test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { $(TOOL) gofumpt -d $$(git ls-files '*.go' | grep -v generated_); false; }
-	go vet ./...
-	$(TOOL) staticcheck ./...
+	go vet -tags matrix ./...
+	$(TOOL) staticcheck -tags matrix ./...
 
 generate:
 	go generate ./...

@@ -1,6 +1,8 @@
 package test
 
 import (
+	"go/version"
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -31,8 +33,11 @@ var stretches = map[string][]string{
 	"main.parked":            {"waiting: select (no cases)"},
 }
 
+// olderNames are those of wait reasons before Go 1.20 (runtime/runtime2.go).
+var olderNames = strings.NewReplacer("sync.Mutex.Lock", "semacquire", "sync.RWMutex.RLock", "semacquire")
+
 // statesAreRight checks that each kind of goroutine was in the states for which the program has it.
-func statesAreRight(t *testing.T, spans []ptrace.Span) {
+func statesAreRight(t *testing.T, goVersion string, spans []ptrace.Span) {
 	t.Helper()
 	start := map[string]string{} // of span ids
 	for _, s := range spans {
@@ -61,6 +66,9 @@ func statesAreRight(t *testing.T, spans []ptrace.Span) {
 	}
 	for of, want := range stretches {
 		for _, state := range want {
+			if version.Compare(goVersion, "go1.20") < 0 {
+				state = olderNames.Replace(state)
+			}
 			if got[of][state] == 0 {
 				t.Errorf("%s was never %q, but %v", of, state, got[of])
 			}

@@ -25,6 +25,8 @@ type Binary struct {
 	GOARCH string
 	// MainPath and MainVersion are the main package's path and the main module's version; Revision is vcs.revision.
 	MainPath, MainVersion, Revision string
+	// Settings are the build settings that the toolchain recorded, such as -ldflags, by their keys.
+	Settings map[string]string
 	// Layout holds the offsets for GoVersion.
 	Layout *Layout
 	// LayoutFromDWARF tells that Layout is not from the table of known releases but from the binary's debug information.
@@ -80,11 +82,11 @@ func analyse(im *image) (*Binary, error) {
 		Base:        im.base(),
 		image:       im,
 	}
+	b.Settings = map[string]string{}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			b.Revision = s.Value
-		}
+		b.Settings[s.Key] = s.Value
 	}
+	b.Revision = b.Settings["vcs.revision"]
 	switch im.file.Machine {
 	case elf.EM_X86_64:
 		b.GOARCH = "amd64"
@@ -150,14 +152,22 @@ const swapName = "/atomic.(*Uint32).CompareAndSwap"
 // runtimeFunctions returns the functions of package runtime, by address, and the address of atomic.(*Uint32).CompareAndSwap, 0 if
 // there is none.
 func (b *Binary) runtimeFunctions() (functions []function, swap uint64, err error) {
+	size := 0
 	for i := range b.symbols.Len() {
 		f, ok := b.symbols.Func(i)
 		if !ok {
 			return nil, 0, fmt.Errorf("%w: function %d", pclntab.ErrFormat, i)
 		}
+		if !f.HasNamePrefix("runtime") && !f.HasNamePrefix("internal/runtime") {
+			continue
+		}
 		switch name := f.Name(); {
 		case strings.HasPrefix(name, "runtime."):
-			functions = append(functions, function{name: name, entry: f.Entry, code: b.image.between(f.Entry, f.End)})
+			code := b.image.between(f.Entry, f.End)
+			if size += len(name) + len(code); size > len(b.image.data) {
+				return nil, 0, fmt.Errorf("%w: functions overlap", pclntab.ErrFormat)
+			}
+			functions = append(functions, function{name: name, entry: f.Entry, code: code})
 		case name == "runtime/internal"+swapName, name == "internal/runtime"+swapName:
 			swap = f.Entry
 		}

@@ -87,7 +87,7 @@ func layoutFromDWARF(goVersion string, f *elf.File, reasons []string) (*Layout, 
 			}
 		case dwarf.TagConstant:
 			value, isInt := e.Val(dwarf.AttrConstValue).(int64)
-			if s, ok := strings.CutPrefix(name, "runtime._G"); ok && isInt && value < 16 && isStatus(s) {
+			if s, ok := strings.CutPrefix(name, "runtime._G"); ok && isInt && value >= 0 && value < 16 && isStatus(s) {
 				status["G"+s] = uint8(value)
 			}
 		}

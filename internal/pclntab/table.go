@@ -181,6 +181,12 @@ func (f Func) field(offset int) uint32 {
 // Name returns the function's linker symbol name, such as "net/http.(*conn).serve".
 func (f Func) Name() string { return text(f.table.names, f.field(recordName)) }
 
+// HasNamePrefix tells, without looking for its end, whether the function's name begins with a text.
+func (f Func) HasNamePrefix(prefix string) bool {
+	offset, names := uint64(f.field(recordName)), f.table.names
+	return offset < uint64(len(names)) && bytes.HasPrefix(names[offset:], []byte(prefix))
+}
+
 // Line returns file and line of the instruction at pc; "" and 0 if the table does not tell.
 func (f Func) Line(pc uint64) (string, int) {
 	line, ok := f.table.valueAt(f.field(recordLine), f.Entry, pc)

@@ -1,0 +1,92 @@
+package goexe
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// maxAllocated is what the analysis of a file may allocate, in bytes, whatever the file claims.
+const maxAllocated = 256 << 20
+
+// victim is a real binary, with the places in it where a lie does most.
+type victim struct {
+	file   []byte
+	places []uint64
+}
+
+func victims(f *testing.F) (all []victim) {
+	for _, o := range []testbuild.Options{
+		{Version: "go1.18.10", Flags: []string{"-ldflags=-s -w"}},
+		{Version: "go1.24.13", Flags: []string{"-ldflags=-s -w", "-buildmode=pie"}},
+		{Version: "go1.27.4"},
+	} {
+		file, err := os.ReadFile(testbuild.Program(f, "hello", o))
+		if err != nil {
+			f.Fatal(err)
+		}
+		v := victim{file: file, places: []uint64{0, binary.LittleEndian.Uint64(file[0x28:])}} // the ELF header and e_shoff
+		im, err := newImage(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".symtab", ".rela", ".go.module", ".text"} {
+			if s := im.file.Section(name); s != nil {
+				v.places = append(v.places, s.Offset)
+			}
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// FuzzAnalyse reads real binaries that were cut short, and of which some bytes were replaced.
+func FuzzAnalyse(f *testing.F) {
+	all := victims(f)
+	for which := range all {
+		f.Add(uint8(which), uint8(0), uint16(0), uint32(0), []byte{})
+		for place := range all[which].places {
+			f.Add(uint8(which), uint8(place), uint16(8), uint32(0), []byte{0xff, 0xff, 0xff, 0x7f})
+		}
+		f.Add(uint8(which), uint8(0), uint16(0), uint32(4096), []byte{})
+	}
+	f.Fuzz(func(t *testing.T, which, place uint8, offset uint16, cut uint32, lie []byte) {
+		v := all[int(which)%len(all)]
+		file := bytes.Clone(v.file[:len(v.file)-int(cut)%len(v.file)])
+		if at := v.places[int(place)%len(v.places)] + uint64(offset); at < uint64(len(file)) {
+			copy(file[at:], lie)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		im, err := newImage(file)
+		if err != nil {
+			return
+		}
+		if b, err := analyse(im); err == nil {
+			for _, s := range b.Sites {
+				b.Frames(s.Address)
+				b.StartFunction(s.Address)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > maxAllocated {
+			t.Errorf("%d bytes were allocated for a file of %d", n, len(file))
+		}
+	})
+}
+
+func FuzzLayout(f *testing.F) {
+	for _, v := range []string{"go1.26.8", "go1.22.12 X:noexectracer2", "go1.26.8-X:nogreenteagc", "devel +1234", "go1.9", "go1.99.1", ""} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, version string) {
+		l, err := layoutFor(version)
+		if (l == nil) == (err == nil) {
+			t.Errorf("%q gives %v, %v", version, l, err)
+		}
+	})
+}

@@ -1,0 +1,43 @@
+package pclntab
+
+import (
+	"debug/elf"
+	"testing"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// FuzzTable reads tables that lie. Its seeds are those of real binaries, of both forms of the records.
+func FuzzTable(f *testing.F) {
+	for _, version := range []string{"go1.18.10", "go1.27.4"} {
+		exe, err := elf.Open(testbuild.Program(f, "hello", testbuild.Options{Version: version}))
+		if err != nil {
+			f.Fatal(err)
+		}
+		defer exe.Close()
+		data, err := exe.Section(".gopclntab").Data()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data, data)
+		f.Add(data[:len(data)/2], data[:100])
+		f.Add(data[:100], []byte{})
+	}
+	f.Fuzz(func(_ *testing.T, data, gofunc []byte) {
+		table, err := New(data, 0x400000, gofunc)
+		if err != nil {
+			return
+		}
+		const some = 1000
+		for i := range min(table.Len(), some) {
+			f, ok := table.Func(i)
+			if !ok {
+				continue
+			}
+			f.Name()
+			f.Wrapped()
+			table.Frames(f.Entry)
+			table.Frames((f.Entry + f.End) / 2)
+		}
+	})
+}
