@@ -377,10 +377,27 @@ static __always_inline void forget(const struct change *c, const struct goroutin
 	add(&c->counters->exited, 1);
 }
 
-static __always_inline void change_state(const struct change *c, struct goroutine *g)
+// A wait that ends on the thread on which it began was none: the goroutine ran on. Only a runtime with late reasons needs to be told so
+// afterwards.
+static __always_inline void take_back_wait(const struct change *c, struct goroutine *g)
+{
+	if (!(g->flags & GOROUTINE_SYSTEM)) {
+		leave(c->counters, STATE_WAITING, g->since);
+		enter(c->counters, STATE_RUNNING, g->since);
+	}
+	g->count[STATE_WAITING - 1]--;
+	g->count[STATE_RUNNING - 1]--;
+	g->state = STATE_RUNNING;
+}
+
+static __always_inline void change_state(struct change *c, struct goroutine *g)
 {
 	if (!g->goid)
 		g->goid = read_word(c->g + c->target->goid);
+	if (c->target->late_reasons && g->state == STATE_WAITING && c->from == STATE_WAITING && c->to == STATE_RUNNING) {
+		take_back_wait(c, g);
+		c->from = STATE_RUNNING;
+	}
 	end_stretch(c, g);
 	if (c->to == STATE_DEAD)
 		end_life(c, g);

@@ -38,7 +38,8 @@ struct target {
 	__u16 curg;          /* in runtime.m */
 	__u8 preempted;      /* Go's status of a goroutine stopped for a stack scan */
 	__u8 preempted_reason;
-	__u16 pad;
+	__u8 late_reasons;   /* a wait that keeps the thread has its reason stored only after the change of state */
+	__u8 pad;
 };
 
 /*

@@ -156,7 +156,8 @@ type TracerTarget struct {
 	Curg            uint16
 	Preempted       uint8
 	PreemptedReason uint8
-	Pad             uint16
+	LateReasons     uint8
+	Pad             uint8
 }
 
 // Names of all BPF objects in the ELF.

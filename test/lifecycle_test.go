@@ -86,7 +86,7 @@ func countAgrees(t *testing.T, b *otlptest.Backend, c *collector, p *testbuild.R
 // trace see each change of state at two instants, between which the kernel may give the thread's processor to another process for
 // milliseconds: that makes times of some goroutine disagree in many a run, but nothing makes wrong times agree. Everything else must be
 // right in each run.
-const attempts = 6
+const attempts = 10
 
 func agrees(t *testing.T, goVersion, exe string) {
 	t.Helper()

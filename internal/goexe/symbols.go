@@ -82,7 +82,7 @@ func searchTable(data []byte) int {
 
 // moduledata returns the address of runtime.firstmoduledata, whose first word points at the function table: from its own
 // section (Go 1.26 and later), the symbol table, or a search of the data.
-func moduledata(im *image, symbols map[string]elf.Symbol, table uint64) (uint64, bool) {
+func moduledata(im *image, symbols map[string]elf.Symbol, layout *Layout, table uint64) (uint64, bool) {
 	if address, data := im.section(".go.module"); data != nil {
 		return address, true
 	}
@@ -90,7 +90,7 @@ func moduledata(im *image, symbols map[string]elf.Symbol, table uint64) (uint64,
 		return s.Value, true
 	}
 	if im.file.Type == elf.ET_DYN {
-		return 0, false
+		return relocatedModuledata(im, layout, table)
 	}
 	want := binary.LittleEndian.AppendUint64(nil, table)
 	for _, name := range []string{".noptrdata", ".data"} {
@@ -109,6 +109,32 @@ func moduledata(im *image, symbols map[string]elf.Symbol, table uint64) (uint64,
 	return 0, false
 }
 
+// relocatedModuledata finds runtime.firstmoduledata in a position-independent executable: the dynamic linker stores the address of the
+// function table into its first word, and the one that the table's own header gives, runtime.text, into another.
+func relocatedModuledata(im *image, layout *Layout, table uint64) (found uint64, ok bool) {
+	text, known := im.dynamicAddend(table + headerText)
+	if !known {
+		return 0, false
+	}
+	candidates := map[uint64]bool{}
+	im.relocations(func(address, value uint64) bool {
+		if value == table {
+			candidates[address] = true
+		}
+		return true
+	})
+	im.relocations(func(address, value uint64) bool {
+		if at := address - uint64(layout.Moduledata.Text); value == text && candidates[at] {
+			found, ok = at, true
+		}
+		return !ok
+	})
+	return found, ok
+}
+
+// headerText is the offset of runtime.pcHeader.textStart (runtime/symtab.go).
+const headerText = 24
+
 // openTable reads the function table with what it needs from elsewhere. A wrong runtime.text would shift every address, so it
 // is taken only from what states it: never from the start of a section (facts: cgo and race builds begin theirs earlier).
 func openTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (*pclntab.Table, error) {
@@ -116,7 +142,7 @@ func openTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (*pclnt
 	if err != nil {
 		return nil, err
 	}
-	module, hasModule := moduledata(im, symbols, address)
+	module, hasModule := moduledata(im, symbols, layout, address)
 	text := symbols[symbolText].Value
 	if text == 0 && hasModule {
 		text, _ = im.pointer(module + uint64(layout.Moduledata.Text))
@@ -126,7 +152,7 @@ func openTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (*pclnt
 			return nil, err
 		}
 		if text == 0 {
-			text, _ = im.dynamicAddend(address + 24) // pcHeader.textStart of a position-independent executable
+			text, _ = im.dynamicAddend(address + headerText) // of a position-independent executable
 		}
 	}
 	if text == 0 {

@@ -75,14 +75,23 @@ type Goroutine struct {
 	foundWhen uint64 // the count of drained at which it was
 }
 
+// continues tells whether another stretch is the same one, of which the source took the end back.
+func (s Slice) continues(with Slice) bool {
+	return s.End == with.Start && s.State == with.State && s.TID == with.TID && s.State == Running
+}
+
 // add appends a stretch that has ended, within the segment.
 func (g *Goroutine) add(s Slice, limits Limits) {
 	s.Start = max(s.Start, g.Start)
 	if s.End <= s.Start {
 		return
 	}
-	g.Totals[s.State].Count++
 	g.Totals[s.State].Nanoseconds += uint64(s.End - s.Start)
+	if n := len(g.Slices); n > 0 && g.Slices[n-1].continues(s) {
+		g.Slices[n-1].End = s.End
+		return
+	}
+	g.Totals[s.State].Count++
 	if len(g.Slices) >= limits.Slices || s.End-s.Start < int64(limits.ShortestSlice) {
 		g.Cut++
 		return

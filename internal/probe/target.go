@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"go/version"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -79,12 +80,19 @@ var keepsThread = map[string]bool{
 	"trace proc status": true, "page trace flush": true,
 }
 
+// reasonsFirst is the release from which on g.waitreason is stored before the change of state, also of a goroutine that keeps its thread
+// (casGToWaiting in runtime/proc.go).
+const reasonsFirst = "go1.20"
+
 func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	l := b.Layout
 	v := bpf.TracerTarget{
 		Goid: l.G.Goid, Waitreason: l.G.WaitReason, Startpc: l.G.StartPC, Gopc: l.G.GoPC, M: l.G.M, Curg: l.M.Curg,
 		Preempted: l.Status["Gpreempted"],
 		States:    ^uint64(0),
+	}
+	if version.Compare(l.GoVersion, reasonsFirst) < 0 {
+		v.LateReasons = 1
 	}
 	for name, status := range l.Status {
 		if s, ok := stateOf[name]; ok {

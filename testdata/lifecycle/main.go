@@ -187,7 +187,7 @@ var garbage []*[256]*int
 func collections() {
 	defer group.Done()
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
-	for i := 0; i < 20000; i++ {
+	for i := 0; i < 10000; i++ {
 		garbage = append(garbage, new([256]*int))
 		if len(garbage) > 2000 {
 			garbage = nil
@@ -311,8 +311,6 @@ func computes() {
 	wg.Wait()
 }
 
-var sink int
-
 func compute(wg *sync.WaitGroup) {
 	defer wg.Done()
 	n := 0
@@ -321,5 +319,5 @@ func compute(wg *sync.WaitGroup) {
 			n += i ^ n
 		}
 	}
-	sink = n
+	runtime.KeepAlive(n)
 }
