@@ -51,10 +51,13 @@ func runLifecycle(t *testing.T, exe string) run {
 	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.Endpoint()))
 	file := filepath.Join(t.TempDir(), "trace")
 	p := testbuild.Start(t, exe, file)
-	before := countAgrees(t, b, c, p, 0)
+	before := countAgrees(t, b, c, p)
+	created, exited := -b.Sum("go.goroutine.created"), -b.Sum("go.goroutine.exited")
 	p.GoOn()
-	after := countAgrees(t, b, c, p, 100)
-	if created, exited := b.Sum("go.goroutine.created"), b.Sum("go.goroutine.exited"); after-before != created-exited {
+	after := countAgrees(t, b, c, p)
+	created += b.Sum("go.goroutine.created")
+	exited += b.Sum("go.goroutine.exited")
+	if created < 100 || after-before != created-exited {
 		t.Errorf("%d goroutines became %d, but %d were created and %d have exited", before, after, created, exited)
 	}
 	p.GoOn()
@@ -69,16 +72,16 @@ func runLifecycle(t *testing.T, exe string) run {
 	return run{spans: b.Spans(), trace: readTrace(t, file)}
 }
 
-// countAgrees waits until go.goroutine.count is what the program's runtime counts at rest, after it has created some.
-func countAgrees(t *testing.T, b *otlptest.Backend, c *collector, p *testbuild.Running, created int) int {
+// countAgrees waits until go.goroutine.count is what the program's runtime counts, at rest.
+func countAgrees(t *testing.T, b *otlptest.Backend, c *collector, p *testbuild.Running) int {
 	t.Helper()
 	var want int
 	if _, err := fmt.Sscanf(p.Line(), "goroutines %d", &want); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, fmt.Sprintf("go.goroutine.count to be %d", want), func() bool {
-		return b.Sum("go.goroutine.created") >= created && b.Sum("go.goroutine.count") == want
-	}, func() string { return fmt.Sprintf("it is %d\n%s", b.Sum("go.goroutine.count"), c.out) })
+	rest := time.Now()
+	eventually(t, fmt.Sprintf("go.goroutine.count to be %d", want), func() bool { return b.SumSince("go.goroutine.count", rest) == want },
+		func() string { return fmt.Sprintf("it is %d\n%s", b.Sum("go.goroutine.count"), c.out) })
 	return want
 }
 

@@ -33,6 +33,9 @@ var modes = []mode{
 	{name: "PGO", profiled: true},
 }
 
+// notRun is what is said of cells that go test -run left out.
+const notRun = "not run"
+
 // profiles says since when go build takes -pgo.
 const profiles = "go1.21"
 
@@ -54,6 +57,9 @@ func TestMatrix(t *testing.T) {
 		table.WriteString("\n")
 	}
 	t.Log("\n" + table.String())
+	if strings.Contains(table.String(), notRun) {
+		return
+	}
 	if err := os.WriteFile(filepath.Join(testbuild.Root(), "docs", "matrix.md"), []byte(table.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -64,14 +70,19 @@ func cell(t *testing.T, release string, m mode) string {
 	if m.profiled && version.Compare(release, profiles) < 0 {
 		return "no PGO before Go " + strings.TrimPrefix(profiles, "go")
 	}
+	ran := false
 	ok := t.Run(release+"/"+m.name, func(t *testing.T) {
+		ran = true
 		o := testbuild.Options{Version: release, Flags: m.flags, Cgo: m.cgo}
 		if m.profiled {
 			o.Flags = []string{"-pgo=" + profile(t, release)}
 		}
 		agrees(t, release, testbuild.Program(t, "lifecycle", o))
 	})
-	if !ok {
+	switch {
+	case !ran:
+		return notRun
+	case !ok:
 		return "**differs**"
 	}
 	return "ok"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
@@ -147,7 +148,10 @@ func named(metrics pmetric.Metrics, name string) (found []pmetric.Metric) {
 }
 
 // Sum returns the newest value of a metric of integers, over all its data points; -1 if it has not come yet.
-func (b *Backend) Sum(name string) int {
+func (b *Backend) Sum(name string) int { return b.SumSince(name, time.Time{}) }
+
+// SumSince is Sum, but -1 if the newest value is from before a time.
+func (b *Backend) SumSince(name string, since time.Time) int {
 	metrics := b.Metric(name)
 	if metrics == nil {
 		return -1
@@ -155,6 +159,9 @@ func (b *Backend) Sum(name string) int {
 	sum := 0
 	for _, m := range metrics {
 		for _, p := range m.Sum().DataPoints().All() {
+			if p.Timestamp().AsTime().Before(since) {
+				return -1
+			}
 			sum += int(p.IntValue())
 		}
 	}
