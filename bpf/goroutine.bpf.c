@@ -492,8 +492,11 @@ static __always_inline __u64 register_at(const struct registers *regs, __u8 inde
 	return value;
 }
 
+#define NO_STATUS 0xff
+
 // At a compare-and-swap of a g's status. The cookie names registers, a byte each: what points at the g, the old and the new status, and
-// one of which the bits in the next byte are 0 if the swap failed. 2 bytes tell how far above the g the first points.
+// one of which the bits in the next byte are 0 if the swap failed. 2 bytes tell how far above the g the first points, and the last one the
+// new status if that is in no register, else NO_STATUS.
 SEC("uprobe")
 int on_swap(struct registers *regs)
 {
@@ -502,10 +505,11 @@ int on_swap(struct registers *regs)
 	__u32 old = register_at(regs, cookie >> 8);
 	__u32 new = register_at(regs, cookie >> 16);
 	__u8 swapped = cookie >> 32;
+	__u8 becomes = cookie >> 56;
 
 	if (swapped && !(register_at(regs, cookie >> 24) & swapped))
 		return 0;
-	return transition(regs, g, old, new);
+	return transition(regs, g, old, becomes == NO_STATUS ? new : becomes);
 }
 
 static __always_inline void send_process_event(__u32 pid, enum event_kind kind)

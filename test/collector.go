@@ -97,8 +97,12 @@ func runCollector(t testing.TB, cmd *exec.Cmd) *collector {
 		}
 	})
 	c.await("Everything is ready")
+	time.Sleep(settling)
 	return c
 }
+
+// settling is how long a collector may take from saying that it is ready to heeding SIGTERM.
+const settling = 100 * time.Millisecond
 
 const patience = 20 * time.Second
 

@@ -320,9 +320,20 @@ func (f *Follower) attach(p target.Process) (*program, error) {
 	if err != nil {
 		return nil, errors.Join(err, binary.Close())
 	}
+	f.warnOfCost(p, binary)
 	attached := &program{binary: binary, attachment: attachment, users: 1}
 	f.programs[p.File] = attached
 	return attached, nil
+}
+
+// warnOfCost says which probes the kernel must single-step.
+func (f *Follower) warnOfCost(p target.Process, b *goexe.Binary) {
+	for _, s := range b.Sites {
+		if s.Cost == goexe.SingleStepped && (f.options.Syscalls || !s.Syscall) {
+			f.options.Logger.Warn("A probe has no cheap place: each of its hits takes the kernel two traps, some ten times as long as others",
+				zap.String("executable", p.Executable), zap.String("function", s.Function))
+		}
+	}
 }
 
 // detach takes the probes from an executable that no process runs any more.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/arch/x86/x86asm"
 )
@@ -52,7 +53,12 @@ type Site struct {
 	SwappedMask          uint8
 	// Above is how many bytes above the g the register G points.
 	Above uint16
+	// Becomes is the new status if the code makes it a constant, else unknownStatus; then New holds it.
+	Becomes uint8
 }
+
+// unknownStatus is no value of g.atomicstatus.
+const unknownStatus = 0xff
 
 type function struct {
 	name  string
@@ -62,10 +68,11 @@ type function struct {
 
 const casgstatus = "runtime.casgstatus"
 
-// Functions whose compare-and-swap is no change of state: of the scan bit alone, or from leaked to waiting in the garbage
-// collector's loop over all goroutines.
+// Functions whose compare-and-swap is no change of state: of the scan bit alone, or from preempted or leaked to waiting, which is the
+// state of all three.
 var noChange = map[string]bool{
-	"runtime.castogscanstatus": true, "runtime.casfrom_Gscanstatus": true, "runtime.allGsSnapshotSortedForGC": true,
+	"runtime.castogscanstatus": true, "runtime.casfrom_Gscanstatus": true,
+	"runtime.casGFromPreempted": true, "runtime.allGsSnapshotSortedForGC": true,
 }
 
 // Functions that swap the status at the ends of a system call (runtime/proc.go, Go 1.26 and later).
@@ -171,15 +178,21 @@ func (in instruction) cost() Cost {
 	return SingleStepped
 }
 
-// callSite returns the cheapest instruction of casgstatus that each call passes once, before any branch, with the arguments
-// still in RAX, EBX and ECX.
-func callSite(f function, code []instruction) Site {
+// targetsIn returns the addresses that the code itself jumps to.
+func targetsIn(code []instruction) map[uint64]bool {
 	targets := map[uint64]bool{}
 	for _, in := range code {
 		if to, ok := in.target(); ok {
 			targets[to] = true
 		}
 	}
+	return targets
+}
+
+// callSite returns the cheapest instruction of casgstatus that each call passes once, before any branch, with the arguments
+// still in RAX, EBX and ECX.
+func callSite(f function, code []instruction) Site {
+	targets := targetsIn(code)
 	best := Site{Kind: Call, Function: f.name, Cost: SingleStepped + 1}
 	for i, in := range code {
 		if i > 0 && targets[in.address] {
@@ -198,11 +211,13 @@ func callSite(f function, code []instruction) Site {
 // swapSites returns a site for each compare-and-swap of a g's status in a function.
 func swapSites(f function, code []instruction, atomicstatus int64, swap uint64) ([]Site, error) {
 	var sites []Site
+	targets := targetsIn(code)
 	for i, in := range code {
 		var s Site
 		var err error
 		if m, ok := isStatusSwap(in, atomicstatus); ok {
-			s, err = behindSwap(code[i+1:], m.Base, in.Args[1].(x86asm.Reg))
+			next := in.Args[1].(x86asm.Reg)
+			s, err = behindSwap(code[i+1:], m.Base, next, constantIn(code[:i+1], next, targets))
 		} else if swap != 0 && in.calls(swap) && passesStatus(code[:i], atomicstatus) {
 			s, err = swapCall(in, uint16(atomicstatus))
 		} else {
@@ -266,7 +281,7 @@ func passesStatus(before []instruction, atomicstatus int64) bool {
 
 // swapCall returns a site at the call of atomic.(*Uint32).CompareAndSwap, whose arguments are in RAX, EBX and ECX.
 func swapCall(call instruction, atomicstatus uint16) (Site, error) {
-	s := Site{Kind: Swap, Address: call.address, Cost: call.cost(), Above: atomicstatus}
+	s := Site{Kind: Swap, Address: call.address, Cost: call.cost(), Above: atomicstatus, Becomes: unknownStatus}
 	return s, s.setRegisters(x86asm.RAX, x86asm.RBX, x86asm.RCX)
 }
 
@@ -299,36 +314,60 @@ func mayHoldSwap(code []byte, atomicstatus int64) bool {
 	}
 }
 
+// constantIn returns the status that a register holds at the last instruction of the code, if the code on every way there has just put
+// it there, else unknownStatus.
+func constantIn(code []instruction, r x86asm.Reg, targets map[uint64]bool) uint8 {
+	for i := len(code) - 1; i > 0; i-- {
+		if targets[code[i].address] {
+			break
+		}
+		in := code[i-1]
+		if to, isReg := in.Args[0].(x86asm.Reg); isReg && in.Op == x86asm.MOV && sameRegister(to, r) {
+			if n, ok := in.Args[1].(x86asm.Imm); ok && n >= 0 && n < unknownStatus {
+				return uint8(n)
+			}
+		}
+		if in.endsBlock() || in.overwrites(r) {
+			break
+		}
+	}
+	return unknownStatus
+}
+
 // zeroFlag is the bit of the flags register that a successful compare-and-swap sets.
 const zeroFlag = 0x40
 
 // behindSwap returns the site among the instructions that follow a compare-and-swap: the first conditional jump, which the
-// kernel emulates, if g, both statuses and the swap's success are still in registers there; else the very next instruction, where
+// kernel emulates, if g, both statuses and the swap's success are still in registers there (the new status may be known otherwise); else the very next instruction, where
 // the flags still tell of the success.
-func behindSwap(code []instruction, g, next x86asm.Reg) (Site, error) {
+func behindSwap(code []instruction, g, next x86asm.Reg, becomes uint8) (Site, error) {
 	if len(code) == 0 {
 		return Site{}, errors.New("nothing follows the swap of the status")
 	}
-	s := Site{Kind: Swap, Address: code[0].address, Cost: code[0].cost(), Swapped: kernelFlags, SwappedMask: zeroFlag}
-	if jump, swapped, ok := jumpBehindSwap(code, g, next); ok {
+	s := Site{Kind: Swap, Address: code[0].address, Cost: code[0].cost(), Swapped: kernelFlags, SwappedMask: zeroFlag, Becomes: becomes}
+	needed := []x86asm.Reg{g, x86asm.RAX}
+	if becomes == unknownStatus {
+		needed = append(needed, next)
+	}
+	if jump, swapped, ok := jumpBehindSwap(code, needed); ok {
 		n, known := kernelRegister(swapped)
 		if !known {
 			return Site{}, fmt.Errorf("register %v is not one of the kernel's", swapped)
 		}
-		s = Site{Kind: Swap, Address: jump.address, Cost: jump.cost(), Swapped: n, SwappedMask: 0xff}
+		s.Address, s.Cost, s.Swapped, s.SwappedMask = jump.address, jump.cost(), n, 0xff
 	}
 	return s, s.setRegisters(g, x86asm.RAX, next)
 }
 
 // jumpBehindSwap returns the conditional jump close behind a compare-and-swap, and the register that SETE has put its success into,
 // if no register of interest changes before it.
-func jumpBehindSwap(code []instruction, g, next x86asm.Reg) (jump instruction, swapped x86asm.Reg, ok bool) {
+func jumpBehindSwap(code []instruction, needed []x86asm.Reg) (jump instruction, swapped x86asm.Reg, ok bool) {
 	const window = 5
 	for _, in := range code[:min(window, len(code))] {
 		if in.isConditionalJump() {
 			return in, swapped, swapped != 0
 		}
-		if in.endsBlock() || in.overwrites(g) || in.overwrites(next) || in.overwrites(x86asm.RAX) || swapped != 0 && in.overwrites(swapped) {
+		if in.endsBlock() || slices.ContainsFunc(needed, in.overwrites) || swapped != 0 && in.overwrites(swapped) {
 			return in, 0, false
 		}
 		if in.Op == x86asm.SETE && swapped == 0 {

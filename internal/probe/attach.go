@@ -52,7 +52,8 @@ func (a *Attachment) attach(file *link.Executable, site goexe.Site) (link.Link, 
 
 // cookie tells the program at a swap where in the registers to look (on_swap in goroutine.bpf.c).
 func cookie(s goexe.Site) uint64 {
-	return uint64(s.G) | uint64(s.Old)<<8 | uint64(s.New)<<16 | uint64(s.Swapped)<<24 | uint64(s.SwappedMask)<<32 | uint64(s.Above)<<40
+	return uint64(s.G) | uint64(s.Old)<<8 | uint64(s.New)<<16 | uint64(s.Swapped)<<24 | uint64(s.SwappedMask)<<32 | uint64(s.Above)<<40 |
+		uint64(s.Becomes)<<56
 }
 
 func (a *Attachment) starts() []bpf.TracerStart {

@@ -2,12 +2,15 @@ package target
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // start runs a copy of sleep from a directory of its own until the test ends.
@@ -34,7 +37,18 @@ func start(t *testing.T, env ...string) (*exec.Cmd, string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+	// Start returns when the new program is about to be set up; it is when it sleeps.
+	for end := time.Now().Add(10 * time.Second); !sleeps(cmd.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the program does not sleep")
+		}
+	}
 	return cmd, exe
+}
+
+func sleeps(pid int) bool {
+	wchan, err := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
+	return err == nil && strings.Contains(string(wchan), "nanosleep")
 }
 
 func TestRead(t *testing.T) {
