@@ -20,7 +20,7 @@ test: build
 
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
-	go test -v -count=1 -timeout 50m -tags matrix -run '^TestMatrix$$' ./test
+	go test -v -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms)$$" ./test
 
 # What reads other people's files and memory must stand lies.
 FUZZTIME = 20s

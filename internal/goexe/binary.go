@@ -93,8 +93,9 @@ func analyse(im *image) (*Binary, error) {
 	case elf.EM_AARCH64:
 		b.GOARCH = "arm64"
 	}
-	if b.GOARCH != "amd64" {
-		return nil, fmt.Errorf("%s, built for %s: only amd64 is supported", b.GoVersion, im.file.Machine)
+	set := instructionSets[b.GOARCH]
+	if set == nil {
+		return nil, fmt.Errorf("%s, built for %s: only amd64 and arm64 are supported", b.GoVersion, im.file.Machine)
 	}
 	if b.Layout, err = b.findLayout(info.GoVersion); err != nil {
 		return nil, err
@@ -107,10 +108,10 @@ func analyse(im *image) (*Binary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
 	}
-	if err := b.findCode(functions, swap); err != nil {
+	if err := b.findCode(set, functions, swap); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
 	}
-	b.findVariables(functions, symbols)
+	b.findVariables(set, functions, symbols)
 	return b, nil
 }
 
@@ -176,13 +177,13 @@ func (b *Binary) runtimeFunctions() (functions []function, swap uint64, err erro
 }
 
 // findCode finds the sites to probe and the start functions of the runtime's own goroutines.
-func (b *Binary) findCode(functions []function, swap uint64) error {
+func (b *Binary) findCode(set instructionSet, functions []function, swap uint64) error {
 	for _, f := range functions {
 		if isSystemStart(f.name) {
 			b.SystemStarts = append(b.SystemStarts, f.entry)
 		}
 	}
-	sites, err := findSites(functions, int64(b.Layout.G.AtomicStatus), swap)
+	sites, err := findSites(set, functions, swapped{atomicstatus: int64(b.Layout.G.AtomicStatus), function: swap})
 	if err != nil {
 		return err
 	}
@@ -197,17 +198,17 @@ func (b *Binary) findCode(functions []function, swap uint64) error {
 
 // findVariables finds where the list of goroutines is, and the texts of the wait reasons: by the symbol table, or else by the code that
 // uses them. Without the list, goroutines become known at their first change of state; without the texts, those of the release count.
-func (b *Binary) findVariables(functions []function, symbols map[string]elf.Symbol) {
+func (b *Binary) findVariables(set instructionSet, functions []function, symbols map[string]elf.Symbol) {
 	b.AllgLen, b.AllgPtr = symbols[symbolAllgLen].Value, symbols[symbolAllgPtr].Value
 	b.WaitReasons = b.Layout.WaitReasons
 	for _, f := range functions {
 		switch f.name {
 		case allgadd:
-			if length, pointer, err := findAllgs(f); err == nil && (b.AllgLen == 0 || b.AllgPtr == 0) {
+			if length, pointer, err := set.findAllgs(f); err == nil && (b.AllgLen == 0 || b.AllgPtr == 0) {
 				b.AllgLen, b.AllgPtr = length, pointer
 			}
 		case waitReasonString:
-			if reasons, err := findWaitReasons(f, b.image); err == nil {
+			if reasons, err := set.findWaitReasons(f, b.image); err == nil {
 				b.WaitReasons = reasons
 			}
 		}

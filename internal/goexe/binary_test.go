@@ -32,53 +32,118 @@ func open(t *testing.T, exe string) *Binary {
 	return b
 }
 
+// onARM builds for the other architecture.
+var onARM = []string{"GOARCH=arm64"}
+
 func TestOpen(t *testing.T) {
 	for _, version := range testbuild.Versions {
-		t.Run(version, func(t *testing.T) {
-			b := open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version}))
-			if b.GoVersion != version || b.GOARCH != "amd64" || b.MainPath != "lifecycle" {
-				t.Errorf("it is %s for %s, main package %q", b.GoVersion, b.GOARCH, b.MainPath)
-			}
-			calls, syscalls := 0, 0
-			for _, s := range b.Sites {
-				if s.Kind == Call {
-					calls++
+		for _, goarch := range []string{"amd64", "arm64"} {
+			t.Run(version+"/"+goarch, func(t *testing.T) {
+				b := open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Env: []string{"GOARCH=" + goarch}}))
+				if b.GoVersion != version || b.GOARCH != goarch || b.MainPath != "lifecycle" {
+					t.Errorf("it is %s for %s, main package %q", b.GoVersion, b.GOARCH, b.MainPath)
+				}
+				calls, syscalls := 0, 0
+				for _, s := range b.Sites {
 					if s.Cost == SingleStepped {
 						t.Errorf("the kernel must single-step %s at %#x", s.Function, s.Address)
 					}
+					if s.Kind == Call {
+						calls++
+					}
+					if s.Syscall {
+						syscalls++
+					}
 				}
-				if s.Syscall {
-					syscalls++
+				if calls != 1 {
+					t.Errorf("%d sites in casgstatus, want 1", calls)
 				}
-			}
-			if calls != 1 {
-				t.Errorf("%d sites in casgstatus, want 1", calls)
-			}
-			// From Go 1.26 on system calls bypass casgstatus (runtime/proc.go).
-			if modern := version >= "go1.26"; modern != (syscalls > 0) {
-				t.Errorf("%d sites for system calls", syscalls)
-			}
-			if len(b.SystemStarts) < 100 {
-				t.Errorf("only %d functions count as the runtime's", len(b.SystemStarts))
-			}
-			if b.AllgLen == 0 || b.AllgPtr == 0 {
-				t.Error("runtime.allgs was not found")
-			}
-		})
+				// From Go 1.26 on system calls bypass casgstatus (runtime/proc.go).
+				if modern := version >= "go1.26"; modern != (syscalls > 0) {
+					t.Errorf("%d sites for system calls", syscalls)
+				}
+				if len(b.SystemStarts) < 100 {
+					t.Errorf("only %d functions count as the runtime's", len(b.SystemStarts))
+				}
+				if b.AllgLen == 0 || b.AllgPtr == 0 {
+					t.Error("runtime.allgs was not found")
+				}
+			})
+		}
 	}
 }
 
-// TestSitesAreInstructions checks with another disassembler that each site is the start of an instruction.
+// TestArchitecturesAgree compares what is found in the code of two architectures, which the same source was compiled to.
+func TestArchitecturesAgree(t *testing.T) {
+	functions := func(b *Binary) (names []string) {
+		for _, s := range b.Sites {
+			names = append(names, s.Function)
+		}
+		slices.Sort(names)
+		return names
+	}
+	profile := schedulerProfile(t)
+	for _, version := range testbuild.Versions {
+		for name, flags := range map[string][]string{
+			"default": nil, "stripped": {"-ldflags=-s -w"}, "pie": {"-buildmode=pie"}, "unoptimized": {"-gcflags=all=-N -l"}, "pgo": {"-pgo=" + profile},
+		} {
+			if name == "pgo" && version < "go1.26" { // each costs seconds; TestMatrix has all
+				continue
+			}
+			t.Run(version+"/"+name, func(t *testing.T) {
+				want := functions(open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Flags: flags})))
+				got := functions(open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Flags: flags, Env: onARM})))
+				if !slices.Equal(got, want) {
+					t.Errorf("arm64 has sites in %v, amd64 in %v", got, want)
+				}
+				if name == "pgo" && len(want) < 9 {
+					t.Errorf("nothing was inlined: %v", want)
+				}
+			})
+		}
+	}
+}
+
+// schedulerProfile returns a CPU profile of a program that keeps the scheduler busy.
+func schedulerProfile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "profile")
+	p := testbuild.Start(t, testbuild.Program(t, "storm", testbuild.Options{}), "8", "200000", file)
+	for range 2 {
+		p.Line()
+		p.GoOn()
+	}
+	p.Wait()
+	return file
+}
+
+// TestSitesAreInstructions checks with another disassembler that each site is the start of an instruction, on arm64 of a jump.
 func TestSitesAreInstructions(t *testing.T) {
-	exe := testbuild.Program(t, "hello", testbuild.Options{})
-	for _, s := range open(t, exe).Sites {
-		out, err := exec.Command("go", "tool", "objdump", "-s", "^"+regexp.QuoteMeta(s.Function)+"$", exe).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(out), fmt.Sprintf("\t0x%x\t", s.Address)) {
-			t.Errorf("%s has no instruction at %#x", s.Function, s.Address)
-		}
+	for name, c := range map[string]struct {
+		env  []string
+		want string
+	}{
+		"amd64": {nil, `\t0x%x\t`},
+		"arm64": {onARM, `\t0x%x\t+[0-9a-f]+\t+(TB|CB|CALL|JMP|B)`},
+		// Code for processors that all have the newer instructions.
+		"arm64, v8.1": {append(onARM, "GOARM64=v8.1"), `\t0x%x\t+[0-9a-f]+\t+(TB|CB|CALL|JMP|B)`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exe := testbuild.Program(t, "lifecycle", testbuild.Options{Env: c.env})
+			sites := open(t, exe).Sites
+			if len(sites) < 5 {
+				t.Errorf("only %d sites", len(sites))
+			}
+			for _, s := range sites {
+				out, err := exec.Command("go", "tool", "objdump", "-s", "^"+regexp.QuoteMeta(s.Function)+"$", exe).Output()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !regexp.MustCompile(fmt.Sprintf(c.want, s.Address)).Match(out) {
+					t.Errorf("%s has no such instruction at %#x", s.Function, s.Address)
+				}
+			}
+		})
 	}
 }
 
@@ -144,11 +209,15 @@ func TestStartFunctionBehindWrapper(t *testing.T) {
 // TestVariables compares what the code shows, as it must in a stripped binary, with the symbol table.
 func TestVariables(t *testing.T) {
 	for _, version := range testbuild.Versions {
-		for name, flags := range map[string][]string{
-			"default": nil, "pie": {"-buildmode=pie"}, "race": {"-race"}, "unoptimized": {"-gcflags=all=-N -l"},
+		for name, o := range map[string]testbuild.Options{
+			"default": {}, "pie": {Flags: []string{"-buildmode=pie"}}, "race": {Flags: []string{"-race"}, Cgo: true},
+			"unoptimized": {Flags: []string{"-gcflags=all=-N -l"}}, "arm64": {Env: onARM},
+			"arm64, pie": {Env: onARM, Flags: []string{"-buildmode=pie"}},
 		} {
 			t.Run(version+"/"+name, func(t *testing.T) {
-				b := open(t, testbuild.Program(t, "hello", testbuild.Options{Version: version, Flags: flags, Cgo: name == "race"}))
+				o.Version = version
+				b := open(t, testbuild.Program(t, "hello", o))
+				set := instructionSets[b.GOARCH]
 				symbols := symbolTable(b.image, symbolAllgLen, symbolAllgPtr)
 				functions, _, err := b.runtimeFunctions()
 				if err != nil {
@@ -159,13 +228,13 @@ func TestVariables(t *testing.T) {
 					switch f.name {
 					case allgadd:
 						found++
-						length, pointer, err := findAllgs(f)
+						length, pointer, err := set.findAllgs(f)
 						if err != nil || length != symbols[symbolAllgLen].Value || pointer != symbols[symbolAllgPtr].Value {
 							t.Errorf("allglen and allgptr are found at %#x and %#x, %v, want %v", length, pointer, err, symbols)
 						}
 					case waitReasonString:
 						found++
-						reasons, err := findWaitReasons(f, b.image)
+						reasons, err := set.findWaitReasons(f, b.image)
 						if err != nil || !slices.Equal(reasons, b.Layout.WaitReasons) {
 							t.Errorf("the wait reasons are found as %q, %v, want %q", reasons, err, b.Layout.WaitReasons)
 						}
@@ -212,7 +281,7 @@ func TestRefusals(t *testing.T) {
 		"not Go":     {"/bin/true", "not a Go executable"},
 		"empty":      {write(t, nil), "not an executable file"},
 		"directory":  {t.TempDir(), "not an executable file"},
-		"other arch": {testbuild.Program(t, "hello", testbuild.Options{Env: []string{"GOARCH=arm64"}}), "EM_AARCH64"},
+		"other arch": {testbuild.Program(t, "hello", testbuild.Options{Env: []string{"GOARCH=riscv64"}}), "EM_RISCV"},
 		"too new": {patch(t, stripped, func(b []byte) []byte {
 			return bytes.ReplaceAll(b, []byte("go1.26."), []byte("go1.99."))
 		}), "unknown Go version go1.99."},

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/modfile"
 )
 
 // Module builds a command of a published module, in the versions of dependencies that the module itself names, and returns the path of
@@ -14,7 +17,7 @@ import (
 func Module(t testing.TB, module, version, command string) string {
 	t.Helper()
 	dir := filepath.Join(Root(), "build", "modules")
-	exe := filepath.Join(dir, filepath.Base(command)+"-"+version)
+	exe := filepath.Join(dir, path.Base(path.Join(module, command))+"-"+version)
 	mu.Lock()
 	defer mu.Unlock()
 	if _, err := os.Stat(exe); err == nil {
@@ -29,8 +32,9 @@ func Module(t testing.TB, module, version, command string) string {
 	if err := os.CopyFS(source, os.DirFS(download(t, module+"@"+version))); err != nil {
 		t.Fatal(err)
 	}
+	dropLocal(t, source)
 	building := exe + ".building"
-	cmd := exec.Command("go", "build", "-o", building, command)
+	cmd := exec.Command("go", "build", "-mod=mod", "-ldflags=-s -w", "-o", building, command)
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -40,6 +44,33 @@ func Module(t testing.TB, module, version, command string) string {
 		t.Fatal(err)
 	}
 	return exe
+}
+
+// dropLocal removes the replacements of a module's go.mod by directories of its repository, which are not part of the module.
+func dropLocal(t testing.TB, source string) {
+	t.Helper()
+	file := filepath.Join(source, "go.mod")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := modfile.Parse(file, data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range mod.Replace {
+		if modfile.IsDirectoryPath(r.New.Path) {
+			if err := mod.DropReplace(r.Old.Path, r.Old.Version); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if data, err = mod.Format(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // download returns the directory of a module in the module cache.

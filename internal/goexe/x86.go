@@ -1,6 +1,69 @@
 package goexe
 
-import "golang.org/x/arch/x86/x86asm"
+import (
+	"bytes"
+	"fmt"
+
+	"golang.org/x/arch/x86/x86asm"
+)
+
+// x86 is a decoded instruction of amd64.
+type x86 struct {
+	x86asm.Inst
+	address uint64
+	bytes   []byte
+}
+
+// decodeX86 decodes a whole function.
+func decodeX86(f function) ([]x86, error) {
+	var list []x86
+	for at := 0; at < len(f.code); {
+		in, err := x86asm.Decode(f.code[at:], 64)
+		if err != nil || in.Len == 0 {
+			return nil, fmt.Errorf("%s+%#x: undecodable instruction", f.name, at)
+		}
+		list = append(list, x86{Inst: in, address: f.entry + uint64(at), bytes: f.code[at : at+in.Len]})
+		at += in.Len
+	}
+	return list, nil
+}
+
+// target returns the address that a jump goes to.
+func (in x86) target() (uint64, bool) {
+	rel, ok := in.Args[0].(x86asm.Rel)
+	return in.address + uint64(in.Len) + uint64(int64(rel)), ok
+}
+
+func (in x86) isConditionalJump() bool {
+	b := in.bytes
+	return b[0]&0xf0 == 0x70 || len(b) > 1 && b[0] == 0x0f && b[1]&0xf0 == 0x80
+}
+
+// endsBlock tells whether the next instruction need not be the one that follows.
+func (in x86) endsBlock() bool {
+	switch in.Op {
+	case x86asm.JMP, x86asm.RET, x86asm.CALL, x86asm.UD2, x86asm.INT:
+		return true
+	}
+	return in.isConditionalJump()
+}
+
+// cost classifies an instruction as the kernel does (arch/x86/kernel/uprobes.c: branch_setup_xol_ops, push_setup_xol_ops,
+// can_optimize).
+func (in x86) cost() Cost {
+	b := in.bytes
+	switch {
+	case bytes.Equal(b, []byte{0x0f, 0x1f, 0x44, 0x00, 0x00}):
+		return Nop5
+	case len(b) == 1 && b[0] == 0x90:
+		return Emulated
+	case len(b) <= 2 && b[len(b)-1]&0xf8 == 0x50 && (len(b) == 1 || b[0]&0xf0 == 0x40):
+		return Emulated // push of a 64-bit register
+	case in.isConditionalJump(), b[0] == 0xeb, b[0] == 0xe9, b[0] == 0xe8:
+		return Emulated
+	}
+	return SingleStepped
+}
 
 // kernelOrder lists the registers in the order of the kernel's struct pt_regs (arch/x86/include/asm/ptrace.h).
 var kernelOrder = [...]x86asm.Reg{
@@ -43,7 +106,7 @@ var readOnly = map[x86asm.Op]bool{
 }
 
 // overwrites tells whether an instruction may change a register; an instruction with hidden operands may.
-func (in instruction) overwrites(r x86asm.Reg) bool {
+func (in x86) overwrites(r x86asm.Reg) bool {
 	switch in.Op {
 	case x86asm.XCHG, x86asm.XADD, x86asm.CMPXCHG, x86asm.CALL, x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CQO, x86asm.CDQ, x86asm.SYSCALL:
 		return in.Op != x86asm.XCHG || !in.isNop()
@@ -56,4 +119,4 @@ func (in instruction) overwrites(r x86asm.Reg) bool {
 }
 
 // isNop tells the one-byte nop, which x86asm may show as the exchange of RAX with itself.
-func (in instruction) isNop() bool { return len(in.bytes) == 1 && in.bytes[0] == 0x90 }
+func (in x86) isNop() bool { return len(in.bytes) == 1 && in.bytes[0] == 0x90 }
