@@ -28,11 +28,14 @@ receivers:
 
 var states = []string{"runnable", "running", "syscall", "waiting"}
 
+// compared are the releases that TestAgreesWithRuntimeTrace builds targets with; TestMatrix has all.
+var compared = []string{"go1.22.12", "go1.24.13", "go1.26.8", "go1.27.4"}
+
 // TestAgreesWithRuntimeTrace compares what the collector exports with the trace that the target's own runtime wrote of the same
 // seconds.
 func TestAgreesWithRuntimeTrace(t *testing.T) {
 	testbuild.RequireRoot(t)
-	for _, release := range []string{"go1.22.12", "go1.24.13", "go1.26.8", "go1.27.4"} {
+	for _, release := range compared {
 		t.Run(release, func(t *testing.T) {
 			agrees(t, release, testbuild.Program(t, "lifecycle", testbuild.Options{Version: release}))
 		})

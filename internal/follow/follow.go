@@ -51,6 +51,7 @@ type Follower struct {
 	tracer  *probe.Tracer
 	sink    Sink
 	bootID  string
+	known   goexe.Cache
 
 	started  chan execution
 	stop     chan struct{}
@@ -312,7 +313,7 @@ func (f *Follower) attach(p target.Process) (*program, error) {
 		known.users++
 		return known, nil
 	}
-	binary, err := goexe.Open(p.ExecutablePath())
+	binary, err := f.known.Open(p.ExecutablePath())
 	if err != nil {
 		return nil, err
 	}

@@ -43,18 +43,23 @@ type Binary struct {
 	Base uint64
 
 	image   *image
+	table   table
 	symbols *pclntab.Table
 }
 
 // Open analyses the executable file at path, which may be of the form /proc/PID/exe. The caller closes it.
 func Open(path string) (*Binary, error) {
+	return open(path, analyse)
+}
+
+// open reads an executable file.
+func open(path string, read func(*image) (*Binary, error)) (b *Binary, err error) {
 	im, err := openImage(path)
 	if err != nil {
 		return nil, err
 	}
-	var b *Binary
 	err = guarded(func() error {
-		b, err = analyse(im)
+		b, err = read(im)
 		return err
 	})
 	if err != nil {
@@ -101,8 +106,14 @@ func analyse(im *image) (*Binary, error) {
 		return nil, err
 	}
 	symbols := symbolTable(im, symbolText, symbolGoFunc, symbolGoFuncOld, symbolFirstModule, symbolAllgLen, symbolAllgPtr)
-	if b.symbols, err = openTable(im, symbols, b.Layout); err != nil {
+	if b.table, err = locateTable(im, symbols, b.Layout); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
+	}
+	if b.symbols, err = b.table.open(im); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
+	}
+	if first, ok := b.symbols.Func(0); !ok || im.from(first.Entry) == nil {
+		return nil, fmt.Errorf("%s: %w: the first function is outside the code", b.GoVersion, pclntab.ErrFormat)
 	}
 	functions, swap, err := b.runtimeFunctions()
 	if err != nil {

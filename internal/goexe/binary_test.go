@@ -18,7 +18,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-func open(t *testing.T, exe string) *Binary {
+func analysed(t *testing.T, exe string) *Binary {
 	t.Helper()
 	b, err := Open(exe)
 	if err != nil {
@@ -39,7 +39,7 @@ func TestOpen(t *testing.T) {
 	for _, version := range testbuild.Versions {
 		for _, goarch := range []string{"amd64", "arm64"} {
 			t.Run(version+"/"+goarch, func(t *testing.T) {
-				b := open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Env: []string{"GOARCH=" + goarch}}))
+				b := analysed(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Env: []string{"GOARCH=" + goarch}}))
 				if b.GoVersion != version || b.GOARCH != goarch || b.MainPath != "lifecycle" {
 					t.Errorf("it is %s for %s, main package %q", b.GoVersion, b.GOARCH, b.MainPath)
 				}
@@ -91,8 +91,8 @@ func TestArchitecturesAgree(t *testing.T) {
 				continue
 			}
 			t.Run(version+"/"+name, func(t *testing.T) {
-				want := functions(open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Flags: flags})))
-				got := functions(open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Flags: flags, Env: onARM})))
+				want := functions(analysed(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Flags: flags})))
+				got := functions(analysed(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version, Flags: flags, Env: onARM})))
 				if !slices.Equal(got, want) {
 					t.Errorf("arm64 has sites in %v, amd64 in %v", got, want)
 				}
@@ -130,7 +130,7 @@ func TestSitesAreInstructions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			exe := testbuild.Program(t, "lifecycle", testbuild.Options{Env: c.env})
-			sites := open(t, exe).Sites
+			sites := analysed(t, exe).Sites
 			if len(sites) < 5 {
 				t.Errorf("only %d sites", len(sites))
 			}
@@ -152,7 +152,7 @@ func TestSymbols(t *testing.T) {
 	for _, version := range testbuild.Versions {
 		t.Run(version, func(t *testing.T) {
 			exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: version})
-			b := open(t, exe)
+			b := analysed(t, exe)
 			f, err := elf.Open(exe)
 			if err != nil {
 				t.Fatal(err)
@@ -190,7 +190,7 @@ func TestSymbols(t *testing.T) {
 func TestStartFunctionBehindWrapper(t *testing.T) {
 	for _, version := range testbuild.Versions {
 		t.Run(version, func(t *testing.T) {
-			b := open(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version}))
+			b := analysed(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: version}))
 			behind := map[string]bool{}
 			for i := range b.symbols.Len() {
 				f, ok := b.symbols.Func(i)
@@ -216,7 +216,7 @@ func TestVariables(t *testing.T) {
 		} {
 			t.Run(version+"/"+name, func(t *testing.T) {
 				o.Version = version
-				b := open(t, testbuild.Program(t, "hello", o))
+				b := analysed(t, testbuild.Program(t, "hello", o))
 				set := instructionSets[b.GOARCH]
 				symbols := symbolTable(b.image, symbolAllgLen, symbolAllgPtr)
 				functions, _, err := b.runtimeFunctions()
@@ -250,11 +250,11 @@ func TestVariables(t *testing.T) {
 
 // TestNewerRelease reads the layout of an unknown release from DWARF.
 func TestNewerRelease(t *testing.T) {
-	known := open(t, testbuild.Program(t, "hello", testbuild.Options{}))
+	known := analysed(t, testbuild.Program(t, "hello", testbuild.Options{}))
 	if known.LayoutFromDWARF {
 		t.Fatal("this release is not in the table")
 	}
-	newer := open(t, patch(t, testbuild.Program(t, "hello", testbuild.Options{}), func(b []byte) []byte {
+	newer := analysed(t, patch(t, testbuild.Program(t, "hello", testbuild.Options{}), func(b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte("go1.26."), []byte("go1.99."))
 	}))
 	if !newer.LayoutFromDWARF || !strings.HasPrefix(newer.GoVersion, "go1.99.") {
@@ -308,7 +308,7 @@ func TestRefusals(t *testing.T) {
 // TestFileCutShort takes the file away from under an open Binary.
 func TestFileCutShort(t *testing.T) {
 	path := patch(t, testbuild.Program(t, "hello", testbuild.Options{}), func(b []byte) []byte { return b })
-	b := open(t, path)
+	b := analysed(t, path)
 	f, _ := b.symbols.Func(b.symbols.Len() - 2)
 	entry := f.Entry
 	if b.StartFunction(entry).Function == "" || len(b.Frames(entry)) == 0 {

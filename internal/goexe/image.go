@@ -15,9 +15,10 @@ import (
 // image is an ELF file in memory, addressed as it was linked. The file is mapped, not read: the pages of a running program are in
 // memory already, and a table of 50 MB costs nothing but the parts that are looked at.
 type image struct {
-	data   []byte
-	file   *elf.File
-	mapped bool
+	data     []byte
+	file     *elf.File
+	mapped   bool
+	identity identity
 }
 
 func openImage(path string) (*image, error) {
@@ -47,6 +48,7 @@ func openImage(path string) (*image, error) {
 		return nil, err
 	}
 	im.mapped = true
+	im.identify(info)
 	return im, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
 )
@@ -135,12 +134,22 @@ func relocatedModuledata(im *image, layout *Layout, table uint64) (found uint64,
 // headerText is the offset of runtime.pcHeader.textStart (runtime/symtab.go).
 const headerText = 24
 
-// openTable reads the function table with what it needs from elsewhere. A wrong runtime.text would shift every address, so it
-// is taken only from what states it: never from the start of a section (facts: cgo and race builds begin theirs earlier).
-func openTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (*pclntab.Table, error) {
+// table says where the function table is and what it needs from elsewhere: the addresses of its header, of runtime.text, and of the
+// functions' data (moduledata.gofunc), 0 if not found.
+type table struct {
+	header, text, gofunc uint64
+}
+
+func (t table) open(im *image) (*pclntab.Table, error) {
+	return pclntab.New(im.from(t.header), t.text, im.from(t.gofunc))
+}
+
+// locateTable finds the function table. A wrong runtime.text would shift every address, so it is taken only from what states it: never
+// from the start of a section (facts: cgo and race builds begin theirs earlier).
+func locateTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (table, error) {
 	address, data, err := findTable(im)
 	if err != nil {
-		return nil, err
+		return table{}, err
 	}
 	module, hasModule := moduledata(im, symbols, layout, address)
 	text := symbols[symbolText].Value
@@ -149,14 +158,14 @@ func openTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (*pclnt
 	}
 	if text == 0 {
 		if text, err = pclntab.TextStart(data); err != nil {
-			return nil, err
+			return table{}, err
 		}
 		if text == 0 {
 			text, _ = im.dynamicAddend(address + headerText) // of a position-independent executable
 		}
 	}
 	if text == 0 {
-		return nil, errors.New("the start of the Go code (runtime.text) is not to be found")
+		return table{}, errors.New("the start of the Go code (runtime.text) is not to be found")
 	}
 	gofunc := symbols[symbolGoFunc].Value
 	if gofunc == 0 {
@@ -165,14 +174,7 @@ func openTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (*pclnt
 	if gofunc == 0 && hasModule && layout.Moduledata.GoFunc != 0 {
 		gofunc, _ = im.pointer(module + uint64(layout.Moduledata.GoFunc))
 	}
-	t, err := pclntab.New(data, text, im.from(gofunc))
-	if err != nil {
-		return nil, err
-	}
-	if first, ok := t.Func(0); !ok || im.from(first.Entry) == nil {
-		return nil, fmt.Errorf("%w: the first function is outside the code", pclntab.ErrFormat)
-	}
-	return t, nil
+	return table{header: address, text: text, gofunc: gofunc}, nil
 }
 
 // readWaitReasons reads runtime.waitReasonStrings from an executable file with an ELF symbol table.

@@ -13,11 +13,15 @@ import (
 )
 
 // Module builds a command of a published module, in the versions of dependencies that the module itself names, and returns the path of
-// the executable. It is kept in the repository's build directory: large ones take minutes.
-func Module(t testing.TB, module, version, command string) string {
+// the executable. flags are further arguments of go build; without any, it is built as it is for production, without debug information.
+// It is kept in the repository's build directory: large ones take minutes.
+func Module(t testing.TB, module, version, command string, flags ...string) string {
 	t.Helper()
 	dir := filepath.Join(Root(), "build", "modules")
-	exe := filepath.Join(dir, path.Base(path.Join(module, command))+"-"+version)
+	exe := filepath.Join(dir, strings.Join(append([]string{path.Base(path.Join(module, command)) + "-" + version}, flags...), ""))
+	if flags == nil {
+		flags = []string{"-ldflags=-s -w"}
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if _, err := os.Stat(exe); err == nil {
@@ -34,7 +38,7 @@ func Module(t testing.TB, module, version, command string) string {
 	}
 	dropLocal(t, source)
 	building := exe + ".building"
-	cmd := exec.Command("go", "build", "-mod=mod", "-ldflags=-s -w", "-o", building, command)
+	cmd := exec.Command("go", append(append([]string{"build", "-mod=mod", "-o", building}, flags...), command)...)
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

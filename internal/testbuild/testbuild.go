@@ -39,25 +39,35 @@ type Options struct {
 
 var (
 	mu    sync.Mutex
-	built = map[string]string{}
+	built = map[string]bool{}
 )
 
+// Path is where Program puts an executable.
+func Path(name string, o Options) string {
+	sum := sha256.Sum256([]byte(strings.Join(append(append([]string{name, o.Version, fmt.Sprint(o.Cgo)}, o.Flags...), o.Env...), "\x00")))
+	return filepath.Join(Root(), "build", "testdata", name+"-"+o.Version+"-"+hex.EncodeToString(sum[:4]))
+}
+
 // Program builds the program in the repository's testdata/name and returns the path of the executable, in the
-// repository's build directory. The program's own go.mod, or none, decides about its language version.
+// repository's build directory. The program's own go.mod, or none, decides about its language version. Where there is no go command, as in
+// a virtual machine, the executable must be there already.
 func Program(t testing.TB, name string, o Options) string {
 	t.Helper()
-	key := name + "\x00" + o.Version + "\x00" + strings.Join(o.Flags, "\x00") + fmt.Sprint(o.Cgo) + strings.Join(o.Env, "\x00")
-	sum := sha256.Sum256([]byte(key))
 	mu.Lock()
 	defer mu.Unlock()
-	if exe := built[key]; exe != "" {
+	exe := Path(name, o)
+	if built[exe] {
 		return exe
 	}
-	dir := filepath.Join(Root(), "build", "testdata")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if _, err := exec.LookPath("go"); err != nil {
+		if _, err := os.Stat(exe); err != nil {
+			t.Fatalf("neither a go command nor the program: %v", err)
+		}
+		return exe
+	}
+	if err := os.MkdirAll(filepath.Dir(exe), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	exe := filepath.Join(dir, name+"-"+o.Version+"-"+hex.EncodeToString(sum[:4]))
 	// Tests of other packages may build the same program at the same time, or run it.
 	building := fmt.Sprintf("%s.%d", exe, os.Getpid())
 	args := append([]string{"build", "-o", building}, o.Flags...)
@@ -80,6 +90,6 @@ func Program(t testing.TB, name string, o Options) string {
 	if err := os.Rename(building, exe); err != nil {
 		t.Fatal(err)
 	}
-	built[key] = exe
+	built[exe] = true
 	return exe
 }
