@@ -10,7 +10,7 @@ build: $(COLLECTOR)
 $(COLLECTOR): $(SOURCES)
 	mkdir -p build bin
 	$(TOOL) builder --config builder-config.yaml --skip-compilation
-	cd build/otelcol-goroutine && go build -trimpath -ldflags '-s -w' -o ../../$(COLLECTOR) .
+	cd build/otelcol-goroutine && go build -ldflags '-s -w' -o ../../$(COLLECTOR) .
 
 demo: build
 	go run ./testdata/demo
@@ -20,7 +20,7 @@ test: build
 
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
-	go test -v -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms)$$" ./test
+	go test -v -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms|TestKernels)$$" ./test
 
 # What reads other people's files and memory must stand lies.
 FUZZTIME = 20s

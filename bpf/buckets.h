@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "unproven.h"
+
 #define BUCKETS 512 /* from 1 ns to beyond any lifetime */
 #define GUESSES 512 /* 64 octaves of 8 linear parts */
 
@@ -28,11 +30,11 @@ static __always_inline __u16 bucket_of(__u64 ns)
 {
 	__u32 octave = highest_bit(ns);
 	__u32 part = octave >= 3 ? (ns >> (octave - 3)) & 7 : (ns << (3 - octave)) & 7;
-	__u32 b = bucket_guess[(octave * 8 + part) & (GUESSES - 1)];
+	__u32 b = bucket_guess[unproven(octave * 8 + part) & (GUESSES - 1)];
 
 	/* An eighth of an octave, cut linearly, touches three buckets at the most. */
 	for (int i = 0; i < 2; i++)
-		if (b < BUCKETS - 1 && ns > bucket_bounds[b & (BUCKETS - 1)])
+		if (b < BUCKETS - 1 && ns > bucket_bounds[unproven(b) & (BUCKETS - 1)])
 			b++;
 	return b;
 }

@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "registers.h"
+#include "unproven.h"
 #include "goroutine.h"
 #include "buckets.h"
 
@@ -140,16 +141,9 @@ static __always_inline void count_stretch(const struct change *c, const struct g
 	}
 }
 
-// The verifier wants to see an index checked where it is used; the compiler, which knows that it was, would leave that out.
-static __always_inline __u32 unproven(__u32 index)
-{
-	asm volatile("" : "+r"(index));
-	return index;
-}
-
 static __always_inline void leave(struct counters *n, __u8 state, __u64 when)
 {
-	__u32 i = unproven(state);
+	__u64 i = unproven(state);
 
 	if (i >= STATES)
 		return;
@@ -159,7 +153,7 @@ static __always_inline void leave(struct counters *n, __u8 state, __u64 when)
 
 static __always_inline void enter(struct counters *n, __u8 state, __u64 when)
 {
-	__u32 i = unproven(state);
+	__u64 i = unproven(state);
 
 	if (i >= STATES)
 		return;

@@ -1,0 +1,79 @@
+//go:build matrix
+
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// kernels are those of Debian releases: 6.1 and 6.12.
+var kernels = []struct{ suite, arch, qemu string }{
+	{"bookworm", "arm64", "qemu-system-aarch64"},
+	{"trixie", "arm64", "qemu-system-aarch64"},
+	{"bookworm", "amd64", "qemu-system-x86_64"},
+}
+
+// TestKernels runs TestAgreesWithRuntimeTrace in virtual machines with real kernels: the same collector, the same programs and the same
+// comparison, built for their architectures.
+func TestKernels(t *testing.T) {
+	testbuild.RequireRoot(t)
+	for _, k := range kernels {
+		t.Run(k.suite+"/"+k.arch, func(t *testing.T) {
+			for _, tool := range []string{k.qemu, "cpio"} {
+				if _, err := exec.LookPath(tool); err != nil {
+					t.Fatalf("apt-get install qemu-system-x86 qemu-system-arm cpio: %v", err)
+				}
+			}
+			root := testbuild.Root()
+			kernel := filepath.Join(root, "build", "vm", "linux-"+k.suite+"-"+k.arch)
+			if _, err := os.Stat(kernel); err != nil {
+				command(t, ".", nil, "vm/kernel.sh", k.suite, k.arch, kernel)
+			}
+			tree := t.TempDir()
+			env := []string{"GOARCH=" + k.arch, "CGO_ENABLED=0"}
+			command(t, "vm/init", env, "go", "build", "-o", filepath.Join(tree, "init"), ".")
+			command(t, ".", env, "go", "test", "-c", "-o", filepath.Join(tree, "check"), ".")
+			command(t, filepath.Join(root, "build", "otelcol-goroutine"), env,
+				"go", "build", "-ldflags=-s -w", "-o", filepath.Join(tree, root, "bin", "otelcol-goroutine"), ".")
+			for _, release := range compared {
+				exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: release, Env: env[:1]})
+				place(t, exe, filepath.Join(tree, testbuild.Path("lifecycle", testbuild.Options{Version: release})))
+			}
+			out := command(t, ".", []string{"TIMEOUT=900"}, "vm/boot.sh", kernel, k.arch, tree, "/check", "-test.v", "-test.run=TestAgreesWithRuntimeTrace")
+			t.Log(out)
+		})
+	}
+}
+
+// command runs a command in a directory and returns what it prints.
+func command(t *testing.T, dir string, env []string, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+	return string(out)
+}
+
+// place copies an executable.
+func place(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
