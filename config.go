@@ -3,6 +3,8 @@ package goroutinereceiver
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -21,8 +23,13 @@ type Config struct {
 	Metrics            MetricsConfig                     `mapstructure:"metrics"`
 	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
 
-	// Targets name the processes to follow: those that any of them matches.
+	// Targets name the processes to follow: those that any of them matches, and none of Exclude does.
 	Targets []TargetConfig `mapstructure:"targets"`
+	Exclude []TargetConfig `mapstructure:"exclude"`
+	// Self allows the collector itself to be one of them.
+	Self bool `mapstructure:"self"`
+	// Mode says how goroutines are seen: by probes, or by snapshots of the processes' memory, which attach nothing and give metrics only.
+	Mode Mode `mapstructure:"mode"`
 	// Syscalls attaches the extra probes that Go 1.26 and later need to show system calls.
 	Syscalls bool `mapstructure:"syscalls"`
 	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 150 bytes for each
@@ -30,6 +37,26 @@ type Config struct {
 	MaxGoroutines int `mapstructure:"max_goroutines"`
 	// Traces says what becomes a span.
 	Traces TracesConfig `mapstructure:"traces"`
+	// Blocked says which goroutines count as blocked.
+	Blocked BlockedConfig `mapstructure:"blocked"`
+
+	_ struct{}
+}
+
+// Mode says how goroutines are seen.
+type Mode string
+
+const (
+	modeProbes   Mode = "probes"
+	modeSnapshot Mode = "snapshot"
+)
+
+// BlockedConfig says which goroutines count as blocked.
+type BlockedConfig struct {
+	// Threshold is for how long a goroutine waits until it counts.
+	Threshold time.Duration `mapstructure:"threshold"`
+	// Top is how many of a process's places that created blocked goroutines are told apart.
+	Top int `mapstructure:"top"`
 
 	_ struct{}
 }
@@ -46,6 +73,14 @@ type TargetConfig struct {
 	PID int `mapstructure:"pid"`
 	// Executable is a glob on the resolved path of the executable.
 	Executable string `mapstructure:"executable"`
+	// CommandLine is a regular expression that matches a part of the arguments, joined by spaces.
+	CommandLine string `mapstructure:"command_line"`
+	// ContainerID is the id of a container, or at least 12 digits of its beginning.
+	ContainerID string `mapstructure:"container_id"`
+	// Cgroup is a glob on the path of a control group.
+	Cgroup string `mapstructure:"cgroup"`
+	// All stands for every Go program.
+	All bool `mapstructure:"all"`
 
 	_ struct{}
 }
@@ -82,6 +117,8 @@ func createDefaultConfig() component.Config {
 			HistogramsConfig: telemetry.DefaultHistogramsConfig(),
 		},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
+		Mode:               modeProbes,
+		Blocked:            BlockedConfig{Threshold: time.Minute, Top: 20},
 		Syscalls:           true,
 		MaxGoroutines:      128 << 10,
 		Traces: TracesConfig{
@@ -100,30 +137,80 @@ func (c *Config) Validate() error {
 	if len(c.Targets) == 0 {
 		errs = append(errs, errors.New(`targets: at least one is needed, such as "- executable: /srv/bin/api"`))
 	}
+	if c.Mode != modeProbes && c.Mode != modeSnapshot {
+		errs = append(errs, fmt.Errorf("mode: %q is not allowed, it must be probes or snapshot", c.Mode))
+	}
 	if c.MaxGoroutines < minGoroutines {
 		errs = append(errs, fmt.Errorf("max_goroutines: %d is not allowed, it must be %d or more", c.MaxGoroutines, minGoroutines))
 	}
 	return errors.Join(errs...)
 }
 
+// shortestContainerID is what container runtimes show of an id.
+const shortestContainerID = 12
+
 // Validate reports a target that names nothing, or two things.
 func (c *TargetConfig) Validate() error {
+	given := 0
+	for _, is := range []bool{c.PID != 0, c.Executable != "", c.CommandLine != "", c.ContainerID != "", c.Cgroup != "", c.All} {
+		if is {
+			given++
+		}
+	}
 	switch {
-	case c.PID == 0 && c.Executable == "":
-		return errors.New("one of pid and executable is needed")
-	case c.PID != 0 && c.Executable != "":
-		return errors.New("pid and executable exclude each other; make two targets of them")
+	case given == 0:
+		return errors.New("one of pid, executable, command_line, container_id, cgroup and all is needed")
+	case given > 1:
+		return errors.New("pid, executable, command_line, container_id, cgroup and all exclude each other; make several targets of them")
 	case c.PID < 0:
 		return fmt.Errorf("pid: %d is not allowed, it must be above 0", c.PID)
+	case c.ContainerID != "" && len(c.ContainerID) < shortestContainerID:
+		return fmt.Errorf("container_id: %q is not allowed, it must have %d digits or more", c.ContainerID, shortestContainerID)
+	}
+	if _, err := regexp.Compile(c.CommandLine); err != nil {
+		return fmt.Errorf("command_line: %w", err)
 	}
 	if err := c.matcher().Validate(); err != nil {
-		return fmt.Errorf("executable: %w", err)
+		return fmt.Errorf("%s: %w", map[bool]string{true: "executable", false: "cgroup"}[c.Executable != ""], err)
 	}
 	return nil
 }
 
 func (c *TargetConfig) matcher() target.Matcher {
-	return target.Matcher{PID: c.PID, Executable: c.Executable}
+	m := target.Matcher{PID: c.PID, Executable: c.Executable, ContainerID: c.ContainerID, Cgroup: c.Cgroup, All: c.All}
+	if c.CommandLine != "" {
+		m.CommandLine = regexp.MustCompile(c.CommandLine)
+	}
+	return m
+}
+
+func (c *Config) selection() target.Selection {
+	s := target.Selection{Self: c.Self}
+	for i := range c.Targets {
+		s.Targets = append(s.Targets, c.Targets[i].matcher())
+	}
+	for i := range c.Exclude {
+		s.Exclude = append(s.Exclude, c.Exclude[i].matcher())
+	}
+	return s
+}
+
+// looksAtEach tells whether a metric needs each goroutine to be looked at.
+func (c *Config) looksAtEach() bool {
+	return c.Metrics.GoGoroutineBlocked.Enabled ||
+		slices.Contains(c.Metrics.GoGoroutineCount.EnabledAttributes, metadata.GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason)
+}
+
+// Validate reports settings of blocked goroutines that are out of range.
+func (c *BlockedConfig) Validate() error {
+	var errs []error
+	if c.Threshold < time.Second {
+		errs = append(errs, fmt.Errorf("threshold: %s is not allowed, it must be 1s or more", c.Threshold))
+	}
+	if c.Top < 0 {
+		errs = append(errs, fmt.Errorf("top: %d is not allowed, it must be 0 or more", c.Top))
+	}
+	return errors.Join(errs...)
 }
 
 // Validate reports settings of traces that are out of range.

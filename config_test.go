@@ -27,7 +27,14 @@ func TestLoadConfig(t *testing.T) {
 	}{
 		"goroutine": {want: func(c *Config) { c.Targets = []TargetConfig{{Executable: "/srv/*/bin/api"}} }},
 		"goroutine/all": {want: func(c *Config) {
-			c.Targets = []TargetConfig{{Executable: "/srv/api"}, {PID: 4242}}
+			c.Targets = []TargetConfig{
+				{Executable: "/srv/api"}, {PID: 4242}, {CommandLine: "serve --prod"}, {ContainerID: "0123456789ab"},
+				{Cgroup: "/system.slice/*.service"}, {All: true},
+			}
+			c.Exclude = []TargetConfig{{Executable: "/usr/bin/*"}}
+			c.Self = true
+			c.Mode = modeSnapshot
+			c.Blocked = BlockedConfig{Threshold: 30 * time.Second, Top: 5}
 			c.CollectionInterval = 30 * time.Second
 			c.Syscalls = false
 			c.MaxGoroutines = 2000
@@ -41,10 +48,16 @@ func TestLoadConfig(t *testing.T) {
 		}},
 		"goroutine/unknown":          {error: "has invalid keys: target"},
 		"goroutine/no_targets":       {error: "targets: at least one is needed"},
-		"goroutine/empty_target":     {error: "targets::0: one of pid and executable is needed"},
-		"goroutine/two_criteria":     {error: "targets::1: pid and executable exclude each other"},
+		"goroutine/empty_target":     {error: "targets::0: one of pid, executable, command_line, container_id, cgroup and all is needed"},
+		"goroutine/two_criteria":     {error: "targets::1: pid, executable, command_line, container_id, cgroup and all exclude each other"},
 		"goroutine/negative_pid":     {error: "targets::0: pid: -1 is not allowed"},
 		"goroutine/bad_glob":         {error: `targets::0: executable: "/srv/[": syntax error in pattern`},
+		"goroutine/bad_expression":   {error: "targets::0: command_line: error parsing regexp"},
+		"goroutine/bad_container":    {error: `exclude::0: container_id: "0123" is not allowed, it must have 12 digits or more`},
+		"goroutine/bad_cgroup":       {error: `exclude::0: cgroup: "/a[": syntax error in pattern`},
+		"goroutine/mode":             {error: `mode: "trace" is not allowed, it must be probes or snapshot`},
+		"goroutine/threshold":        {error: "blocked: threshold: 1ms is not allowed, it must be 1s or more"},
+		"goroutine/top":              {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
 		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
 		"goroutine/max_states":       {error: "traces: max_states: -1 is not allowed"},
@@ -68,7 +81,7 @@ func TestLoadConfig(t *testing.T) {
 			want := createDefaultConfig().(*Config)
 			c.want(want)
 			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(metadata.GoGoroutineTimeMetricConfig{}, metadata.ResourceAttributeConfig{},
-				metadata.GoGoroutineCountMetricConfig{}, metadata.GoGoroutineCreatedMetricConfig{}, metadata.GoGoroutineExitedMetricConfig{})))
+				metadata.GoGoroutineBlockedMetricConfig{}, metadata.GoGoroutineCountMetricConfig{}, metadata.GoGoroutineCreatedMetricConfig{}, metadata.GoGoroutineExitedMetricConfig{})))
 		})
 	}
 }

@@ -10,11 +10,10 @@ import (
 )
 
 // observeHealth makes the collector's own telemetry tell what the probes see and lose.
-func (s *shared) observeHealth() error {
-	follower := s.follower
+func (s *shared) observeHealth(of source) error {
 	observe := func(register func(metric.Int64Callback) error, value func(processes int, n lifecycle.Counts) uint64) error {
 		return register(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(value(follower.Health())))
+			o.Observe(int64(value(of.Health())))
 			return nil
 		})
 	}

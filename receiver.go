@@ -20,6 +20,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
@@ -44,9 +45,9 @@ type shared struct {
 	nextTraces consumer.Traces
 	nextLogs   consumer.Logs
 
-	mu       sync.Mutex
-	started  bool
-	follower *follow.Follower
+	mu      sync.Mutex
+	started bool
+	source  source
 
 	host component.Host
 
@@ -54,6 +55,19 @@ type shared struct {
 	spans  *telemetry.Spans
 	logs   *telemetry.Logs
 	flowed time.Time
+
+	// Used by the scraper only.
+	blocked *telemetry.Logs
+}
+
+// source is what knows of goroutines.
+type source interface {
+	Start()
+	// Figures returns the figures of all processes.
+	Figures() ([]telemetry.Figures, error)
+	// Health returns how many processes are known, and what the probes have seen and lost.
+	Health() (processes int, sum lifecycle.Counts)
+	Stop() error
 }
 
 const transport = "ebpf"
@@ -84,9 +98,10 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 		scope:   scope,
 		obs:     obs,
 		health:  health,
-		metrics: telemetry.NewMetrics(scope, clock, builder, cfg.Metrics.HistogramsConfig),
+		metrics: telemetry.NewMetrics(scope, clock, builder, cfg.Metrics.HistogramsConfig, cfg.Blocked.Top),
 		spans:   telemetry.NewSpans(scope, clock, cfg.Traces.States),
 		logs:    telemetry.NewLogs(scope, clock),
+		blocked: telemetry.NewLogs(scope, clock),
 	}
 	s.forget = func() {
 		f.mu.Lock()
@@ -107,26 +122,39 @@ func (s *shared) Start(_ context.Context, host component.Host) error {
 	}
 	s.started = true
 	s.host = host
-	o := probe.Options{MaxGoroutines: s.config.MaxGoroutines}
-	tracer, err := probe.New(o)
+	source, err := s.open()
 	if err != nil {
 		s.set.Logger.Error("No process can be followed", zap.Error(err))
 		componentstatus.ReportStatus(host, componentstatus.NewPermanentErrorEvent(err))
 		return nil
 	}
-	s.follower = follow.New(s.options(), tracer, s)
-	if err := s.observeHealth(); err != nil {
-		s.follower = nil
-		return errors.Join(err, tracer.Close())
+	if err := s.observeHealth(source); err != nil {
+		return errors.Join(err, source.Stop())
 	}
-	s.follower.Start()
+	s.source = source
+	source.Start()
 	return nil
+}
+
+// open makes the source of the configured mode.
+func (s *shared) open() (source, error) {
+	if s.config.Mode == modeSnapshot {
+		return survey.New(survey.Options{
+			Selection: s.config.selection(), BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Health: s.report,
+		})
+	}
+	tracer, err := probe.New(probe.Options{MaxGoroutines: s.config.MaxGoroutines})
+	if err != nil {
+		return nil, err
+	}
+	return follow.New(s.options(), tracer, s), nil
 }
 
 func (s *shared) options() follow.Options {
 	o := follow.Options{
-		Syscalls: s.config.Syscalls,
-		Settings: probe.Settings{RootAge: s.config.Traces.RootAge},
+		Selection: s.config.selection(),
+		Syscalls:  s.config.Syscalls,
+		Settings:  probe.Settings{RootAge: s.config.Traces.RootAge},
 		Limits: lifecycle.Limits{
 			Slices:        s.config.Traces.MaxStates,
 			ShortestSlice: s.config.Traces.MinStateDuration,
@@ -142,8 +170,8 @@ func (s *shared) options() follow.Options {
 	if s.nextTraces == nil || s.config.Traces.States == telemetry.StateNone {
 		o.Limits.Slices = 0
 	}
-	for i := range s.config.Targets {
-		o.Matchers = append(o.Matchers, s.config.Targets[i].matcher())
+	if s.config.looksAtEach() {
+		o.BlockedAfter = s.config.Blocked.Threshold
 	}
 	return o
 }
@@ -167,24 +195,41 @@ func (s *shared) resource(p target.Process, b *goexe.Binary) pcommon.Resource {
 func (s *shared) Shutdown(context.Context) error {
 	s.forget()
 	s.mu.Lock()
-	follower := s.follower
-	s.follower = nil
+	source := s.source
+	s.source = nil
 	s.mu.Unlock()
-	if follower == nil {
+	if source == nil {
 		return nil
 	}
 	defer s.health.Shutdown()
-	return follower.Stop()
+	return source.Stop()
 }
 
-// scrape makes the metrics of all processes.
-func (s *shared) scrape(context.Context) (pmetric.Metrics, error) {
+// scrape makes the metrics of all processes, and log records of what has begun or ended to be blocked.
+func (s *shared) scrape(ctx context.Context) (pmetric.Metrics, error) {
 	s.mu.Lock()
-	follower := s.follower
+	source := s.source
 	s.mu.Unlock()
-	if follower == nil {
+	if source == nil {
 		return pmetric.NewMetrics(), nil
 	}
-	figures, err := follower.Figures()
-	return s.metrics.Make(figures), err
+	figures, err := source.Figures()
+	return s.metrics.Make(figures), errors.Join(err, s.tellBlocked(ctx, figures))
+}
+
+func (s *shared) tellBlocked(ctx context.Context, figures []telemetry.Figures) error {
+	if s.nextLogs == nil {
+		return nil
+	}
+	for _, f := range figures {
+		s.blocked.AddChanges(f.Process, f.Changes, f.Time)
+	}
+	n := s.blocked.Len()
+	if n == 0 {
+		return nil
+	}
+	op := s.obs.StartLogsOp(ctx)
+	err := s.nextLogs.ConsumeLogs(op, s.blocked.Take())
+	s.obs.EndLogsOp(op, metadata.Type.String(), n, err)
+	return err
 }

@@ -243,7 +243,7 @@ static __always_inline void send_creation(const struct change *c, struct gorouti
 	e->parent = parent;
 	e->parent_goid = parent ? read_word(parent + c->target->goid) : 0;
 	e->start_pc = c->start_pc;
-	e->creation_pc = read_word(c->g + c->target->gopc);
+	e->creation_pc = g->creation_pc;
 	submit(e);
 }
 
@@ -291,6 +291,7 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 	struct goroutine fresh = {
 		.created = c->now,
 		.since = c->now,
+		.creation_pc = read_word(c->g + c->target->gopc),
 		.state = c->to,
 		.reason = c->reason,
 		.flags = flags,

@@ -50,6 +50,7 @@ struct goroutine {
 	__u64 goid;      /* 0 until the runtime has stored it */
 	__u64 created;   /* ns, CLOCK_MONOTONIC */
 	__u64 since;     /* ns, when the state began */
+	__u64 creation_pc; /* behind the go statement that created it */
 	__u64 time[STATES - 1];  /* ns in each state but dead */
 	__u32 count[STATES - 1]; /* stretches of each state but dead */
 	__u32 lost;      /* events that the ring buffer had no room for since the last that it took */

@@ -88,17 +88,18 @@ const (
 )
 
 type TracerGoroutine struct {
-	_       structs.HostLayout
-	Goid    uint64
-	Created uint64
-	Since   uint64
-	Time    [4]uint64
-	Count   [4]uint32
-	Lost    uint32
-	State   uint8
-	Reason  uint8
-	Flags   uint8
-	Pad     uint8
+	_          structs.HostLayout
+	Goid       uint64
+	Created    uint64
+	Since      uint64
+	CreationPc uint64
+	Time       [4]uint64
+	Count      [4]uint32
+	Lost       uint32
+	State      uint8
+	Reason     uint8
+	Flags      uint8
+	Pad        uint8
 }
 
 type TracerGoroutineFlag uint32

@@ -113,7 +113,7 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 func (f *Follower) upkeep() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := probe.Now()
+	now := lifecycle.Now()
 	for _, p := range f.processes {
 		f.end(p, p.tracker.Segments(now)...)
 		counts, err := p.probe.Counts()
@@ -140,15 +140,15 @@ func (f *Follower) adopt(p *process, bias uint64) error {
 	if err != nil {
 		return err
 	}
-	now := probe.Now()
+	now := lifecycle.Now()
 	system := map[uint64]bool{}
 	for _, pc := range p.program.binary.SystemStarts {
 		system[pc+bias] = true
 	}
 	for _, x := range existing {
-		state := probe.StatusState(p.program.binary.Layout, x.Status)
+		state := x.State
 		known := probe.Known{
-			G: x.G, GoID: x.GoID, State: state, Reason: x.WaitReason, Since: now,
+			G: x.G, GoID: x.GoID, State: state, Reason: x.WaitReason, Since: now, CreationPC: x.CreationPC,
 			System:  system[x.StartPC],
 			Sampled: f.options.Settings.Samples(),
 		}

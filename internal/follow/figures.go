@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -20,16 +21,36 @@ func (f *Follower) Figures() ([]telemetry.Figures, error) {
 	all := f.finished
 	f.finished = nil
 	histograms, err := f.tracer.Histograms()
-	errs := []error{err}
+	counted, censusErr := f.census()
+	errs := []error{err, censusErr}
 	for _, p := range f.processes {
-		figures, err := p.figures(histograms, probe.Now())
+		figures, err := p.figures(histograms, lifecycle.Now())
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
+		if c := counted[p.probe.Slot()]; c != nil && censusErr == nil {
+			figures.Waiting, figures.Blocked, figures.Changes = c.Waiting, c.Blocked, p.watch.Update(c.Blocked)
+		}
 		all = append(all, figures)
 	}
 	return all, errors.Join(errs...)
+}
+
+// census counts the goroutines of all processes, one by one.
+func (f *Follower) census() (map[probe.Slot]*census.Count, error) {
+	if f.options.BlockedAfter == 0 {
+		return nil, nil
+	}
+	counted := map[probe.Slot]*census.Count{}
+	blockedBefore := lifecycle.Now() - int64(f.options.BlockedAfter)
+	err := f.tracer.Residents(func(of probe.Slot, r census.Resident) {
+		if counted[of] == nil {
+			counted[of] = &census.Count{}
+		}
+		counted[of].Take(r, blockedBefore)
+	})
+	return counted, err
 }
 
 func (p *process) figures(h probe.Histograms, now int64) (telemetry.Figures, error) {

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
@@ -22,11 +23,13 @@ import (
 
 // Options say what is followed and how.
 type Options struct {
-	Matchers []target.Matcher
+	Selection target.Selection
 	// Syscalls attaches the probes that only see system calls.
 	Syscalls bool
 	Settings probe.Settings
 	Limits   lifecycle.Limits
+	// BlockedAfter is for how long a goroutine waits until it counts as blocked; 0 does not look at single goroutines at all.
+	BlockedAfter time.Duration
 	// Resource describes a process.
 	Resource func(target.Process, *goexe.Binary) pcommon.Resource
 	Logger   *zap.Logger
@@ -65,7 +68,7 @@ type Follower struct {
 	processes map[int]*process
 	programs  map[target.File]*program
 	refused   map[target.File]error
-	missing   map[int]bool // processes named by id that were not there
+	missing   map[int]error // processes named by id that were not there
 	finished  []telemetry.Figures
 	retired   lifecycle.Counts
 }
@@ -91,6 +94,7 @@ type process struct {
 	tracker   *lifecycle.Tracker
 	telemetry *telemetry.Process
 	since     int64
+	watch     census.Watch
 	gone      bool   // at the last sweep
 	lost      uint64 // events
 }
@@ -123,7 +127,6 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 		processes: map[int]*process{},
 		programs:  map[target.File]*program{},
 		refused:   map[target.File]error{},
-		missing:   map[int]bool{},
 	}
 }
 
@@ -140,7 +143,7 @@ func (f *Follower) Stop() error {
 		close(f.stop)
 		f.running.Wait()
 		f.mu.Lock()
-		now := probe.Now()
+		now := lifecycle.Now()
 		for pid := range f.processes {
 			f.leave(pid, now, lifecycle.Unfollowed)
 		}
@@ -195,35 +198,20 @@ func (f *Follower) sweep() {
 
 // reportMissing warns once of each process that was named by its id and is not there.
 func (f *Follower) reportMissing(live map[int]bool) {
-	for _, m := range f.options.Matchers {
-		if m.PID == 0 || live[m.PID] {
-			delete(f.missing, m.PID)
-			continue
-		}
-		if !f.missing[m.PID] {
-			f.missing[m.PID] = true
-			f.fail(target.Process{PID: m.PID}, fmt.Errorf("%w: %d", target.ErrNoProcess, m.PID))
+	missing := f.options.Selection.Missing(live)
+	for pid, err := range missing {
+		if f.missing[pid] == nil {
+			f.fail(target.Process{PID: pid}, err)
 		}
 	}
-}
-
-func (f *Follower) matches(p target.Process) bool {
-	if p.PID == os.Getpid() {
-		return false
-	}
-	for _, m := range f.options.Matchers {
-		if m.Matches(p) {
-			return true
-		}
-	}
-	return false
+	f.missing = missing
 }
 
 // lose leaves a process that is not there at two sweeps. At the first, events of its last moments, and of its end itself, may still lie
 // in the ring buffer.
 func (f *Follower) lose(p *process) {
 	if p.gone {
-		f.leave(p.PID, probe.Now(), lifecycle.ProcessExit)
+		f.leave(p.PID, lifecycle.Now(), lifecycle.ProcessExit)
 	}
 	p.gone = true
 }
@@ -243,9 +231,9 @@ func (f *Follower) consider(pid int, executed int64) {
 			known.gone = true
 			return
 		}
-		f.leave(pid, probe.Now(), lifecycle.ProcessExit)
+		f.leave(pid, lifecycle.Now(), lifecycle.ProcessExit)
 	}
-	if err != nil || !f.matches(p) || f.refused[p.File] != nil {
+	if err != nil || f.refused[p.File] != nil || !f.options.Selection.Selects(p) {
 		return // a process that ended, is the kernel's, or not ours to look at
 	}
 	err = f.join(p)
@@ -257,7 +245,9 @@ func (f *Follower) consider(pid int, executed int64) {
 			clear(f.refused)
 		}
 		f.refused[p.File] = err
-		f.fail(p, err)
+		if !errors.Is(err, goexe.ErrNotGo) || f.options.Selection.Names(p) {
+			f.fail(p, err)
+		}
 		return
 	}
 	f.options.Health(nil)
@@ -292,7 +282,7 @@ func (f *Follower) join(p target.Process) (err error) {
 		program:   program,
 		tracker:   lifecycle.NewTracker(f.options.Limits),
 		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), program.binary, bias),
-		since:     probe.Now(),
+		since:     lifecycle.Now(),
 	}
 	if joined.probe, err = program.attachment.Follow(p.PID, bias, f.options.Settings); err != nil {
 		return err

@@ -3,14 +3,79 @@
 package metadata
 
 import (
+	"fmt"
+	"slices"
+
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/filter"
+)
+
+// GoGoroutineBlockedMetricAttributeKey specifies the key of an attribute for the go.goroutine.blocked metric.
+type GoGoroutineBlockedMetricAttributeKey string
+
+const (
+	GoGoroutineBlockedMetricAttributeKeyBlockedWaitReason          GoGoroutineBlockedMetricAttributeKey = "go.goroutine.wait.reason"
+	GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFunction GoGoroutineBlockedMetricAttributeKey = "go.goroutine.creator.function"
+	GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFile     GoGoroutineBlockedMetricAttributeKey = "go.goroutine.creator.file"
+	GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorLine     GoGoroutineBlockedMetricAttributeKey = "go.goroutine.creator.line"
+)
+
+// GoGoroutineBlockedMetricConfig provides config for the go.goroutine.blocked metric.
+type GoGoroutineBlockedMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+
+	AggregationStrategy string                                 `mapstructure:"aggregation_strategy"`
+	EnabledAttributes   []GoGoroutineBlockedMetricAttributeKey `mapstructure:"attributes"`
+}
+
+func (ms *GoGoroutineBlockedMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+func (ms *GoGoroutineBlockedMetricConfig) Validate() error {
+	for _, val := range ms.EnabledAttributes {
+		switch val {
+		case GoGoroutineBlockedMetricAttributeKeyBlockedWaitReason, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFunction, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFile, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorLine:
+		default:
+			return fmt.Errorf("metric go.goroutine.blocked doesn't have an attribute %v, valid attributes: [go.goroutine.wait.reason, go.goroutine.creator.function, go.goroutine.creator.file, go.goroutine.creator.line]", val)
+		}
+	}
+
+	switch ms.AggregationStrategy {
+	case AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax:
+	default:
+		return fmt.Errorf("invalid aggregation strategy %q, valid strategies: [%s, %s, %s, %s]", ms.AggregationStrategy, AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax)
+	}
+
+	return nil
+}
+
+// GoGoroutineCountMetricAttributeKey specifies the key of an attribute for the go.goroutine.count metric.
+type GoGoroutineCountMetricAttributeKey string
+
+const (
+	GoGoroutineCountMetricAttributeKeyGoGoroutineState      GoGoroutineCountMetricAttributeKey = "go.goroutine.state"
+	GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason GoGoroutineCountMetricAttributeKey = "go.goroutine.wait.reason"
 )
 
 // GoGoroutineCountMetricConfig provides config for the go.goroutine.count metric.
 type GoGoroutineCountMetricConfig struct {
 	Enabled          bool `mapstructure:"enabled"`
 	enabledSetByUser bool
+
+	AggregationStrategy string                               `mapstructure:"aggregation_strategy"`
+	EnabledAttributes   []GoGoroutineCountMetricAttributeKey `mapstructure:"attributes"`
 }
 
 func (ms *GoGoroutineCountMetricConfig) Unmarshal(parser *confmap.Conf) error {
@@ -24,6 +89,27 @@ func (ms *GoGoroutineCountMetricConfig) Unmarshal(parser *confmap.Conf) error {
 	}
 
 	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+func (ms *GoGoroutineCountMetricConfig) Validate() error {
+	for _, val := range ms.EnabledAttributes {
+		switch val {
+		case GoGoroutineCountMetricAttributeKeyGoGoroutineState, GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason:
+		default:
+			return fmt.Errorf("metric go.goroutine.count doesn't have an attribute %v, valid attributes: [go.goroutine.state, go.goroutine.wait.reason]", val)
+		}
+	}
+	if !slices.Contains(ms.EnabledAttributes, GoGoroutineCountMetricAttributeKeyGoGoroutineState) {
+		return fmt.Errorf("go.goroutine.state is a required attribute for go.goroutine.count metric and must be included")
+	}
+
+	switch ms.AggregationStrategy {
+	case AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax:
+	default:
+		return fmt.Errorf("invalid aggregation strategy %q, valid strategies: [%s, %s, %s, %s]", ms.AggregationStrategy, AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax)
+	}
+
 	return nil
 }
 
@@ -89,6 +175,7 @@ func (ms *GoGoroutineTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
 
 // MetricsConfig provides config for goroutine metrics.
 type MetricsConfig struct {
+	GoGoroutineBlocked GoGoroutineBlockedMetricConfig `mapstructure:"go.goroutine.blocked"`
 	GoGoroutineCount   GoGoroutineCountMetricConfig   `mapstructure:"go.goroutine.count"`
 	GoGoroutineCreated GoGoroutineCreatedMetricConfig `mapstructure:"go.goroutine.created"`
 	GoGoroutineExited  GoGoroutineExitedMetricConfig  `mapstructure:"go.goroutine.exited"`
@@ -97,8 +184,15 @@ type MetricsConfig struct {
 
 func DefaultMetricsConfig() MetricsConfig {
 	return MetricsConfig{
+		GoGoroutineBlocked: GoGoroutineBlockedMetricConfig{
+			Enabled:             true,
+			AggregationStrategy: AggregationStrategySum,
+			EnabledAttributes:   []GoGoroutineBlockedMetricAttributeKey{GoGoroutineBlockedMetricAttributeKeyBlockedWaitReason, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFunction, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFile, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorLine},
+		},
 		GoGoroutineCount: GoGoroutineCountMetricConfig{
-			Enabled: true,
+			Enabled:             true,
+			AggregationStrategy: AggregationStrategySum,
+			EnabledAttributes:   []GoGoroutineCountMetricAttributeKey{GoGoroutineCountMetricAttributeKeyGoGoroutineState},
 		},
 		GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
 			Enabled: true,
@@ -140,6 +234,8 @@ func (rac *ResourceAttributeConfig) Unmarshal(parser *confmap.Conf) error {
 
 // ResourceAttributesConfig provides config for goroutine resource attributes.
 type ResourceAttributesConfig struct {
+	ContainerID           ResourceAttributeConfig `mapstructure:"container.id"`
+	ProcessCommandLine    ResourceAttributeConfig `mapstructure:"process.command_line"`
 	ProcessExecutableName ResourceAttributeConfig `mapstructure:"process.executable.name"`
 	ProcessExecutablePath ResourceAttributeConfig `mapstructure:"process.executable.path"`
 	ProcessPid            ResourceAttributeConfig `mapstructure:"process.pid"`
@@ -152,6 +248,12 @@ type ResourceAttributesConfig struct {
 
 func DefaultResourceAttributesConfig() ResourceAttributesConfig {
 	return ResourceAttributesConfig{
+		ContainerID: ResourceAttributeConfig{
+			Enabled: true,
+		},
+		ProcessCommandLine: ResourceAttributeConfig{
+			Enabled: false,
+		},
 		ProcessExecutableName: ResourceAttributeConfig{
 			Enabled: true,
 		},

@@ -26,8 +26,15 @@ func TestMetricsBuilderConfig(t *testing.T) {
 			name: "all_set",
 			want: MetricsBuilderConfig{
 				Metrics: MetricsConfig{
+					GoGoroutineBlocked: GoGoroutineBlockedMetricConfig{
+						Enabled:             true,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineBlockedMetricAttributeKey{GoGoroutineBlockedMetricAttributeKeyBlockedWaitReason, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFunction, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFile, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorLine},
+					},
 					GoGoroutineCount: GoGoroutineCountMetricConfig{
-						Enabled: true,
+						Enabled:             true,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineCountMetricAttributeKey{GoGoroutineCountMetricAttributeKeyGoGoroutineState, GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason},
 					},
 					GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
 						Enabled: true,
@@ -40,6 +47,8 @@ func TestMetricsBuilderConfig(t *testing.T) {
 					},
 				},
 				ResourceAttributes: ResourceAttributesConfig{
+					ContainerID:           ResourceAttributeConfig{Enabled: true},
+					ProcessCommandLine:    ResourceAttributeConfig{Enabled: true},
 					ProcessExecutableName: ResourceAttributeConfig{Enabled: true},
 					ProcessExecutablePath: ResourceAttributeConfig{Enabled: true},
 					ProcessPid:            ResourceAttributeConfig{Enabled: true},
@@ -55,8 +64,15 @@ func TestMetricsBuilderConfig(t *testing.T) {
 			name: "none_set",
 			want: MetricsBuilderConfig{
 				Metrics: MetricsConfig{
+					GoGoroutineBlocked: GoGoroutineBlockedMetricConfig{
+						Enabled:             false,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineBlockedMetricAttributeKey{GoGoroutineBlockedMetricAttributeKeyBlockedWaitReason, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFunction, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFile, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorLine},
+					},
 					GoGoroutineCount: GoGoroutineCountMetricConfig{
-						Enabled: false,
+						Enabled:             false,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineCountMetricAttributeKey{GoGoroutineCountMetricAttributeKeyGoGoroutineState, GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason},
 					},
 					GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
 						Enabled: false,
@@ -69,6 +85,8 @@ func TestMetricsBuilderConfig(t *testing.T) {
 					},
 				},
 				ResourceAttributes: ResourceAttributesConfig{
+					ContainerID:           ResourceAttributeConfig{Enabled: false},
+					ProcessCommandLine:    ResourceAttributeConfig{Enabled: false},
 					ProcessExecutableName: ResourceAttributeConfig{Enabled: false},
 					ProcessExecutablePath: ResourceAttributeConfig{Enabled: false},
 					ProcessPid:            ResourceAttributeConfig{Enabled: false},
@@ -84,10 +102,33 @@ func TestMetricsBuilderConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := loadMetricsBuilderConfig(t, tt.name)
-			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
+			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
 			require.Emptyf(t, diff, "Config mismatch (-expected +actual):\n%s", diff)
 		})
 	}
+}
+func TestGoGoroutineBlockedMetricsConfig_Validate(t *testing.T) {
+	cfg := DefaultMetricsConfig().GoGoroutineBlocked
+	require.NoError(t, cfg.Validate())
+
+	cfg.EnabledAttributes = []GoGoroutineBlockedMetricAttributeKey{"invalid"}
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.blocked doesn't have an attribute invalid, valid attributes: [go.goroutine.wait.reason, go.goroutine.creator.function, go.goroutine.creator.file, go.goroutine.creator.line]")
+
+	cfg = DefaultMetricsConfig().GoGoroutineBlocked
+	cfg.AggregationStrategy = "invalid"
+	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
+}
+
+func TestGoGoroutineCountMetricsConfig_Validate(t *testing.T) {
+	cfg := DefaultMetricsConfig().GoGoroutineCount
+	require.NoError(t, cfg.Validate())
+
+	cfg.EnabledAttributes = []GoGoroutineCountMetricAttributeKey{"invalid"}
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.count doesn't have an attribute invalid, valid attributes: [go.goroutine.state, go.goroutine.wait.reason]")
+
+	cfg = DefaultMetricsConfig().GoGoroutineCount
+	cfg.AggregationStrategy = "invalid"
+	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
 }
 
 func loadMetricsBuilderConfig(t *testing.T, name string) MetricsBuilderConfig {
@@ -112,6 +153,8 @@ func TestResourceAttributesConfig(t *testing.T) {
 		{
 			name: "all_set",
 			want: ResourceAttributesConfig{
+				ContainerID:           ResourceAttributeConfig{Enabled: true},
+				ProcessCommandLine:    ResourceAttributeConfig{Enabled: true},
 				ProcessExecutableName: ResourceAttributeConfig{Enabled: true},
 				ProcessExecutablePath: ResourceAttributeConfig{Enabled: true},
 				ProcessPid:            ResourceAttributeConfig{Enabled: true},
@@ -125,6 +168,8 @@ func TestResourceAttributesConfig(t *testing.T) {
 		{
 			name: "none_set",
 			want: ResourceAttributesConfig{
+				ContainerID:           ResourceAttributeConfig{Enabled: false},
+				ProcessCommandLine:    ResourceAttributeConfig{Enabled: false},
 				ProcessExecutableName: ResourceAttributeConfig{Enabled: false},
 				ProcessExecutablePath: ResourceAttributeConfig{Enabled: false},
 				ProcessPid:            ResourceAttributeConfig{Enabled: false},

@@ -20,6 +20,8 @@ func TestLogsBuilderAppendLogRecord(t *testing.T) {
 	lb := NewLogsBuilder(settings)
 
 	rb := lb.NewResourceBuilder()
+	rb.SetContainerID("container.id-val")
+	rb.SetProcessCommandLine("process.command_line-val")
 	rb.SetProcessExecutableName("process.executable.name-val")
 	rb.SetProcessExecutablePath("process.executable.path-val")
 	rb.SetProcessPid(11)

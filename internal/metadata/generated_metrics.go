@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/receiver"
 	conventions "go.opentelemetry.io/otel/semconv/v1.40.0"
+	"slices"
 	"time"
 )
 
@@ -54,9 +55,13 @@ var MapAttributeGoGoroutineState = map[string]AttributeGoGoroutineState{
 }
 
 var MetricsInfo = metricsInfo{
+	GoGoroutineBlocked: metricInfo{
+		Name:       "go.goroutine.blocked",
+		Attributes: []string{"blocked.wait.reason", "go.goroutine.creator.function", "go.goroutine.creator.file", "go.goroutine.creator.line"},
+	},
 	GoGoroutineCount: metricInfo{
 		Name:       "go.goroutine.count",
-		Attributes: []string{"go.goroutine.state"},
+		Attributes: []string{"go.goroutine.state", "go.goroutine.wait.reason"},
 	},
 	GoGoroutineCreated: metricInfo{
 		Name: "go.goroutine.created",
@@ -71,6 +76,7 @@ var MetricsInfo = metricsInfo{
 }
 
 type metricsInfo struct {
+	GoGoroutineBlocked metricInfo
 	GoGoroutineCount   metricInfo
 	GoGoroutineCreated metricInfo
 	GoGoroutineExited  metricInfo
@@ -82,10 +88,111 @@ type metricInfo struct {
 	Attributes []string
 }
 
+type metricGoGoroutineBlocked struct {
+	data          pmetric.Metric                 // data buffer for generated metric.
+	config        GoGoroutineBlockedMetricConfig // metric config provided by user.
+	capacity      int                            // max observed number of data points added to the metric.
+	aggDataPoints []int64                        // slice containing number of aggregated datapoints at each index
+}
+
+// init fills go.goroutine.blocked metric with initial data.
+func (m *metricGoGoroutineBlocked) init() {
+	m.data.SetName("go.goroutine.blocked")
+	m.data.SetDescription("Number of goroutines that have been waiting for longer than blocked::threshold, by reason and by where they were created.")
+	m.data.SetUnit("{goroutine}")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(false)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+	m.aggDataPoints = m.aggDataPoints[:0]
+}
+
+func (m *metricGoGoroutineBlocked) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, blockedWaitReasonAttributeValue string, goGoroutineCreatorFunctionAttributeValue string, goGoroutineCreatorFileAttributeValue string, goGoroutineCreatorLineAttributeValue int64) {
+	if !m.config.Enabled {
+		return
+	}
+
+	dp := pmetric.NewNumberDataPoint()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineBlockedMetricAttributeKeyBlockedWaitReason) {
+		dp.Attributes().PutStr("go.goroutine.wait.reason", blockedWaitReasonAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFunction) {
+		dp.Attributes().PutStr("go.goroutine.creator.function", goGoroutineCreatorFunctionAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorFile) {
+		dp.Attributes().PutStr("go.goroutine.creator.file", goGoroutineCreatorFileAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineBlockedMetricAttributeKeyGoGoroutineCreatorLine) {
+		dp.Attributes().PutInt("go.goroutine.creator.line", goGoroutineCreatorLineAttributeValue)
+	}
+
+	var s string
+	dps := m.data.Sum().DataPoints()
+	for i := 0; i < dps.Len(); i++ {
+		dpi := dps.At(i)
+		if dp.Attributes().Equal(dpi.Attributes()) && dp.StartTimestamp() == dpi.StartTimestamp() && dp.Timestamp() == dpi.Timestamp() {
+			switch s = m.config.AggregationStrategy; s {
+			case AggregationStrategySum, AggregationStrategyAvg:
+				dpi.SetIntValue(dpi.IntValue() + val)
+				m.aggDataPoints[i] += 1
+				return
+			case AggregationStrategyMin:
+				if dpi.IntValue() > val {
+					dpi.SetIntValue(val)
+				}
+				return
+			case AggregationStrategyMax:
+				if dpi.IntValue() < val {
+					dpi.SetIntValue(val)
+				}
+				return
+			}
+		}
+	}
+
+	dp.SetIntValue(val)
+	m.aggDataPoints = append(m.aggDataPoints, 1)
+	dp.MoveTo(dps.AppendEmpty())
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricGoGoroutineBlocked) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricGoGoroutineBlocked) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		if m.config.AggregationStrategy == AggregationStrategyAvg {
+			for i, aggCount := range m.aggDataPoints {
+				m.data.Sum().DataPoints().At(i).SetIntValue(m.data.Sum().DataPoints().At(i).IntValue() / aggCount)
+			}
+		}
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricGoGoroutineBlocked(cfg GoGoroutineBlockedMetricConfig) metricGoGoroutineBlocked {
+	m := metricGoGoroutineBlocked{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
 type metricGoGoroutineCount struct {
-	data     pmetric.Metric               // data buffer for generated metric.
-	config   GoGoroutineCountMetricConfig // metric config provided by user.
-	capacity int                          // max observed number of data points added to the metric.
+	data          pmetric.Metric               // data buffer for generated metric.
+	config        GoGoroutineCountMetricConfig // metric config provided by user.
+	capacity      int                          // max observed number of data points added to the metric.
+	aggDataPoints []int64                      // slice containing number of aggregated datapoints at each index
 }
 
 // init fills go.goroutine.count metric with initial data.
@@ -97,17 +204,51 @@ func (m *metricGoGoroutineCount) init() {
 	m.data.Sum().SetIsMonotonic(false)
 	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
 	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+	m.aggDataPoints = m.aggDataPoints[:0]
 }
 
-func (m *metricGoGoroutineCount) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, goGoroutineStateAttributeValue string) {
+func (m *metricGoGoroutineCount) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, goGoroutineStateAttributeValue string, goGoroutineWaitReasonAttributeValue string) {
 	if !m.config.Enabled {
 		return
 	}
-	dp := m.data.Sum().DataPoints().AppendEmpty()
+
+	dp := pmetric.NewNumberDataPoint()
 	dp.SetStartTimestamp(start)
 	dp.SetTimestamp(ts)
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineCountMetricAttributeKeyGoGoroutineState) {
+		dp.Attributes().PutStr("go.goroutine.state", goGoroutineStateAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason) {
+		dp.Attributes().PutStr("go.goroutine.wait.reason", goGoroutineWaitReasonAttributeValue)
+	}
+
+	var s string
+	dps := m.data.Sum().DataPoints()
+	for i := 0; i < dps.Len(); i++ {
+		dpi := dps.At(i)
+		if dp.Attributes().Equal(dpi.Attributes()) && dp.StartTimestamp() == dpi.StartTimestamp() && dp.Timestamp() == dpi.Timestamp() {
+			switch s = m.config.AggregationStrategy; s {
+			case AggregationStrategySum, AggregationStrategyAvg:
+				dpi.SetIntValue(dpi.IntValue() + val)
+				m.aggDataPoints[i] += 1
+				return
+			case AggregationStrategyMin:
+				if dpi.IntValue() > val {
+					dpi.SetIntValue(val)
+				}
+				return
+			case AggregationStrategyMax:
+				if dpi.IntValue() < val {
+					dpi.SetIntValue(val)
+				}
+				return
+			}
+		}
+	}
+
 	dp.SetIntValue(val)
-	dp.Attributes().PutStr("go.goroutine.state", goGoroutineStateAttributeValue)
+	m.aggDataPoints = append(m.aggDataPoints, 1)
+	dp.MoveTo(dps.AppendEmpty())
 }
 
 // updateCapacity saves max length of data point slices that will be used for the slice capacity.
@@ -120,6 +261,11 @@ func (m *metricGoGoroutineCount) updateCapacity() {
 // emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
 func (m *metricGoGoroutineCount) emit(metrics pmetric.MetricSlice) {
 	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		if m.config.AggregationStrategy == AggregationStrategyAvg {
+			for i, aggCount := range m.aggDataPoints {
+				m.data.Sum().DataPoints().At(i).SetIntValue(m.data.Sum().DataPoints().At(i).IntValue() / aggCount)
+			}
+		}
 		m.updateCapacity()
 		m.data.MoveTo(metrics.AppendEmpty())
 		m.init()
@@ -304,6 +450,7 @@ type MetricsBuilder struct {
 	buildInfo                      component.BuildInfo  // contains version information.
 	resourceAttributeIncludeFilter map[string]filter.Filter
 	resourceAttributeExcludeFilter map[string]filter.Filter
+	metricGoGoroutineBlocked       metricGoGoroutineBlocked
 	metricGoGoroutineCount         metricGoGoroutineCount
 	metricGoGoroutineCreated       metricGoGoroutineCreated
 	metricGoGoroutineExited        metricGoGoroutineExited
@@ -333,12 +480,25 @@ func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, opt
 		startTime:                      pcommon.NewTimestampFromTime(time.Now()),
 		metricsBuffer:                  pmetric.NewMetrics(),
 		buildInfo:                      settings.BuildInfo,
+		metricGoGoroutineBlocked:       newMetricGoGoroutineBlocked(mbc.Metrics.GoGoroutineBlocked),
 		metricGoGoroutineCount:         newMetricGoGoroutineCount(mbc.Metrics.GoGoroutineCount),
 		metricGoGoroutineCreated:       newMetricGoGoroutineCreated(mbc.Metrics.GoGoroutineCreated),
 		metricGoGoroutineExited:        newMetricGoGoroutineExited(mbc.Metrics.GoGoroutineExited),
 		metricGoGoroutineTime:          newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
 		resourceAttributeIncludeFilter: make(map[string]filter.Filter),
 		resourceAttributeExcludeFilter: make(map[string]filter.Filter),
+	}
+	if mbc.ResourceAttributes.ContainerID.MetricsInclude != nil {
+		mb.resourceAttributeIncludeFilter["container.id"] = filter.CreateFilter(mbc.ResourceAttributes.ContainerID.MetricsInclude)
+	}
+	if mbc.ResourceAttributes.ContainerID.MetricsExclude != nil {
+		mb.resourceAttributeExcludeFilter["container.id"] = filter.CreateFilter(mbc.ResourceAttributes.ContainerID.MetricsExclude)
+	}
+	if mbc.ResourceAttributes.ProcessCommandLine.MetricsInclude != nil {
+		mb.resourceAttributeIncludeFilter["process.command_line"] = filter.CreateFilter(mbc.ResourceAttributes.ProcessCommandLine.MetricsInclude)
+	}
+	if mbc.ResourceAttributes.ProcessCommandLine.MetricsExclude != nil {
+		mb.resourceAttributeExcludeFilter["process.command_line"] = filter.CreateFilter(mbc.ResourceAttributes.ProcessCommandLine.MetricsExclude)
 	}
 	if mbc.ResourceAttributes.ProcessExecutableName.MetricsInclude != nil {
 		mb.resourceAttributeIncludeFilter["process.executable.name"] = filter.CreateFilter(mbc.ResourceAttributes.ProcessExecutableName.MetricsInclude)
@@ -458,6 +618,7 @@ func (mb *MetricsBuilder) EmitForResource(options ...ResourceMetricsOption) {
 	ils.Scope().SetName(ScopeName)
 	ils.Scope().SetVersion(mb.buildInfo.Version)
 	ils.Metrics().EnsureCapacity(mb.metricsCapacity)
+	mb.metricGoGoroutineBlocked.emit(ils.Metrics())
 	mb.metricGoGoroutineCount.emit(ils.Metrics())
 	mb.metricGoGoroutineCreated.emit(ils.Metrics())
 	mb.metricGoGoroutineExited.emit(ils.Metrics())
@@ -493,9 +654,14 @@ func (mb *MetricsBuilder) Emit(options ...ResourceMetricsOption) pmetric.Metrics
 	return metrics
 }
 
+// RecordGoGoroutineBlockedDataPoint adds a data point to go.goroutine.blocked metric.
+func (mb *MetricsBuilder) RecordGoGoroutineBlockedDataPoint(ts pcommon.Timestamp, val int64, blockedWaitReasonAttributeValue string, goGoroutineCreatorFunctionAttributeValue string, goGoroutineCreatorFileAttributeValue string, goGoroutineCreatorLineAttributeValue int64) {
+	mb.metricGoGoroutineBlocked.recordDataPoint(mb.startTime, ts, val, blockedWaitReasonAttributeValue, goGoroutineCreatorFunctionAttributeValue, goGoroutineCreatorFileAttributeValue, goGoroutineCreatorLineAttributeValue)
+}
+
 // RecordGoGoroutineCountDataPoint adds a data point to go.goroutine.count metric.
-func (mb *MetricsBuilder) RecordGoGoroutineCountDataPoint(ts pcommon.Timestamp, val int64, goGoroutineStateAttributeValue AttributeGoGoroutineState) {
-	mb.metricGoGoroutineCount.recordDataPoint(mb.startTime, ts, val, goGoroutineStateAttributeValue.String())
+func (mb *MetricsBuilder) RecordGoGoroutineCountDataPoint(ts pcommon.Timestamp, val int64, goGoroutineStateAttributeValue AttributeGoGoroutineState, goGoroutineWaitReasonAttributeValue string) {
+	mb.metricGoGoroutineCount.recordDataPoint(mb.startTime, ts, val, goGoroutineStateAttributeValue.String(), goGoroutineWaitReasonAttributeValue)
 }
 
 // RecordGoGoroutineCreatedDataPoint adds a data point to go.goroutine.created metric.

@@ -19,6 +19,7 @@ const (
 	testDataSetDefault testDataSet = iota
 	testDataSetAll
 	testDataSetNone
+	testDataSetReag
 )
 
 func TestMetricsBuilder(t *testing.T) {
@@ -35,6 +36,11 @@ func TestMetricsBuilder(t *testing.T) {
 			name:        "all_set",
 			metricsSet:  testDataSetAll,
 			resAttrsSet: testDataSetAll,
+		},
+		{
+			name:        "reaggregate_set",
+			metricsSet:  testDataSetReag,
+			resAttrsSet: testDataSetReag,
 		},
 		{
 			name:        "none_set",
@@ -60,15 +66,29 @@ func TestMetricsBuilder(t *testing.T) {
 			settings := receivertest.NewNopSettings(receivertest.NopType)
 			settings.Logger = zap.New(observedZapCore)
 			mb := NewMetricsBuilder(loadMetricsBuilderConfig(t, tt.name), settings, WithStartTime(start))
+			aggMap := make(map[string]string) // contains the aggregation strategies for each metric name
+			aggMap["go.goroutine.blocked"] = mb.metricGoGoroutineBlocked.config.AggregationStrategy
+			aggMap["go.goroutine.count"] = mb.metricGoGoroutineCount.config.AggregationStrategy
 
 			expectedWarnings := 0
-			assert.Equal(t, expectedWarnings, observedLogs.Len())
+			if tt.metricsSet != testDataSetReag {
+				assert.Equal(t, expectedWarnings, observedLogs.Len())
+			}
 
 			defaultMetricsCount := 0
 			allMetricsCount := 0
 			defaultMetricsCount++
 			allMetricsCount++
-			mb.RecordGoGoroutineCountDataPoint(ts, 1, AttributeGoGoroutineStateRunnable)
+			mb.RecordGoGoroutineBlockedDataPoint(ts, 1, "blocked.wait.reason-val", "go.goroutine.creator.function-val", "go.goroutine.creator.file-val", 25)
+			if tt.name == "reaggregate_set" {
+				mb.RecordGoGoroutineBlockedDataPoint(ts, 3, "blocked.wait.reason-val-2", "go.goroutine.creator.function-val-2", "go.goroutine.creator.file-val-2", 26)
+			}
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordGoGoroutineCountDataPoint(ts, 1, AttributeGoGoroutineStateRunnable, "go.goroutine.wait.reason-val")
+			if tt.name == "reaggregate_set" {
+				mb.RecordGoGoroutineCountDataPoint(ts, 3, AttributeGoGoroutineStateRunnable, "go.goroutine.wait.reason-val-2")
+			}
 			defaultMetricsCount++
 			allMetricsCount++
 			mb.RecordGoGoroutineCreatedDataPoint(ts, 1)
@@ -80,6 +100,8 @@ func TestMetricsBuilder(t *testing.T) {
 			mb.RecordGoGoroutineTimeDataPoint(ts, 1, AttributeGoGoroutineStateRunnable)
 
 			rb := mb.NewResourceBuilder()
+			rb.SetContainerID("container.id-val")
+			rb.SetProcessCommandLine("process.command_line-val")
 			rb.SetProcessExecutableName("process.executable.name-val")
 			rb.SetProcessExecutablePath("process.executable.path-val")
 			rb.SetProcessPid(11)
@@ -90,6 +112,10 @@ func TestMetricsBuilder(t *testing.T) {
 			rb.SetVcsRefHeadRevision("vcs.ref.head.revision-val")
 			res := rb.Emit()
 			metrics := mb.Emit(WithResource(res))
+			if tt.name == "reaggregate_set" {
+				assert.Empty(t, mb.metricGoGoroutineBlocked.aggDataPoints)
+				assert.Empty(t, mb.metricGoGoroutineCount.aggDataPoints)
+			}
 
 			if tt.expectEmpty {
 				assert.Equal(t, 0, metrics.ResourceMetrics().Len())
@@ -116,23 +142,111 @@ func TestMetricsBuilder(t *testing.T) {
 			validatedMetrics := make(map[string]bool)
 			for _, mi := range allMetricsList {
 				switch mi.Name() {
+				case "go.goroutine.blocked":
+					if tt.name != "reaggregate_set" {
+						assert.False(t, validatedMetrics["go.goroutine.blocked"], "Found a duplicate in the metrics slice: go.goroutine.blocked")
+						validatedMetrics["go.goroutine.blocked"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Number of goroutines that have been waiting for longer than blocked::threshold, by reason and by where they were created.", mi.Description())
+						assert.Equal(t, "{goroutine}", mi.Unit())
+						assert.False(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+						assert.Equal(t, int64(1), dp.IntValue())
+						blockedWaitReasonAttrVal, ok := dp.Attributes().Get("go.goroutine.wait.reason")
+						assert.True(t, ok)
+						assert.Equal(t, "blocked.wait.reason-val", blockedWaitReasonAttrVal.Str())
+						goGoroutineCreatorFunctionAttrVal, ok := dp.Attributes().Get("go.goroutine.creator.function")
+						assert.True(t, ok)
+						assert.Equal(t, "go.goroutine.creator.function-val", goGoroutineCreatorFunctionAttrVal.Str())
+						goGoroutineCreatorFileAttrVal, ok := dp.Attributes().Get("go.goroutine.creator.file")
+						assert.True(t, ok)
+						assert.Equal(t, "go.goroutine.creator.file-val", goGoroutineCreatorFileAttrVal.Str())
+						goGoroutineCreatorLineAttrVal, ok := dp.Attributes().Get("go.goroutine.creator.line")
+						assert.True(t, ok)
+						assert.EqualValues(t, 25, goGoroutineCreatorLineAttrVal.Int())
+					} else {
+						assert.False(t, validatedMetrics["go.goroutine.blocked"], "Found a duplicate in the metrics slice: go.goroutine.blocked")
+						validatedMetrics["go.goroutine.blocked"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Number of goroutines that have been waiting for longer than blocked::threshold, by reason and by where they were created.", mi.Description())
+						assert.Equal(t, "{goroutine}", mi.Unit())
+						assert.False(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+						switch aggMap["go.goroutine.blocked"] {
+						case "sum":
+							assert.Equal(t, int64(4), dp.IntValue())
+						case "avg":
+							assert.Equal(t, int64(2), dp.IntValue())
+						case "min":
+							assert.Equal(t, int64(1), dp.IntValue())
+						case "max":
+							assert.Equal(t, int64(3), dp.IntValue())
+						}
+						_, ok := dp.Attributes().Get("go.goroutine.wait.reason")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.creator.function")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.creator.file")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.creator.line")
+						assert.False(t, ok)
+					}
 				case "go.goroutine.count":
-					assert.False(t, validatedMetrics["go.goroutine.count"], "Found a duplicate in the metrics slice: go.goroutine.count")
-					validatedMetrics["go.goroutine.count"] = true
-					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
-					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
-					assert.Equal(t, "Number of goroutines that live, as runtime.NumGoroutine counts them.", mi.Description())
-					assert.Equal(t, "{goroutine}", mi.Unit())
-					assert.False(t, mi.Sum().IsMonotonic())
-					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
-					dp := mi.Sum().DataPoints().At(0)
-					assert.Equal(t, start, dp.StartTimestamp())
-					assert.Equal(t, ts, dp.Timestamp())
-					assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
-					assert.Equal(t, int64(1), dp.IntValue())
-					goGoroutineStateAttrVal, ok := dp.Attributes().Get("go.goroutine.state")
-					assert.True(t, ok)
-					assert.Equal(t, "runnable", goGoroutineStateAttrVal.Str())
+					if tt.name != "reaggregate_set" {
+						assert.False(t, validatedMetrics["go.goroutine.count"], "Found a duplicate in the metrics slice: go.goroutine.count")
+						validatedMetrics["go.goroutine.count"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Number of goroutines that live, as runtime.NumGoroutine counts them.", mi.Description())
+						assert.Equal(t, "{goroutine}", mi.Unit())
+						assert.False(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+						assert.Equal(t, int64(1), dp.IntValue())
+						goGoroutineStateAttrVal, ok := dp.Attributes().Get("go.goroutine.state")
+						assert.True(t, ok)
+						assert.Equal(t, "runnable", goGoroutineStateAttrVal.Str())
+					} else {
+						assert.False(t, validatedMetrics["go.goroutine.count"], "Found a duplicate in the metrics slice: go.goroutine.count")
+						validatedMetrics["go.goroutine.count"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Number of goroutines that live, as runtime.NumGoroutine counts them.", mi.Description())
+						assert.Equal(t, "{goroutine}", mi.Unit())
+						assert.False(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+						switch aggMap["go.goroutine.count"] {
+						case "sum":
+							assert.Equal(t, int64(4), dp.IntValue())
+						case "avg":
+							assert.Equal(t, int64(2), dp.IntValue())
+						case "min":
+							assert.Equal(t, int64(1), dp.IntValue())
+						case "max":
+							assert.Equal(t, int64(3), dp.IntValue())
+						}
+						_, ok := dp.Attributes().Get("go.goroutine.state")
+						assert.True(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.wait.reason")
+						assert.False(t, ok)
+					}
 				case "go.goroutine.created":
 					assert.False(t, validatedMetrics["go.goroutine.created"], "Found a duplicate in the metrics slice: go.goroutine.created")
 					validatedMetrics["go.goroutine.created"] = true

@@ -21,6 +21,20 @@ func NewResourceBuilder(rac ResourceAttributesConfig) *ResourceBuilder {
 	}
 }
 
+// SetContainerID sets provided value as "container.id" attribute.
+func (rb *ResourceBuilder) SetContainerID(val string) {
+	if rb.config.ContainerID.Enabled {
+		rb.res.Attributes().PutStr("container.id", val)
+	}
+}
+
+// SetProcessCommandLine sets provided value as "process.command_line" attribute.
+func (rb *ResourceBuilder) SetProcessCommandLine(val string) {
+	if rb.config.ProcessCommandLine.Enabled {
+		rb.res.Attributes().PutStr("process.command_line", val)
+	}
+}
+
 // SetProcessExecutableName sets provided value as "process.executable.name" attribute.
 func (rb *ResourceBuilder) SetProcessExecutableName(val string) {
 	if rb.config.ProcessExecutableName.Enabled {

@@ -4,20 +4,10 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
-
-// Now returns the time of CLOCK_MONOTONIC in ns, by which the programs date all events.
-func Now() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err) // the kernel always has this clock
-	}
-	return ts.Nano()
-}
 
 func (t *Target) clearCounts() error {
 	cpus, err := ebpf.PossibleCPU()
@@ -61,7 +51,7 @@ func (t *Target) readCounts() ([]bpf.TracerCounters, error) {
 
 // Counts reads the process's figures. It is not safe for concurrent use with itself or Adopt.
 func (t *Target) Counts() (lifecycle.Counts, error) {
-	now := Now()
+	now := lifecycle.Now()
 	perCPU, err := t.readCounts()
 	if err != nil {
 		return lifecycle.Counts{}, err

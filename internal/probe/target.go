@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
@@ -58,20 +59,6 @@ func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
 	return t, nil
 }
 
-// stateOf gathers the runtime's statuses (runtime/runtime2.go).
-var stateOf = map[string]lifecycle.State{
-	"Gidle":      lifecycle.Dead,
-	"Gdead":      lifecycle.Dead,
-	"Gdeadextra": lifecycle.Dead,
-	"Grunnable":  lifecycle.Runnable,
-	"Grunning":   lifecycle.Running,
-	"Gcopystack": lifecycle.Running,
-	"Gsyscall":   lifecycle.Syscall,
-	"Gwaiting":   lifecycle.Waiting,
-	"Gpreempted": lifecycle.Waiting,
-	"Gleaked":    lifecycle.Waiting,
-}
-
 // keepsThread are the wait reasons with which a goroutine makes itself waiting only so that its stack may be scanned, and
 // keeps its thread (runtime.waitReason.isWaitingForSuspendG in runtime/runtime2.go).
 var keepsThread = map[string]bool{
@@ -95,7 +82,7 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 		v.LateReasons = 1
 	}
 	for name, status := range l.Status {
-		if s, ok := stateOf[name]; ok {
+		if s, ok := lifecycle.StateOf(name); ok {
 			shift := 4 * status
 			v.States = v.States&^(15<<shift) | uint64(s)<<shift
 		}
@@ -111,18 +98,6 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	return v
 }
 
-// StatusState returns the state that a status of the binary's runtime belongs to.
-func StatusState(l *goexe.Layout, status uint32) lifecycle.State {
-	for name, value := range l.Status {
-		if uint32(value) == status&15 {
-			if s, ok := stateOf[name]; ok {
-				return s
-			}
-		}
-	}
-	return lifecycle.Dead
-}
-
 // Known is a goroutine that the process had before it was followed.
 type Known struct {
 	G, GoID uint64
@@ -131,6 +106,8 @@ type Known struct {
 	// Since is when it was seen, in ns of CLOCK_MONOTONIC.
 	Since           int64
 	System, Sampled bool
+	// CreationPC is the address behind the go statement that created it.
+	CreationPC uint64
 }
 
 // Adopt makes a goroutine known that existed before the probes. It reports false if the probes have come to know it first.
@@ -142,7 +119,7 @@ func (t *Target) Adopt(k Known) (bool, error) {
 	if k.Sampled {
 		flags |= bpf.TracerGoroutineFlagGOROUTINE_SAMPLED
 	}
-	g := bpf.TracerGoroutine{Goid: k.GoID, Created: uint64(k.Since), Since: uint64(k.Since), State: uint8(k.State), Reason: k.Reason, Flags: uint8(flags)}
+	g := bpf.TracerGoroutine{Goid: k.GoID, Created: uint64(k.Since), Since: uint64(k.Since), CreationPc: k.CreationPC, State: uint8(k.State), Reason: k.Reason, Flags: uint8(flags)}
 	g.Count[k.State-1] = 1
 	err := t.tracer.objects.Goroutines.Update(t.key(k.G), &g, ebpf.UpdateNoExist)
 	if errors.Is(err, ebpf.ErrKeyExist) {
@@ -158,7 +135,7 @@ func (t *Target) Adopt(k Known) (bool, error) {
 	return true, nil
 }
 
-func (t *Target) key(g uint64) uint64 { return uint64(t.slot)<<48 | g&(1<<48-1) }
+func (t *Target) key(g uint64) uint64 { return uint64(t.slot)<<slotShift | g&addressMask }
 
 // Fate tells of the goroutine that has g now: whether it still is the one with this id, and if not, when that one exited, in ns of
 // CLOCK_MONOTONIC, as far as the kernel still knows (else 0).
@@ -175,6 +152,37 @@ func (t *Target) Fate(g, goid uint64) (alive bool, exited int64) {
 	}
 	return true, 0
 }
+
+// Residents calls visit with each goroutine that lives, of all targets, but for those of the runtime itself. Those that change meanwhile
+// may be missed or seen twice.
+func (t *Tracer) Residents(visit func(of Slot, r census.Resident)) error {
+	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
+	err := eachBatch(t.objects.Goroutines, keys, values, func(i int) {
+		v := &values[i]
+		if lifecycle.State(v.State) == lifecycle.Dead || v.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0 {
+			return
+		}
+		visit(Slot(keys[i]>>slotShift), census.Resident{
+			G: keys[i] & addressMask, GoID: v.Goid, State: lifecycle.State(v.State), Reason: v.Reason, Since: int64(v.Since), CreationPC: v.CreationPc,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("read the goroutines: %w", err)
+	}
+	return nil
+}
+
+// Slot tells targets of a Tracer from each other.
+type Slot uint32
+
+// Slot returns the target's own.
+func (t *Target) Slot() Slot { return Slot(t.slot) }
+
+// Keys of goroutines hold the target's slot and the address of the g.
+const (
+	slotShift   = 48
+	addressMask = 1<<slotShift - 1
+)
 
 // Unfollow forgets the process and all that is known of its goroutines.
 func (t *Target) Unfollow() error {
@@ -196,7 +204,7 @@ func (t *Target) deleteGoroutines() error {
 	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
 	var mine []uint64
 	if err := eachBatch(m, keys, values, func(i int) {
-		if keys[i]>>48 == uint64(t.slot) {
+		if keys[i]>>slotShift == uint64(t.slot) {
 			mine = append(mine, keys[i])
 		}
 	}); err != nil {

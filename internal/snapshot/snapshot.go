@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
 // ErrNoAnchor is returned for a binary in which the runtime's list of goroutines was not found.
@@ -18,8 +19,8 @@ var ErrNoAnchor = errors.New("the list of goroutines (runtime.allgs) is not to b
 type Goroutine struct {
 	// G is the address of the runtime.g.
 	G, GoID, ParentGoID uint64
-	// Status is g.atomicstatus with its scan bit, WaitReason g.waitreason.
-	Status     uint32
+	State               lifecycle.State
+	// WaitReason is g.waitreason, which is stale unless the goroutine waits.
 	WaitReason uint8
 	// StartPC and CreationPC are addresses in the process.
 	StartPC, CreationPC uint64
@@ -61,6 +62,7 @@ func Read(pid int, b *goexe.Binary, bias uint64) ([]Goroutine, error) {
 func readGoroutines(pid int, l *goexe.Layout, pointers []byte) ([]Goroutine, error) {
 	size := int(l.G.Size)
 	var found []Goroutine
+	states := statesOf(l)
 	buffer := make([]byte, perCall*size)
 	addresses := make([]uint64, 0, perCall)
 	for len(pointers) > 0 {
@@ -74,7 +76,7 @@ func readGoroutines(pid int, l *goexe.Layout, pointers []byte) ([]Goroutine, err
 			return nil, err
 		}
 		for i, address := range addresses {
-			if g := parse(l, address, buffer[i*size:(i+1)*size]); !isDead(l, g.Status) {
+			if g := parse(l, states, address, buffer[i*size:(i+1)*size]); g.State != lifecycle.Dead {
 				found = append(found, g)
 			}
 		}
@@ -82,18 +84,25 @@ func readGoroutines(pid int, l *goexe.Layout, pointers []byte) ([]Goroutine, err
 	return found, nil
 }
 
-func isDead(l *goexe.Layout, status uint32) bool {
-	s := uint8(status & 15)
-	extra, hasExtra := l.Status["Gdeadextra"]
-	return s == l.Status["Gidle"] || s == l.Status["Gdead"] || hasExtra && s == extra
+// statusMask takes off the bit that a garbage collection sets while it scans a goroutine's stack (_Gscan in runtime/runtime2.go).
+const statusMask = 15
+
+// statesOf returns the state of each status of a release's runtime; those that it does not have are dead.
+func statesOf(l *goexe.Layout) (states [statusMask + 1]lifecycle.State) {
+	for name, status := range l.Status {
+		if s, ok := lifecycle.StateOf(name); ok {
+			states[status&statusMask] = s
+		}
+	}
+	return states
 }
 
-func parse(l *goexe.Layout, address uint64, g []byte) Goroutine {
+func parse(l *goexe.Layout, states [statusMask + 1]lifecycle.State, address uint64, g []byte) Goroutine {
 	word := func(offset uint16) uint64 { return binary.LittleEndian.Uint64(g[offset:]) }
 	x := Goroutine{
 		G:          address,
 		GoID:       word(l.G.Goid),
-		Status:     binary.LittleEndian.Uint32(g[l.G.AtomicStatus:]),
+		State:      states[g[l.G.AtomicStatus]&statusMask],
 		WaitReason: g[l.G.WaitReason],
 		StartPC:    word(l.G.StartPC),
 		CreationPC: word(l.G.GoPC),

@@ -13,9 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File identifies an executable file: processes that run the same one share its probes.
+// File identifies an executable file: processes that run the same one share its probes. The time of its last change, in ns, tells files
+// apart that had the same inode one after the other.
 type File struct {
 	Device, Inode uint64
+	Modified      int64
 }
 
 // Process is a running program. A process id may come again, and a process may execute another program: the start time and the
@@ -50,7 +52,7 @@ func Read(pid int) (Process, error) {
 	if err := unix.Stat(p.ExecutablePath(), &st); err != nil {
 		return p, noProcess(pid, err)
 	}
-	p.File = File{Device: uint64(st.Dev), Inode: st.Ino}
+	p.File = File{Device: uint64(st.Dev), Inode: st.Ino, Modified: st.Mtim.Nano()}
 	p.StartTime, err = startTime(pid)
 	return p, err
 }
@@ -85,7 +87,8 @@ func (p Process) Bias(base uint64) (uint64, error) {
 	for line := range strings.Lines(string(maps)) {
 		// address-address permissions offset device inode path
 		fields := strings.Fields(line)
-		if len(fields) < 6 || fields[2] != "00000000" || fields[4] != strconv.FormatUint(p.File.Inode, 10) {
+		// The inode is not compared: on an overlay it may be that of the file below.
+		if len(fields) < 6 || fields[2] != "00000000" {
 			continue
 		}
 		if path := strings.TrimSuffix(strings.Join(fields[5:], " "), deletedSuffix); path != p.Executable {
@@ -99,6 +102,15 @@ func (p Process) Bias(base uint64) (uint64, error) {
 		return address - base, nil
 	}
 	return 0, fmt.Errorf("process %d: its executable is not mapped", p.PID)
+}
+
+// Arguments returns the command line; none for a process that has ended.
+func (p Process) Arguments() (arguments []string) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
+	if err != nil || len(content) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00")
 }
 
 // Environment returns the values that a process was started with of the named variables only.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -100,23 +101,96 @@ func TestNoProcess(t *testing.T) {
 }
 
 func TestMatcher(t *testing.T) {
-	p := Process{PID: 42, Executable: "/srv/shop/bin/api"}
+	cmd, exe := start(t)
+	p, err := Read(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroup := p.Cgroups()[0]
 	for _, c := range []struct {
 		m    Matcher
 		want bool
 	}{
-		{Matcher{PID: 42}, true},
-		{Matcher{PID: 43}, false},
-		{Matcher{Executable: "/srv/shop/bin/api"}, true},
-		{Matcher{Executable: "/srv/*/bin/api"}, true},
-		{Matcher{Executable: "/srv/*/api"}, false},
-		{Matcher{Executable: "api"}, false},
+		{Matcher{PID: p.PID}, true},
+		{Matcher{PID: p.PID + 1}, false},
+		{Matcher{Executable: exe}, true},
+		{Matcher{Executable: filepath.Join(filepath.Dir(exe), "*")}, true},
+		{Matcher{Executable: filepath.Dir(exe) + "*"}, false},
+		{Matcher{Executable: filepath.Base(exe)}, false},
+		{Matcher{CommandLine: regexp.MustCompile(`x 6\d$`)}, true},
+		{Matcher{CommandLine: regexp.MustCompile(`x 7`)}, false},
+		{Matcher{Cgroup: cgroup}, true},
+		{Matcher{Cgroup: cgroup + "x"}, false},
+		{Matcher{ContainerID: "0123456789ab"}, false},
+		{Matcher{All: true}, true},
+		{Matcher{}, false},
 	} {
 		if got := c.m.Matches(p); got != c.want {
 			t.Errorf("%+v: %v", c.m, got)
 		}
 	}
-	if err := (Matcher{Executable: "/srv/["}).Validate(); err == nil {
-		t.Error("a pattern that is none was taken")
+	for _, m := range []Matcher{{Executable: "/srv/["}, {Cgroup: "/["}} {
+		if m.Validate() == nil {
+			t.Errorf("%+v was taken", m)
+		}
+	}
+}
+
+func TestSelection(t *testing.T) {
+	cmd, exe := start(t)
+	p, err := Read(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := Read(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, named := Matcher{All: true}, Matcher{Executable: exe}
+	for _, c := range []struct {
+		s                  Selection
+		p                  Process
+		want, names, there bool
+	}{
+		{Selection{Targets: []Matcher{all}}, p, true, false, true},
+		{Selection{Targets: []Matcher{all}}, self, false, false, true},
+		{Selection{Targets: []Matcher{all}, Self: true}, self, true, false, true},
+		{Selection{Targets: []Matcher{named}}, p, true, true, true},
+		{Selection{Targets: []Matcher{all}, Exclude: []Matcher{named}}, p, false, false, true},
+		{Selection{Targets: []Matcher{all}, Exclude: []Matcher{named}, Self: true}, self, true, false, true},
+		{Selection{Targets: []Matcher{{PID: 1 << 23}}}, p, false, false, false},
+		{Selection{}, p, false, false, true},
+	} {
+		if got := c.s.Selects(c.p); got != c.want {
+			t.Errorf("%+v selects %d: %v", c.s, c.p.PID, got)
+		}
+		if got := c.s.Names(c.p); got != c.names {
+			t.Errorf("%+v names %d: %v", c.s, c.p.PID, got)
+		}
+		if missing := c.s.Missing(map[int]bool{p.PID: true}); len(missing) == 0 != c.there {
+			t.Errorf("%+v: missing are %v", c.s, missing)
+		}
+	}
+}
+
+func TestContainerIn(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	const other = "f123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for path, want := range map[string]string{
+		"/":                                     "",
+		"/system.slice/docker-" + id + ".scope": id,
+		"/docker/" + id:                         id,
+		"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-" + id + ".scope": id,
+		"/kubepods/burstable/pod0/" + id:                         id,
+		"/kubepods/pod0/" + id + "/docker/" + other + "/init":    other,
+		"/machine.slice/libpod-" + id + ".scope/container":       id,
+		"/ecs/task/0123456789abcdef0123456789abcdef-0123456789":  "0123456789abcdef0123456789abcdef-0123456789",
+		"/system.slice/containerd.service/kubepods:cri:" + id:    id,
+		"/user.slice/" + id + "0":                                "",
+		"/user.slice/0123456789abcdef0123456789abcdef0123456789": "",
+	} {
+		if got := containerIn(path); got != want {
+			t.Errorf("the container of %s is %q, want %q", path, got, want)
+		}
 	}
 }

@@ -23,7 +23,11 @@ const (
 	attributeThread        = "thread.id"
 	attributeProcess       = "process.pid"
 
+	attributeBlockedCount = "go.goroutine.blocked.count"
+
 	eventStateChange = "go.goroutine.state_change"
+	eventBlocked     = "go.goroutine.blocked"
+	eventCleared     = "go.goroutine.unblocked"
 
 	// unknownFunction is the name of a goroutine whose start function the binary's table does not tell, as of threads that C made.
 	unknownFunction = "unknown"

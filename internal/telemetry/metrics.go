@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 )
@@ -20,6 +21,13 @@ type Figures struct {
 	Start, Time int64
 	Counts      lifecycle.Counts
 	Histograms  map[lifecycle.HistogramKey]*lifecycle.Histogram
+	// Waiting and Blocked are how many goroutines wait, by reason, and where they are blocked; Changes is what is new of that. They are
+	// nil if nobody has looked.
+	Waiting map[uint8]int64
+	Blocked map[census.Site]int64
+	Changes census.Changes
+	// CountsOnly says that the figures are of a look at the process, and all but the numbers of goroutines is not known.
+	CountsOnly bool
 }
 
 // Switch turns a metric on or off.
@@ -70,14 +78,16 @@ func (c HistogramsConfig) enabled() []histogram {
 // Metrics makes metrics of figures.
 type Metrics struct {
 	scope      Scope
+	top        int
 	clock      *Clock
 	builder    *metadata.MetricsBuilder
 	histograms []histogram
 }
 
-// NewMetrics returns a Metrics that records with builder what mdatagen can generate.
-func NewMetrics(scope Scope, clock *Clock, builder *metadata.MetricsBuilder, c HistogramsConfig) *Metrics {
-	return &Metrics{scope: scope, clock: clock, builder: builder, histograms: c.enabled()}
+// NewMetrics returns a Metrics that records with builder what mdatagen can generate. Blocked goroutines are told by the top places that
+// created them, the rest together.
+func NewMetrics(scope Scope, clock *Clock, builder *metadata.MetricsBuilder, c HistogramsConfig, top int) *Metrics {
+	return &Metrics{scope: scope, top: top, clock: clock, builder: builder, histograms: c.enabled()}
 }
 
 var metricStates = map[lifecycle.State]metadata.AttributeGoGoroutineState{
@@ -93,17 +103,51 @@ func (m *Metrics) Make(all []Figures) pmetric.Metrics {
 	reading := m.clock.Reading()
 	for _, f := range all {
 		start, now := reading.Timestamp(f.Start), reading.Timestamp(f.Time)
-		for state, attribute := range metricStates {
-			m.builder.RecordGoGoroutineCountDataPoint(now, f.Counts.Live[state], attribute)
-			m.builder.RecordGoGoroutineTimeDataPoint(now, time.Duration(f.Counts.Time[state]).Seconds(), attribute)
+		m.recordCounts(f, now)
+		m.recordBlocked(f, now)
+		if !f.CountsOnly {
+			for state, attribute := range metricStates {
+				m.builder.RecordGoGoroutineTimeDataPoint(now, time.Duration(f.Counts.Time[state]).Seconds(), attribute)
+			}
+			m.builder.RecordGoGoroutineCreatedDataPoint(now, int64(f.Counts.Created))
+			m.builder.RecordGoGoroutineExitedDataPoint(now, int64(f.Counts.Exited))
 		}
-		m.builder.RecordGoGoroutineCreatedDataPoint(now, int64(f.Counts.Created))
-		m.builder.RecordGoGoroutineExitedDataPoint(now, int64(f.Counts.Exited))
 		one := m.builder.Emit(metadata.WithResource(f.Process.resource), metadata.WithStartTimeOverride(start))
 		m.addHistograms(one, f, start, now)
 		one.ResourceMetrics().MoveAndAppendTo(made.ResourceMetrics())
 	}
 	return made
+}
+
+// recordCounts tells how many goroutines are in each state. Those that wait are told by reason as far as known; the builder sums up what
+// the configuration does not want to see apart.
+func (m *Metrics) recordCounts(f Figures, now pcommon.Timestamp) {
+	for state, attribute := range metricStates {
+		left := f.Counts.Live[state]
+		if state == lifecycle.Waiting {
+			for reason, n := range f.Waiting {
+				m.builder.RecordGoGoroutineCountDataPoint(now, n, attribute, f.Process.waitReason(reason))
+				left -= n
+			}
+		}
+		if left != 0 || state != lifecycle.Waiting || len(f.Waiting) == 0 {
+			m.builder.RecordGoGoroutineCountDataPoint(now, left, attribute, "")
+		}
+	}
+}
+
+// otherSites is the place of what is not among the top.
+const otherSites = "other"
+
+func (m *Metrics) recordBlocked(f Figures, now pcommon.Timestamp) {
+	top, rest := census.Top(f.Blocked, m.top)
+	for _, b := range top {
+		at := f.Process.callAt(b.CreationPC)
+		m.builder.RecordGoGoroutineBlockedDataPoint(now, b.Count, f.Process.waitReason(b.Reason), at.Function, at.File, int64(at.Line))
+	}
+	for reason, n := range rest {
+		m.builder.RecordGoGoroutineBlockedDataPoint(now, n, f.Process.waitReason(reason), otherSites, "", 0)
+	}
 }
 
 func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, start, now pcommon.Timestamp) {

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"sync"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
@@ -14,9 +16,11 @@ type Process struct {
 	ids      ids
 	binary   *goexe.Binary
 	bias     uint64
-	places   map[uint64]place
 	// waiting holds the names of stretches of waiting, by reason.
 	waiting []string
+
+	mu     sync.Mutex
+	places map[uint64]place
 }
 
 // place is what an address in the process means.
@@ -44,6 +48,8 @@ func NewProcess(i Identity, r pcommon.Resource, binary *goexe.Binary, bias uint6
 func (p *Process) Resource() pcommon.Resource { return p.resource }
 
 func (p *Process) place(pc uint64) place {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if known, ok := p.places[pc]; ok {
 		return known
 	}

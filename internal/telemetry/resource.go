@@ -26,6 +26,12 @@ func NewResource(rb *metadata.ResourceBuilder, p target.Process, b *goexe.Binary
 	rb.SetProcessExecutablePath(p.Executable)
 	rb.SetProcessRuntimeName("go")
 	rb.SetProcessRuntimeVersion(b.GoVersion)
+	if id := p.ContainerID(); id != "" {
+		rb.SetContainerID(id)
+	}
+	if arguments := p.Arguments(); len(arguments) > 0 {
+		rb.SetProcessCommandLine(strings.Join(arguments, " "))
+	}
 	environment := p.Environment(variableServiceName, variableAttributes)
 	stated := parseAttributes(environment[variableAttributes])
 	rb.SetServiceName(firstOf(environment[variableServiceName], stated["service.name"], programName(b.MainPath), p.Name()))

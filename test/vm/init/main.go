@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var mounts = map[string]string{
-	"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs", "/tmp": "tmpfs",
-}
+// The file system in which the machine begins is in memory and can be written to; /tmp is a part of it.
+var mounts = map[string]string{"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs"}
 
 func main() {
 	err := errors.Join(mount(), raiseLoopback())
@@ -36,6 +35,7 @@ func main() {
 }
 
 func mount() (err error) {
+	err = os.MkdirAll("/tmp", 0o777)
 	for path, kind := range mounts {
 		if e := os.MkdirAll(path, 0o755); e != nil {
 			err = errors.Join(err, e)

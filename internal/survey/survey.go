@@ -1,0 +1,239 @@
+// Package survey counts the goroutines of processes by looking at their memory at each collection: nothing is attached to them, and
+// between two looks nothing is done at all.
+package survey
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/capability"
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
+	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+)
+
+// ErrPermission is wrapped by the error that names the capability that is missing.
+var ErrPermission = errors.New("missing privilege")
+
+// Options say what is looked at and how.
+type Options struct {
+	Selection target.Selection
+	// BlockedAfter is for how long a goroutine waits until it counts as blocked.
+	BlockedAfter time.Duration
+	// Resource describes a process.
+	Resource func(target.Process, *goexe.Binary) pcommon.Resource
+	Logger   *zap.Logger
+	// Health is told of each process that cannot be looked at, and with nil of each that can.
+	Health func(error)
+}
+
+// Surveyor looks at all processes that count.
+type Surveyor struct {
+	options Options
+	bootID  string
+	known   goexe.Cache
+
+	mu        sync.Mutex
+	processes map[int]*process
+	refused   map[target.File]error
+	missing   map[int]error
+}
+
+// process is one that is looked at.
+type process struct {
+	target.Process
+	binary    *goexe.Binary
+	bias      uint64
+	system    map[uint64]bool // start functions
+	telemetry *telemetry.Process
+	since     int64
+	history   census.History
+	watch     census.Watch
+}
+
+// New returns a Surveyor. Its error wraps ErrPermission if the kernel would not let it read other processes' memory.
+func New(o Options) (*Surveyor, error) {
+	if lacking := capability.Missing(unix.CAP_SYS_PTRACE); len(lacking) > 0 {
+		return nil, fmt.Errorf("%w: reading the goroutines of other processes needs %s", ErrPermission, strings.Join(lacking, ", "))
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, err
+	}
+	return &Surveyor{options: o, bootID: strings.TrimSpace(string(boot)), processes: map[int]*process{}, refused: map[target.File]error{}}, nil
+}
+
+// Start does nothing: the first look is at the first collection.
+func (s *Surveyor) Start() {}
+
+// Stop lets go of all processes.
+func (s *Surveyor) Stop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for pid := range s.processes {
+		errs = append(errs, s.leave(pid))
+	}
+	return errors.Join(errs...)
+}
+
+// Health returns how many processes are looked at. There are no probes that could see or lose anything.
+func (s *Surveyor) Health() (processes int, none lifecycle.Counts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.processes), none
+}
+
+// Figures looks at all processes.
+func (s *Surveyor) Figures() ([]telemetry.Figures, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.sweep(); err != nil {
+		return nil, err
+	}
+	var all []telemetry.Figures
+	var errs []error
+	for pid, p := range s.processes {
+		f, err := p.look(s.options.BlockedAfter)
+		switch {
+		case errors.Is(err, unix.ESRCH):
+			errs = append(errs, s.leave(pid)) // it has ended meanwhile
+		case err != nil:
+			errs = append(errs, err)
+		default:
+			all = append(all, f)
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// sweep finds the processes that count now.
+func (s *Surveyor) sweep() error {
+	pids, err := target.List()
+	if err != nil {
+		return err
+	}
+	live := make(map[int]bool, len(pids))
+	for _, pid := range pids {
+		live[pid] = true
+		err = errors.Join(err, s.consider(pid))
+	}
+	for pid := range s.processes {
+		if !live[pid] {
+			err = errors.Join(err, s.leave(pid))
+		}
+	}
+	missing := s.options.Selection.Missing(live)
+	for pid, why := range missing {
+		if s.missing[pid] == nil {
+			s.fail(target.Process{PID: pid}, why)
+		}
+	}
+	s.missing = missing
+	return err
+}
+
+// consider begins to look at a process if it counts.
+func (s *Surveyor) consider(pid int) (err error) {
+	p, readErr := target.Read(pid)
+	if known := s.processes[pid]; known != nil {
+		if readErr == nil && known.StartTime == p.StartTime && known.File == p.File {
+			return nil
+		}
+		err = s.leave(pid)
+	}
+	if readErr != nil || s.refused[p.File] != nil || !s.options.Selection.Selects(p) {
+		return err // one that ended, is the kernel's, or not ours to look at
+	}
+	why := s.join(p)
+	if errors.Is(why, target.ErrNoProcess) {
+		return err
+	}
+	if why == nil {
+		s.options.Health(nil)
+		return err
+	}
+	if len(s.refused) >= maxRefused {
+		clear(s.refused)
+	}
+	s.refused[p.File] = why
+	if !errors.Is(why, goexe.ErrNotGo) || s.options.Selection.Names(p) {
+		s.fail(p, why)
+	}
+	return err
+}
+
+// maxRefused bounds the memory of executables that cannot be looked at.
+const maxRefused = 4096
+
+func (s *Surveyor) fail(p target.Process, err error) {
+	s.options.Logger.Warn("Process cannot be looked at", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
+	s.options.Health(fmt.Errorf("process %d (%s): %w", p.PID, p.Executable, err))
+}
+
+func (s *Surveyor) join(p target.Process) error {
+	binary, err := s.known.Open(p.ExecutablePath())
+	if err != nil {
+		return err
+	}
+	bias, err := p.Bias(binary.Base)
+	if err == nil {
+		_, err = snapshot.Read(p.PID, binary, bias)
+	}
+	if err != nil {
+		return errors.Join(err, binary.Close())
+	}
+	identity := telemetry.Identity{BootID: s.bootID, PID: p.PID, StartTime: p.StartTime}
+	joined := &process{
+		Process: p, binary: binary, bias: bias, since: lifecycle.Now(), system: map[uint64]bool{},
+		telemetry: telemetry.NewProcess(identity, s.options.Resource(p, binary), binary, bias),
+	}
+	for _, pc := range binary.SystemStarts {
+		joined.system[pc+bias] = true
+	}
+	s.processes[p.PID] = joined
+	s.options.Logger.Info("Looking at process", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.String("go", binary.GoVersion))
+	return nil
+}
+
+func (s *Surveyor) leave(pid int) error {
+	p := s.processes[pid]
+	delete(s.processes, pid)
+	return p.binary.Close()
+}
+
+// look counts the goroutines that the process has now.
+func (p *process) look(blockedAfter time.Duration) (telemetry.Figures, error) {
+	goroutines, err := snapshot.Read(p.PID, p.binary, p.bias)
+	if err != nil {
+		return telemetry.Figures{}, err
+	}
+	now := lifecycle.Now()
+	var c census.Count
+	p.history.Begin()
+	for _, g := range goroutines {
+		if p.system[g.StartPC] {
+			continue
+		}
+		r := census.Resident{
+			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, CreationPC: g.CreationPC,
+		}
+		p.history.Date(&r, g.WaitSince, now)
+		c.Take(r, now-int64(blockedAfter))
+	}
+	p.history.End()
+	f := telemetry.Figures{Process: p.telemetry, Start: p.since, Time: now, CountsOnly: true, Waiting: c.Waiting, Blocked: c.Blocked, Changes: p.watch.Update(c.Blocked)}
+	f.Counts.Live = c.Live
+	return f, nil
+}

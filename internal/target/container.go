@@ -1,0 +1,49 @@
+package target
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// Cgroups returns the paths of the control groups that the process is in, as this process sees them; none if it has ended.
+func (p Process) Cgroups() (paths []string) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.PID))
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(content)) {
+		// hierarchy-id:controllers:path (cgroups(7))
+		if fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3); len(fields) == 3 {
+			paths = append(paths, fields[2])
+		}
+	}
+	return paths
+}
+
+// containerID is what container runtimes put into the names of control groups: containerd, CRI-O, Docker and Podman 64 hexadecimal
+// digits, Amazon ECS 32 and a number.
+var containerID = regexp.MustCompile(`(?:^|[-/.:])([0-9a-f]{64}|[0-9a-f]{32}-[0-9]{8,})(?:\.scope)?(?:/|$)`)
+
+// ContainerID returns the id of the container that the process runs in, by its control groups; "" if it runs in none.
+func (p Process) ContainerID() string {
+	for _, path := range p.Cgroups() {
+		if id := containerIn(path); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// containerIn returns the innermost container's id in a control group's path.
+func containerIn(path string) (id string) {
+	for rest := path; ; {
+		found := containerID.FindStringSubmatchIndex(rest)
+		if found == nil {
+			return id
+		}
+		id = rest[found[2]:found[3]]
+		rest = rest[found[3]:]
+	}
+}

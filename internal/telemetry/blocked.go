@@ -1,0 +1,43 @@
+package telemetry
+
+import (
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+)
+
+// AddChanges gathers a record of each site at which goroutines have begun to be blocked, or are no longer, at a time in ns of
+// CLOCK_MONOTONIC.
+func (l *Logs) AddChanges(p *Process, c census.Changes, at int64) {
+	for _, b := range c.Began {
+		r := l.addSite(p, b.Site, at)
+		r.SetEventName(eventBlocked)
+		r.SetSeverityNumber(plog.SeverityNumberWarn)
+		r.SetSeverityText("WARN")
+		r.Attributes().PutInt(attributeBlockedCount, b.Count)
+		r.Body().SetStr(fmt.Sprintf("%d goroutines are blocked (%s), created by %s", b.Count, p.waitReason(b.Reason), p.callAt(b.CreationPC).Function))
+	}
+	for _, site := range c.Cleared {
+		r := l.addSite(p, site, at)
+		r.SetEventName(eventCleared)
+		r.SetSeverityNumber(plog.SeverityNumberInfo)
+		r.SetSeverityText("INFO")
+		r.Body().SetStr(fmt.Sprintf("no goroutine is blocked (%s) any more, created by %s", p.waitReason(site.Reason), p.callAt(site.CreationPC).Function))
+	}
+}
+
+func (l *Logs) addSite(p *Process, site census.Site, at int64) plog.LogRecord {
+	r := l.recordsOf(p).AppendEmpty()
+	r.SetTimestamp(l.reading.Timestamp(at))
+	r.SetObservedTimestamp(l.reading.Timestamp(l.clock.now()))
+	a := r.Attributes()
+	a.PutStr(attributeWaitReason, p.waitReason(site.Reason))
+	if call := p.callAt(site.CreationPC); call.Function != "" {
+		a.PutStr(attributeCreator, call.Function)
+		a.PutStr(attributeCreatorFile, call.File)
+		a.PutInt(attributeCreatorLine, int64(call.Line))
+	}
+	return r
+}
