@@ -2,11 +2,7 @@ package test
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -31,31 +27,9 @@ func TestCapabilities(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBackend(t)
-			dir, err := os.MkdirTemp("", "capabilities") // t.TempDir's parent is not for others
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
-			if err := os.Chmod(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			// The repository may lie where others may not look.
-			collectorCopy := filepath.Join(dir, "collector")
-			if err := exec.Command("cp", filepath.Join(testbuild.Root(), "bin", "otelcol-goroutine"), collectorCopy).Run(); err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join(dir, "config.yaml")
-			config := fmt.Sprintf(receiverOf, exe) + fmt.Sprintf(exporterTo, b.Endpoint())
-			if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-				t.Fatal(err)
-			}
 			p := testbuild.Start(t, exe, t.TempDir()+"/trace")
 			p.Line()
-			cmd := exec.Command(collectorCopy, "--config", file)
-			cmd.SysProcAttr = &syscall.SysProcAttr{
-				Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
-				AmbientCaps: c.capabilities,
-			}
+			cmd := asNobody(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.Endpoint()), c.capabilities...)
 			run := runCollector(t, cmd)
 			run.await(c.want)
 			// What cannot work is no reason for the collector to end.

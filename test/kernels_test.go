@@ -62,18 +62,3 @@ func command(t *testing.T, dir string, env []string, name string, args ...string
 	}
 	return string(out)
 }
-
-// place copies an executable.
-func place(t *testing.T, from, to string) {
-	t.Helper()
-	data, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -88,17 +88,24 @@ func (s *logsServer) Export(_ context.Context, r plogotlp.ExportRequest) (plogot
 	return plogotlp.NewExportResponse(), nil
 }
 
-// Spans returns all spans received so far.
-func (b *Backend) Spans() []ptrace.Span {
+// ResourceSpans returns all spans received so far, with their resources.
+func (b *Backend) ResourceSpans() (all []ptrace.ResourceSpans) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var all []ptrace.Span
 	for _, traces := range b.traces {
 		for _, rs := range traces.ResourceSpans().All() {
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, span := range ss.Spans().All() {
-					all = append(all, span)
-				}
+			all = append(all, rs)
+		}
+	}
+	return all
+}
+
+// Spans returns all spans received so far.
+func (b *Backend) Spans() (all []ptrace.Span) {
+	for _, rs := range b.ResourceSpans() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, span := range ss.Spans().All() {
+				all = append(all, span)
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func main() {
 		go sleeps()
 		go accepts()
 	}
-	time.Sleep(time.Second)
+	time.Sleep(500 * time.Millisecond)
 	var profile bytes.Buffer
 	check(pprof.Lookup("goroutine").WriteTo(&profile, 2))
 	fmt.Println(bytes.Count(profile.Bytes(), []byte("\n")))

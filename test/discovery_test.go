@@ -1,0 +1,133 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+const (
+	manyProcesses = 200
+	// atATime is how many of them run at the same time.
+	atATime = 10
+)
+
+// TestManyProcesses starts, redeploys, re-executes and kills short programs, some in namespaces of their own, and looks for the life of
+// a goroutine of each, and for what the collector has left behind.
+func TestManyProcesses(t *testing.T) {
+	testbuild.RequireRoot(t)
+	built := testbuild.Program(t, "short", testbuild.Options{})
+	dir := t.TempDir()
+	b := newBackend(t)
+	c := startCollector(t, fmt.Sprintf(receiverOf, filepath.Join(dir, "*"))+fmt.Sprintf(exporterTo, b.Endpoint()))
+	before := resources(t, c)
+
+	var mu sync.Mutex
+	started := map[int64]string{}
+	var all sync.WaitGroup
+	slots := make(chan struct{}, atATime)
+	for i := range manyProcesses {
+		kind := kinds[i%len(kinds)]
+		exe := filepath.Join(dir, kind.name)
+		if i%20 < len(kinds) {
+			redeploy(t, built, exe)
+		}
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			cmd := exec.Command(exe, kind.args...)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: kind.namespaces}
+			if err := cmd.Start(); err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			started[int64(cmd.Process.Pid)] = kind.name
+			mu.Unlock()
+			if kind.killed {
+				time.Sleep(1080 * time.Millisecond) // the goroutine has lived for a second, and lives still
+				_ = cmd.Process.Kill()
+			}
+			if err := cmd.Wait(); (err != nil) != kind.killed {
+				t.Errorf("%s ended with %v", kind.name, err)
+			}
+		})
+	}
+	all.Wait()
+	if len(started) != manyProcesses {
+		t.Fatalf("%d processes had ids of their own", len(started))
+	}
+	eventually(t, "all processes to be left", func() bool { return resources(t, c) == before },
+		func() string { return fmt.Sprintf("%+v, before %+v", resources(t, c), before) })
+	c.stop()
+
+	workers := workersOf(b)
+	for pid, name := range started {
+		switch w := workers[pid]; {
+		case len(w) != 1:
+			t.Errorf("process %d (%s) has %d spans of its goroutine", pid, name, len(w))
+		case w[0].EndTimestamp().AsTime().Sub(w[0].StartTimestamp().AsTime()) < time.Second-kindsStart:
+			t.Errorf("the goroutine of process %d (%s) lived from %v to %v", pid, name, w[0].StartTimestamp().AsTime(), w[0].EndTimestamp().AsTime())
+		}
+	}
+}
+
+// kindsStart is how late after the start of a process on a busy machine its goroutine may be found.
+const kindsStart = 200 * time.Millisecond
+
+var kinds = []struct {
+	name       string
+	args       []string
+	namespaces uintptr
+	killed     bool
+}{
+	{name: "plain"},
+	{name: "executes-itself", args: []string{"-exec"}},
+	{name: "killed", killed: true},
+	{name: "in-namespaces", namespaces: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS},
+}
+
+// redeploy replaces an executable, which may run, by a new file.
+func redeploy(t *testing.T, built, exe string) {
+	t.Helper()
+	place(t, built, exe+".new")
+	if err := os.Rename(exe+".new", exe); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// workersOf returns the spans of the goroutine that each process has, by process.
+func workersOf(b *otlptest.Backend) map[int64][]ptrace.Span {
+	found := map[int64][]ptrace.Span{}
+	for _, rs := range b.ResourceSpans() {
+		pid, _ := rs.Resource().Attributes().Get("process.pid")
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, s := range ss.Spans().All() {
+				if s.Name() == "main.worker" {
+					found[pid.Int()] = append(found[pid.Int()], s)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// left is what a collector holds of the kernel.
+type left struct {
+	descriptors, links int
+}
+
+func resources(t *testing.T, c *collector) left {
+	t.Helper()
+	return left{descriptors: len(openFiles(t, c.cmd.Process.Pid)), links: len(linksOf(t))}
+}
