@@ -13,7 +13,7 @@ import (
 const (
 	// burst is how many events are handled before what was gathered is handed on.
 	burst = 4096
-	// upkeepInterval is how often long lives are told of in segments, and lost exits made good.
+	// upkeepInterval is how often long lives are told of in segments, lost exits made good, and probes removed that serve nobody.
 	upkeepInterval = time.Second
 )
 
@@ -113,6 +113,7 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 func (f *Follower) upkeep() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closeIdle(linger)
 	now := lifecycle.Now()
 	for _, p := range f.processes {
 		f.end(p, p.tracker.Segments(now)...)

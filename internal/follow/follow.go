@@ -60,6 +60,7 @@ type Follower struct {
 	stop     chan struct{}
 	stopOnce sync.Once
 	running  sync.WaitGroup
+	closing  sync.WaitGroup
 	drained  uint64 // how often the ring buffer was read until it was empty; used by read only
 
 	mu        sync.Mutex    // guards what follows
@@ -84,6 +85,7 @@ type program struct {
 	binary     *goexe.Binary
 	attachment *probe.Attachment
 	users      int
+	idle       time.Time // since when there are none
 }
 
 // process is a followed process.
@@ -150,6 +152,10 @@ func (f *Follower) Stop() error {
 		f.mu.Unlock()
 		f.handOn()
 		f.sink.Flush(f.stop, true)
+		f.mu.Lock()
+		f.closeIdle(0)
+		f.mu.Unlock()
+		f.closing.Wait()
 		err = f.tracer.Close()
 	})
 	return err
@@ -327,15 +333,30 @@ func (f *Follower) warnOfCost(p target.Process, b *goexe.Binary) {
 	}
 }
 
-// detach takes the probes from an executable that no process runs any more.
+// detach lets go of an executable for one process.
 func (f *Follower) detach(file target.File) {
 	p := f.programs[file]
-	if p.users--; p.users > 0 {
-		return
+	if p.users--; p.users == 0 {
+		p.idle = time.Now()
 	}
-	delete(f.programs, file)
-	if err := errors.Join(p.attachment.Close(), p.binary.Close()); err != nil {
-		f.options.Logger.Warn("Probes could not be removed", zap.Error(err))
+}
+
+// linger is how long probes stay on an executable that no process runs: it may be started again at once.
+const linger = 5 * time.Second
+
+// closeIdle takes the probes from executables that no process has run for longer than a time. That takes the kernel tenths of a second,
+// in which events go on.
+func (f *Follower) closeIdle(after time.Duration) {
+	for file, p := range f.programs {
+		if p.users > 0 || time.Since(p.idle) < after {
+			continue
+		}
+		delete(f.programs, file)
+		f.closing.Go(func() {
+			if err := errors.Join(p.attachment.Close(), p.binary.Close()); err != nil {
+				f.options.Logger.Warn("Probes could not be removed", zap.Error(err))
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
@@ -72,12 +73,14 @@ func (a *Attachment) registerSystemStarts() error {
 	return nil
 }
 
-// Close detaches the probes.
+// Close detaches the probes, all at once: for each the kernel waits until no processor is at it.
 func (a *Attachment) Close() error {
-	var errs []error
-	for _, l := range a.links {
-		errs = append(errs, l.Close())
+	errs := make([]error, len(a.links))
+	var closing sync.WaitGroup
+	for i, l := range a.links {
+		closing.Go(func() { errs[i] = l.Close() })
 	}
+	closing.Wait()
 	a.links = nil
 	for _, key := range a.starts() {
 		if err := a.tracer.objects.SystemStarts.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
