@@ -68,6 +68,7 @@ type Follower struct {
 	left      []target.File // executables of processes that were left since
 	processes map[int]*process
 	programs  map[target.File]*program
+	attaching map[target.File][]int // processes that wait for the probes
 	refused   map[target.File]error
 	missing   map[int]error // processes named by id that were not there
 	finished  []telemetry.Figures
@@ -78,14 +79,6 @@ type Follower struct {
 type execution struct {
 	pid int
 	at  int64
-}
-
-// program is an executable file with its probes, and how many processes they are for.
-type program struct {
-	binary     *goexe.Binary
-	attachment *probe.Attachment
-	users      int
-	idle       time.Time // since when there are none
 }
 
 // process is a followed process.
@@ -128,6 +121,7 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 		stop:      make(chan struct{}),
 		processes: map[int]*process{},
 		programs:  map[target.File]*program{},
+		attaching: map[target.File][]int{},
 		refused:   map[target.File]error{},
 	}
 }
@@ -242,21 +236,29 @@ func (f *Follower) consider(pid int, executed int64) {
 	if err != nil || f.refused[p.File] != nil || !f.options.Selection.Selects(p) {
 		return // a process that ended, is the kernel's, or not ours to look at
 	}
-	err = f.join(p)
-	if errors.Is(err, target.ErrNoProcess) {
-		return // it has ended meanwhile
+	if f.programs[p.File] == nil {
+		f.attach(p)
+		return
 	}
-	if err != nil {
-		if len(f.refused) >= maxRefused {
-			clear(f.refused)
-		}
-		f.refused[p.File] = err
-		if !errors.Is(err, goexe.ErrNotGo) || f.options.Selection.Names(p) {
-			f.fail(p, err)
-		}
+	if err := f.join(p); err != nil {
+		f.refuse(p, err)
 		return
 	}
 	f.options.Health(nil)
+}
+
+// refuse remembers why processes of an executable cannot be followed.
+func (f *Follower) refuse(p target.Process, err error) {
+	if errors.Is(err, target.ErrNoProcess) {
+		return // it has ended meanwhile
+	}
+	if len(f.refused) >= maxRefused {
+		clear(f.refused)
+	}
+	f.refused[p.File] = err
+	if !errors.Is(err, goexe.ErrNotGo) || f.options.Selection.Names(p) {
+		f.fail(p, err)
+	}
 }
 
 // maxRefused bounds the memory of executables that cannot be followed.
@@ -269,10 +271,8 @@ func (f *Follower) fail(p target.Process, err error) {
 
 // join begins to follow a process.
 func (f *Follower) join(p target.Process) (err error) {
-	program, err := f.attach(p)
-	if err != nil {
-		return err
-	}
+	program := f.programs[p.File]
+	program.users++
 	defer func() {
 		if err != nil {
 			f.detach(p.File)
@@ -301,63 +301,6 @@ func (f *Follower) join(p target.Process) (err error) {
 	f.options.Logger.Info("Following process", zap.Int("pid", p.PID), zap.String("executable", p.Executable),
 		zap.String("go", program.binary.GoVersion), zap.Int("probes", len(program.binary.Sites)))
 	return nil
-}
-
-// attach returns the program that a process runs, with its probes.
-func (f *Follower) attach(p target.Process) (*program, error) {
-	if known := f.programs[p.File]; known != nil {
-		known.users++
-		return known, nil
-	}
-	binary, err := f.known.Open(p.ExecutablePath())
-	if err != nil {
-		return nil, err
-	}
-	attachment, err := f.tracer.Attach(binary, p.ExecutablePath(), f.options.Syscalls)
-	if err != nil {
-		return nil, errors.Join(err, binary.Close())
-	}
-	f.warnOfCost(p, binary)
-	attached := &program{binary: binary, attachment: attachment, users: 1}
-	f.programs[p.File] = attached
-	return attached, nil
-}
-
-// warnOfCost says which probes the kernel must single-step.
-func (f *Follower) warnOfCost(p target.Process, b *goexe.Binary) {
-	for _, s := range b.Sites {
-		if s.Cost == goexe.SingleStepped && (f.options.Syscalls || !s.Syscall) {
-			f.options.Logger.Warn("A probe has no cheap place: each of its hits takes the kernel two traps, some ten times as long as others",
-				zap.String("executable", p.Executable), zap.String("function", s.Function))
-		}
-	}
-}
-
-// detach lets go of an executable for one process.
-func (f *Follower) detach(file target.File) {
-	p := f.programs[file]
-	if p.users--; p.users == 0 {
-		p.idle = time.Now()
-	}
-}
-
-// linger is how long probes stay on an executable that no process runs: it may be started again at once.
-const linger = 5 * time.Second
-
-// closeIdle takes the probes from executables that no process has run for longer than a time. That takes the kernel tenths of a second,
-// in which events go on.
-func (f *Follower) closeIdle(after time.Duration) {
-	for file, p := range f.programs {
-		if p.users > 0 || time.Since(p.idle) < after {
-			continue
-		}
-		delete(f.programs, file)
-		f.closing.Go(func() {
-			if err := errors.Join(p.attachment.Close(), p.binary.Close()); err != nil {
-				f.options.Logger.Warn("Probes could not be removed", zap.Error(err))
-			}
-		})
-	}
 }
 
 // leave ends all that is known of a process. Its executable is let go of when its goroutines, whose names it holds, have been told.

@@ -84,6 +84,9 @@ func (p Process) Bias(base uint64) (uint64, error) {
 	if err != nil {
 		return 0, noProcess(p.PID, err)
 	}
+	if len(maps) == 0 { // it is ending
+		return 0, noProcess(p.PID, os.ErrNotExist)
+	}
 	for line := range strings.Lines(string(maps)) {
 		// address-address permissions offset device inode path
 		fields := strings.Fields(line)
