@@ -68,6 +68,6 @@ func run(command []string) error {
 	}
 	c := exec.Command(command[0], command[1:]...)
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
-	c.Env = []string{"HOME=/tmp", "TMPDIR=/tmp", "CI=true"}
+	c.Env = []string{"HOME=/tmp", "TMPDIR=/tmp", "CI=true", "EMULATED=true"}
 	return c.Run()
 }
