@@ -177,7 +177,7 @@ func timesOff(t *testing.T, goVersion string, trace map[uint64]*told, spans map[
 			}
 			want[state] += must
 			got[state] += is
-			n := stretches(spans[g.goid][0])
+			n := stretchesOf(spans[g.goid][0])
 			transitions += n
 			if d := (is - must).Abs(); d > slack(n) && float64(d) > 0.05*float64(must) {
 				off[which] = fmt.Sprintf("goroutine %d was %s for %v, want %v (%v)", g.goid, state, is, must, g.times)
@@ -207,8 +207,8 @@ func slack(n int) time.Duration {
 	return once
 }
 
-// stretches returns how many stretches a goroutine's life had.
-func stretches(s ptrace.Span) (n int) {
+// stretchesOf returns how many stretches a goroutine's life had.
+func stretchesOf(s ptrace.Span) (n int) {
 	for _, state := range states {
 		v, _ := s.Attributes().Get("go.goroutine." + state + ".count")
 		n += int(v.Int())
