@@ -122,6 +122,12 @@ func (f *Follower) upkeep() {
 			f.options.Logger.Warn("Counts could not be read", zap.Int("pid", p.PID), zap.Error(err))
 			continue
 		}
+		if missed := counts.Resynchronized + counts.Untracked; missed > p.missed {
+			p.missed = missed
+			if err := f.repair(p); err != nil {
+				f.options.Logger.Warn("States of goroutines could not be put right", zap.Int("pid", p.PID), zap.Error(err))
+			}
+		}
 		if counts.EventsLost > p.lost {
 			if p.lost == 0 {
 				f.options.Logger.Warn("Events of sampled goroutines are being lost: spans will miss states and say so. Metrics stay exact. "+
@@ -135,34 +141,68 @@ func (f *Follower) upkeep() {
 	}
 }
 
-// adopt makes the goroutines known that the process has already.
-func (f *Follower) adopt(p *process, bias uint64) error {
-	existing, err := snapshot.Read(p.PID, p.program.binary, bias)
+// repair puts right what the kernel knows of a process in which changes of state were missed.
+func (f *Follower) repair(p *process) error {
+	at := lifecycle.Now()
+	living, err := f.living(p)
 	if err != nil {
 		return err
+	}
+	known := make([]probe.Known, len(living))
+	for i, x := range living {
+		known[i] = x.known
+	}
+	wrong, err := p.probe.Repair(known, at)
+	if wrong > 0 {
+		f.options.Logger.Info("States of goroutines were put right", zap.Int("pid", p.PID), zap.Int("goroutines", wrong))
+	}
+	return err
+}
+
+// found is a goroutine of a snapshot.
+type found struct {
+	snapshot.Goroutine
+	known probe.Known
+}
+
+// living takes a snapshot of a process.
+func (f *Follower) living(p *process) ([]found, error) {
+	existing, err := snapshot.Read(p.PID, p.program.binary, p.bias)
+	if err != nil {
+		return nil, err
 	}
 	now := lifecycle.Now()
 	system := map[uint64]bool{}
 	for _, pc := range p.program.binary.SystemStarts {
-		system[pc+bias] = true
+		system[pc+p.bias] = true
 	}
-	for _, x := range existing {
-		state := x.State
-		known := probe.Known{
-			G: x.G, GoID: x.GoID, State: state, Reason: x.WaitReason, Since: now, CreationPC: x.CreationPC,
-			System:  system[x.StartPC],
-			Sampled: f.options.Settings.Samples(),
-		}
-		adopted, err := p.probe.Adopt(known)
+	all := make([]found, len(existing))
+	for i, x := range existing {
+		all[i] = found{x, probe.Known{
+			G: x.G, GoID: x.GoID, State: x.State, Reason: x.WaitReason, Since: now, CreationPC: x.CreationPC, System: system[x.StartPC],
+		}}
+	}
+	return all, nil
+}
+
+// adopt makes the goroutines known that the process has already.
+func (f *Follower) adopt(p *process) error {
+	living, err := f.living(p)
+	if err != nil {
+		return err
+	}
+	for _, x := range living {
+		x.known.Sampled = f.options.Settings.Samples()
+		adopted, err := p.probe.Adopt(x.known)
 		if err != nil {
 			return err
 		}
-		if !adopted || !known.Sampled {
+		if !adopted || !x.known.Sampled {
 			continue
 		}
 		f.tell(p, &lifecycle.Event{
-			Kind: lifecycle.Created, Time: now, Since: now, PID: p.PID, G: x.G, GoID: x.GoID, From: state, To: state,
-			ToReason: x.WaitReason, System: known.System, Preexisting: true, Root: true,
+			Kind: lifecycle.Created, Time: x.known.Since, Since: x.known.Since, PID: p.PID, G: x.G, GoID: x.GoID, From: x.State, To: x.State,
+			ToReason: x.WaitReason, System: x.known.System, Preexisting: true, Root: true,
 			ParentGoID: x.ParentGoID, StartPC: x.StartPC, CreationPC: x.CreationPC,
 		})
 	}

@@ -92,6 +92,8 @@ type process struct {
 	watch     census.Watch
 	gone      bool   // at the last sweep
 	lost      uint64 // events
+	missed    uint64 // changes of state
+	bias      uint64
 }
 
 // life is one that is over, or a segment of one.
@@ -288,13 +290,14 @@ func (f *Follower) join(p target.Process) (err error) {
 		program:   program,
 		tracker:   lifecycle.NewTracker(f.options.Limits),
 		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), program.binary, bias),
+		bias:      bias,
 		since:     lifecycle.Now(),
 	}
 	if joined.probe, err = program.attachment.Follow(p.PID, bias, f.options.Settings); err != nil {
 		return err
 	}
 	f.processes[p.PID] = joined
-	if err := f.adopt(joined, bias); err != nil {
+	if err := f.adopt(joined); err != nil {
 		f.options.Logger.Warn("Goroutines that the process has already are followed from their next change of state on",
 			zap.Int("pid", p.PID), zap.Error(err))
 	}

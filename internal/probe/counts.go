@@ -49,14 +49,14 @@ func (t *Target) readCounts() ([]bpf.TracerCounters, error) {
 	return nil, fmt.Errorf("the counts of process %d do not stand still", t.pid)
 }
 
-// Counts reads the process's figures. It is not safe for concurrent use with itself or Adopt.
+// Counts reads the process's figures. It is not safe for concurrent use with itself, Adopt or Repair.
 func (t *Target) Counts() (lifecycle.Counts, error) {
 	now := lifecycle.Now()
 	perCPU, err := t.readCounts()
 	if err != nil {
 		return lifecycle.Counts{}, err
 	}
-	n := lifecycle.Counts{Live: t.adoptedLive}
+	n := lifecycle.Counts{Live: t.adoptedLive, Exited: t.adoptedExited}
 	time := t.adoptedTime
 	for _, c := range perCPU {
 		for s := range lifecycle.States {

@@ -31,10 +31,11 @@ type Target struct {
 	pid    uint32
 	slot   uint32
 	value  bpf.TracerTarget
-	// adopted are the goroutines that the process had before it was followed, as far as Adopt told of them.
-	adoptedLive [lifecycle.States]int64
-	adoptedTime [lifecycle.States]int64
-	last        lifecycle.Counts
+	// adopted are the goroutines that the process had before it was followed, as far as Adopt told of them, and what Repair put right.
+	adoptedLive   [lifecycle.States]int64
+	adoptedTime   [lifecycle.States]int64
+	adoptedExited uint64
+	last          lifecycle.Counts
 }
 
 // Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked.
@@ -112,15 +113,8 @@ type Known struct {
 
 // Adopt makes a goroutine known that existed before the probes. It reports false if the probes have come to know it first.
 func (t *Target) Adopt(k Known) (bool, error) {
-	flags := bpf.TracerGoroutineFlagGOROUTINE_PREEXISTING
-	if k.System {
-		flags |= bpf.TracerGoroutineFlagGOROUTINE_SYSTEM
-	}
-	if k.Sampled {
-		flags |= bpf.TracerGoroutineFlagGOROUTINE_SAMPLED
-	}
-	g := bpf.TracerGoroutine{Goid: k.GoID, Created: uint64(k.Since), Since: uint64(k.Since), CreationPc: k.CreationPC, State: uint8(k.State), Reason: k.Reason, Flags: uint8(flags)}
-	g.Count[k.State-1] = 1
+	k = t.asProbed(k)
+	g := k.entry()
 	err := t.tracer.objects.Goroutines.Update(t.key(k.G), &g, ebpf.UpdateNoExist)
 	if errors.Is(err, ebpf.ErrKeyExist) {
 		return false, nil
@@ -133,6 +127,30 @@ func (t *Target) Adopt(k Known) (bool, error) {
 		t.adoptedTime[k.State] -= k.Since
 	}
 	return true, nil
+}
+
+// asProbed returns the goroutine as the probes would see it: one that waits and keeps its thread runs.
+func (t *Target) asProbed(k Known) Known {
+	if k.State == lifecycle.Waiting && t.value.KeepsThread>>(k.Reason&63)&1 == 1 {
+		k.State, k.Reason = lifecycle.Running, 0
+	}
+	return k
+}
+
+// entry is what the kernel is told of the goroutine.
+func (k Known) entry() bpf.TracerGoroutine {
+	flags := bpf.TracerGoroutineFlagGOROUTINE_PREEXISTING
+	if k.System {
+		flags |= bpf.TracerGoroutineFlagGOROUTINE_SYSTEM
+	}
+	if k.Sampled {
+		flags |= bpf.TracerGoroutineFlagGOROUTINE_SAMPLED
+	}
+	g := bpf.TracerGoroutine{
+		Goid: k.GoID, Created: uint64(k.Since), Since: uint64(k.Since), CreationPc: k.CreationPC, State: uint8(k.State), Reason: k.Reason, Flags: uint8(flags),
+	}
+	g.Count[k.State-1] = 1
+	return g
 }
 
 func (t *Target) key(g uint64) uint64 { return uint64(t.slot)<<slotShift | g&addressMask }
@@ -151,6 +169,94 @@ func (t *Target) Fate(g, goid uint64) (alive bool, exited int64) {
 		return false, int64(v.Since)
 	}
 	return true, 0
+}
+
+// settled is for how long a goroutine must have been in a state for Repair to believe that the probes have missed its end, in ns: the
+// snapshot and what the kernel knows are not of one moment.
+const settled = 50e6
+
+// Repair puts right what the kernel knows of the process's goroutines, after changes were missed, by a snapshot of all that live, which
+// was begun at the time at. Those that it does not know it adopts. It returns how many were wrong.
+func (t *Target) Repair(living []Known, at int64) (wrong int, err error) {
+	known, err := t.read()
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range living {
+		k = t.asProbed(k)
+		v, ok := known[k.G]
+		delete(known, k.G)
+		fixed := v
+		switch {
+		case !ok:
+			adopted, err := t.Adopt(k)
+			if err != nil {
+				return wrong, err
+			}
+			if adopted {
+				wrong++
+			}
+			continue
+		case int64(v.Since) > at-settled || v.Goid == k.GoID && lifecycle.State(v.State) == k.State:
+			continue
+		case v.Goid != k.GoID:
+			fixed = k.entry()
+		default:
+			fixed.State, fixed.Reason, fixed.Since = uint8(k.State), k.Reason, uint64(k.Since)
+			fixed.Lost++
+		}
+		if err := t.replace(k.G, v, fixed); err != nil {
+			return wrong, err
+		}
+		wrong++
+	}
+	for g, v := range known {
+		if lifecycle.State(v.State) == lifecycle.Dead || int64(v.Since) > at-settled {
+			continue
+		}
+		dead := v
+		dead.State, dead.Since = uint8(lifecycle.Dead), uint64(at)
+		if err := t.replace(g, v, dead); err != nil {
+			return wrong, err
+		}
+		wrong++
+	}
+	return wrong, nil
+}
+
+// replace changes what the kernel knows of a goroutine, and the counts accordingly. Nobody knows how it spent the time since the last
+// change that was seen: that counts for no state.
+func (t *Target) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
+	if err := t.tracer.objects.Goroutines.Update(t.key(g), &fixed, ebpf.UpdateExist); err != nil {
+		return fmt.Errorf("repair goroutine %d: %w", old.Goid, err)
+	}
+	isSystem := func(v bpf.TracerGoroutine) bool { return v.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0 }
+	if was := lifecycle.State(old.State); was != lifecycle.Dead && !isSystem(old) {
+		t.adoptedLive[was]--
+		t.adoptedTime[was] += int64(old.Since)
+		if old.Goid != fixed.Goid || lifecycle.State(fixed.State) == lifecycle.Dead {
+			t.adoptedExited++
+		}
+	}
+	if is := lifecycle.State(fixed.State); is != lifecycle.Dead && !isSystem(fixed) {
+		t.adoptedLive[is]++
+		t.adoptedTime[is] -= int64(fixed.Since)
+	}
+	return nil
+}
+
+// read returns what the kernel knows of the process's goroutines, by the addresses of their gs.
+func (t *Target) read() (map[uint64]bpf.TracerGoroutine, error) {
+	known := map[uint64]bpf.TracerGoroutine{}
+	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
+	if err := eachBatch(t.tracer.objects.Goroutines, keys, values, func(i int) {
+		if keys[i]>>slotShift == uint64(t.slot) {
+			known[keys[i]&addressMask] = values[i]
+		}
+	}); err != nil {
+		return nil, fmt.Errorf("read the goroutines: %w", err)
+	}
+	return known, nil
 }
 
 // Residents calls visit with each goroutine that lives, of all targets, but for those of the runtime itself. Those that change meanwhile
@@ -200,18 +306,12 @@ func (t *Target) Unfollow() error {
 const batch = 4096
 
 func (t *Target) deleteGoroutines() error {
-	m := t.tracer.objects.Goroutines
-	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
-	var mine []uint64
-	if err := eachBatch(m, keys, values, func(i int) {
-		if keys[i]>>slotShift == uint64(t.slot) {
-			mine = append(mine, keys[i])
-		}
-	}); err != nil {
-		return fmt.Errorf("read the goroutines: %w", err)
+	known, err := t.read()
+	if err != nil {
+		return err
 	}
-	for _, k := range mine {
-		if err := m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	for g := range known {
+		if err := t.tracer.objects.Goroutines.Delete(t.key(g)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return fmt.Errorf("delete a goroutine: %w", err)
 		}
 	}

@@ -2,10 +2,17 @@ package probe
 
 import (
 	"errors"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/stretchr/testify/require"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
+	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -30,4 +37,59 @@ func newTracer(t testing.TB) *Tracer {
 
 func TestKernelTakesThePrograms(t *testing.T) {
 	newTracer(t)
+}
+
+// TestRepair takes the probes away while goroutines exit, and compares what the kernel knows after a repair with the process's memory.
+func TestRepair(t *testing.T) {
+	const each = 100
+	testbuild.RequireRoot(t)
+	p := testbuild.Start(t, testbuild.Program(t, "parked", testbuild.Options{}), strconv.Itoa(each))
+	p.Profile()
+	process, err := target.Read(p.PID())
+	require.NoError(t, err)
+	binary, err := goexe.Open(process.ExecutablePath())
+	require.NoError(t, err)
+	defer binary.Close()
+	living := func() (known []Known) {
+		found, err := snapshot.Read(p.PID(), binary, 0)
+		require.NoError(t, err)
+		for _, g := range found {
+			known = append(known, Known{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()})
+		}
+		return known
+	}
+	tracer := newTracer(t)
+	attachment, err := tracer.Attach(binary, process.ExecutablePath(), true)
+	require.NoError(t, err)
+	followed, err := attachment.Follow(p.PID(), 0, Settings{})
+	require.NoError(t, err)
+	for _, k := range living() {
+		_, err := followed.Adopt(k)
+		require.NoError(t, err)
+	}
+	before, err := followed.Counts()
+	require.NoError(t, err)
+	wrong, err := followed.Repair(living(), lifecycle.Now())
+	require.NoError(t, err)
+	require.Zero(t, wrong, "what is right was repaired")
+
+	require.NoError(t, attachment.Close())
+	p.GoOn()
+	require.Eventually(t, func() bool { return len(living()) == int(live(before))-2*each }, 10*time.Second, 10*time.Millisecond)
+	time.Sleep(2 * settled)
+	wrong, err = followed.Repair(living(), lifecycle.Now())
+	require.NoError(t, err)
+	after, err := followed.Counts()
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, wrong, 2*each)
+	require.Equal(t, live(before)-2*each, live(after))
+	require.EqualValues(t, 2*each, after.Exited)
+	require.NoError(t, followed.Unfollow())
+}
+
+func live(n lifecycle.Counts) (sum int64) {
+	for _, l := range n.Live {
+		sum += l
+	}
+	return sum
 }
