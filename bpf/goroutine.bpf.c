@@ -30,6 +30,20 @@ struct {
 	__uint(max_entries, 1);
 } targets SEC(".maps");
 
+// Executables of which each process is followed, by their index: what becomes its entry in targets.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u32);
+	__type(value, struct target);
+	__uint(max_entries, 1);
+} templates SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} free_slots SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u64);
@@ -435,10 +449,53 @@ static __always_inline void apply(struct change *c, const struct registers *regs
 	add(&c->counters->ends, 1);
 }
 
-static __always_inline int transition(const struct registers *regs, __u64 g, __u32 old, __u32 new)
+static __always_inline bool send_process_event(__u32 pid, enum event_kind kind, __u64 g)
+{
+	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e)
+		return false; // the sweep of /proc will find out
+	__builtin_memset(e, 0, sizeof(*e));
+	e->time = bpf_ktime_get_ns();
+	e->pid = pid;
+	e->kind = kind;
+	e->g = g;
+	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+	return true;
+}
+
+// Follows a process that has just begun to run a known executable: nothing of its life is missed while the Go side gets to know it. That
+// decides afterwards whether the process counts.
+static __noinline int follow_process(struct registers *regs)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	const struct target *t = bpf_map_lookup_elem(&targets, &tgid);
+	__u32 executable = bpf_get_attach_cookie(regs);
+	const struct target *template = bpf_map_lookup_elem(&templates, &executable);
+	struct target t;
+
+	if (!template)
+		return 0;
+	t = *template;
+	if (bpf_map_pop_elem(&free_slots, &t.slot))
+		return 0;
+	t.bias = regs->reg[REG_PC] - template->bias;
+	if (!send_process_event(tgid, EVENT_PROCESS_FOLLOWED, t.slot)) {
+		bpf_map_push_elem(&free_slots, &t.slot, 0);
+		return 0;
+	}
+	bpf_map_update_elem(&targets, &tgid, &t, BPF_NOEXIST);
+	return 0;
+}
+
+static __always_inline const struct target *current_target(void)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	return bpf_map_lookup_elem(&targets, &tgid);
+}
+
+static __always_inline int transition(const struct registers *regs, const struct target *t, __u64 g, __u32 old, __u32 new)
+{
 	struct change c = {.target = t, .g = g};
 	__u32 slot;
 
@@ -461,11 +518,17 @@ static __always_inline int transition(const struct registers *regs, __u64 g, __u
 	return 0;
 }
 
-// Where runtime.casgstatus(gp, oldval, newval) still holds its arguments in registers.
+// Where runtime.casgstatus(gp, oldval, newval) still holds its arguments in registers. The cookie is the executable's index.
 SEC("uprobe")
 int on_casgstatus(struct registers *regs)
 {
-	return transition(regs, regs->reg[REG_ARG0], regs->reg[REG_ARG1], regs->reg[REG_ARG2]);
+	const struct target *t = current_target();
+
+	if (!t) {
+		follow_process(regs);
+		t = current_target();
+	}
+	return transition(regs, t, regs->reg[REG_ARG0], regs->reg[REG_ARG1], regs->reg[REG_ARG2]);
 }
 
 static __always_inline __u64 register_at(const struct registers *regs, __u8 index)
@@ -504,20 +567,7 @@ int on_swap(struct registers *regs)
 
 	if (swapped && !(register_at(regs, cookie >> 24) & swapped))
 		return 0;
-	return transition(regs, g, old, becomes == NO_STATUS ? new : becomes);
-}
-
-static __always_inline void send_process_event(__u32 pid, enum event_kind kind)
-{
-	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-
-	if (!e)
-		return; // the sweep of /proc will find out
-	__builtin_memset(e, 0, sizeof(*e));
-	e->time = bpf_ktime_get_ns();
-	e->pid = pid;
-	e->kind = kind;
-	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+	return transition(regs, current_target(), g, old, becomes == NO_STATUS ? new : becomes);
 }
 
 // Another program in a process is another target, if any: nothing that is known of the old one holds.
@@ -527,7 +577,7 @@ int on_exec(void *ctx)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
 	bpf_map_delete_elem(&targets, &tgid);
-	send_process_event(tgid, EVENT_PROCESS_EXECUTED);
+	send_process_event(tgid, EVENT_PROCESS_EXECUTED, 0);
 	return 0;
 }
 
@@ -537,8 +587,13 @@ int on_exit(void *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 tgid = id >> 32;
+	const struct target *t = bpf_map_lookup_elem(&targets, &tgid);
 
-	if (tgid == (__u32)id && bpf_map_lookup_elem(&targets, &tgid))
-		send_process_event(tgid, EVENT_PROCESS_EXITED);
+	if (!t || tgid != (__u32)id)
+		return 0;
+	if (t->slot == NO_SLOT)
+		bpf_map_delete_elem(&targets, &tgid);
+	else
+		send_process_event(tgid, EVENT_PROCESS_EXITED, 0);
 	return 0;
 }

@@ -27,7 +27,7 @@ struct target {
 	__u64 keeps_thread;  /* one bit for each wait reason with which a goroutine stays on its thread */
 	__u64 sample_below;  /* a tree is sampled if a random 32-bit number is below this */
 	__u64 root_age;      /* ns; a creator older than this does not own what it creates */
-	__u64 bias;          /* how far above its link-time addresses the binary lies in memory */
+	__u64 bias;          /* how far above its link-time addresses the binary lies in memory; of a template, where on_casgstatus is */
 	__u32 slot;          /* index into counters, high 16 bits of goroutine keys */
 	__u32 executable;    /* index of the binary, for system_starts */
 	__u16 goid;          /* in runtime.g */
@@ -60,6 +60,9 @@ struct goroutine {
 	__u8 pad;
 };
 
+/* The slot of a process that is not followed, and need not be asked about again. */
+#define NO_SLOT 0xffffffff
+
 /* system_starts: start functions whose goroutines the runtime counts as its own. */
 struct start {
 	__u64 pc; /* link-time address */
@@ -73,6 +76,7 @@ enum event_kind {
 	EVENT_EXITED,
 	EVENT_PROCESS_EXECUTED, /* any process: only time and pid are set */
 	EVENT_PROCESS_EXITED,   /* a target: only time and pid are set */
+	EVENT_PROCESS_FOLLOWED, /* the kernel follows it from its first change of state on, g is its slot */
 };
 
 /* A change of state. It tells of the stretch that ended, so that a lost event leaves a gap and no wrong time. */

@@ -17,12 +17,14 @@ enum {
 #define REG_ARG1 REG_RBX
 #define REG_ARG2 REG_RCX
 #define REG_G REG_R14
+#define REG_PC REG_RIP
 #elif defined(__TARGET_ARCH_arm64)
-#define REGISTERS 31
+#define REGISTERS 33
 #define REG_ARG0 0
 #define REG_ARG1 1
 #define REG_ARG2 2
 #define REG_G 28
+#define REG_PC 32
 #else
 #error "bpf2go sets __TARGET_ARCH_x86 or __TARGET_ARCH_arm64"
 #endif

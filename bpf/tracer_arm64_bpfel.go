@@ -85,6 +85,7 @@ const (
 	TracerEventKindEVENT_EXITED           TracerEventKind = 3
 	TracerEventKindEVENT_PROCESS_EXECUTED TracerEventKind = 4
 	TracerEventKindEVENT_PROCESS_EXITED   TracerEventKind = 5
+	TracerEventKindEVENT_PROCESS_FOLLOWED TracerEventKind = 6
 )
 
 type TracerGoroutine struct {
@@ -167,10 +168,12 @@ type TracerTarget struct {
 const (
 	TracerMapCounts            = "counts"
 	TracerMapEvents            = "events"
+	TracerMapFreeSlots         = "free_slots"
 	TracerMapGoroutines        = "goroutines"
 	TracerMapHistograms        = "histograms"
 	TracerMapSystemStarts      = "system_starts"
 	TracerMapTargets           = "targets"
+	TracerMapTemplates         = "templates"
 	TracerProgOnCasgstatus     = "on_casgstatus"
 	TracerProgOnExec           = "on_exec"
 	TracerProgOnExit           = "on_exit"
@@ -241,10 +244,12 @@ type TracerProgramSpecs struct {
 type TracerMapSpecs struct {
 	Counts       *ebpf.MapSpec `ebpf:"counts"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
+	FreeSlots    *ebpf.MapSpec `ebpf:"free_slots"`
 	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
 	Histograms   *ebpf.MapSpec `ebpf:"histograms"`
 	SystemStarts *ebpf.MapSpec `ebpf:"system_starts"`
 	Targets      *ebpf.MapSpec `ebpf:"targets"`
+	Templates    *ebpf.MapSpec `ebpf:"templates"`
 }
 
 // TracerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -285,20 +290,24 @@ func (o *TracerObjects) Close() error {
 type TracerMaps struct {
 	Counts       *ebpf.Map `ebpf:"counts"`
 	Events       *ebpf.Map `ebpf:"events"`
+	FreeSlots    *ebpf.Map `ebpf:"free_slots"`
 	Goroutines   *ebpf.Map `ebpf:"goroutines"`
 	Histograms   *ebpf.Map `ebpf:"histograms"`
 	SystemStarts *ebpf.Map `ebpf:"system_starts"`
 	Targets      *ebpf.Map `ebpf:"targets"`
+	Templates    *ebpf.Map `ebpf:"templates"`
 }
 
 func (m *TracerMaps) Close() error {
 	return _TracerClose(
 		m.Counts,
 		m.Events,
+		m.FreeSlots,
 		m.Goroutines,
 		m.Histograms,
 		m.SystemStarts,
 		m.Targets,
+		m.Templates,
 	)
 }
 

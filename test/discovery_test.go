@@ -71,7 +71,11 @@ func TestManyProcesses(t *testing.T) {
 		func() string { return fmt.Sprintf("%+v, before %+v", resources(t, c), before) })
 	c.stop()
 
-	workers := workersOf(b)
+	workers, late := workersOf(b)
+	t.Logf("%d of %d processes had goroutines before they were followed", len(late), manyProcesses)
+	if len(late) > manyProcesses/2 { // those that were started before the probes were on a new executable
+		t.Error("too few processes were followed from their first goroutine on")
+	}
 	for pid, name := range started {
 		switch w := workers[pid]; {
 		case len(w) != 1:
@@ -106,20 +110,24 @@ func redeploy(t *testing.T, built, exe string) {
 	}
 }
 
-// workersOf returns the spans of the goroutine that each process has, by process.
-func workersOf(b *otlptest.Backend) map[int64][]ptrace.Span {
-	found := map[int64][]ptrace.Span{}
+// workersOf returns the spans of the goroutine that each process has, by process, and the processes that had goroutines before they were
+// followed.
+func workersOf(b *otlptest.Backend) (workers map[int64][]ptrace.Span, late map[int64]bool) {
+	workers, late = map[int64][]ptrace.Span{}, map[int64]bool{}
 	for _, rs := range b.ResourceSpans() {
 		pid, _ := rs.Resource().Attributes().Get("process.pid")
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, s := range ss.Spans().All() {
 				if s.Name() == "main.worker" {
-					found[pid.Int()] = append(found[pid.Int()], s)
+					workers[pid.Int()] = append(workers[pid.Int()], s)
+				}
+				if _, ok := s.Attributes().Get("go.goroutine.preexisting"); ok {
+					late[pid.Int()] = true
 				}
 			}
 		}
 	}
-	return found
+	return workers, late
 }
 
 // left is what a collector holds of the kernel.

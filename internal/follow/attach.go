@@ -39,12 +39,23 @@ func (f *Follower) attach(p target.Process) {
 		} else {
 			f.warnOfCost(p, attached.binary)
 			f.programs[p.File] = attached
+			f.followNewcomers(attached)
 		}
 		f.mu.Unlock()
 		for _, pid := range waiting {
 			f.consider(pid, 0)
 		}
 	})
+}
+
+// followNewcomers lets the kernel follow processes that begin to run an executable, if such may count.
+func (f *Follower) followNewcomers(p *program) {
+	if !f.options.Selection.Open() {
+		return
+	}
+	if err := p.attachment.FollowNewcomers(f.options.Settings); err != nil {
+		f.options.Logger.Warn("The first goroutines of new processes may be missed", zap.Error(err))
+	}
 }
 
 // open analyses the executable that a process runs and puts the probes on it. The process may end meanwhile.

@@ -88,6 +88,12 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if e.Kind == lifecycle.ProcessFollowed {
+		if err := f.welcome(e); err != nil {
+			f.options.Logger.Warn("What the kernel knows of a process could not be removed", zap.Int("pid", e.PID), zap.Error(err))
+		}
+		return false
+	}
 	p := f.processes[e.PID]
 	if p == nil {
 		return false

@@ -242,17 +242,47 @@ func (f *Follower) consider(pid int, executed int64) {
 		f.attach(p)
 		return
 	}
-	if err := f.join(p); err != nil {
+	if err := f.join(p, lifecycle.Now(), f.follow); err != nil {
 		f.refuse(p, err)
-		return
 	}
-	f.options.Health(nil)
+}
+
+// follow begins to follow a process that runs already.
+func (f *Follower) follow(p *process) (err error) {
+	p.probe, err = p.program.attachment.Follow(p.PID, p.bias, f.options.Settings)
+	return err
+}
+
+// welcome takes a process that the kernel has begun to follow by itself, at its first change of state, if it counts.
+func (f *Follower) welcome(e *lifecycle.Event) error {
+	slot := probe.Slot(e.G)
+	if known := f.processes[e.PID]; known != nil {
+		if known.probe.Followed() { // two of its threads were there first
+			return f.tracer.Release(e.PID, slot)
+		}
+		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
+	}
+	p, err := target.Read(e.PID)
+	if err != nil || !f.options.Selection.Selects(p) {
+		return f.tracer.Reject(e.PID, slot)
+	}
+	if f.programs[p.File] == nil { // its probes are being removed
+		f.attach(p)
+		return f.tracer.Release(e.PID, slot)
+	}
+	if err := f.join(p, e.Time, func(p *process) (err error) {
+		p.probe, err = p.program.attachment.Welcome(p.PID, slot)
+		return err
+	}); err != nil {
+		f.refuse(p, err)
+	}
+	return nil
 }
 
 // refuse remembers why processes of an executable cannot be followed.
 func (f *Follower) refuse(p target.Process, err error) {
-	if errors.Is(err, target.ErrNoProcess) {
-		return // it has ended meanwhile
+	if errors.Is(err, target.ErrNoProcess) || errors.Is(err, probe.ErrFollowed) {
+		return // it has ended meanwhile, or an event is to come that tells that the kernel follows it already
 	}
 	if len(f.refused) >= maxRefused {
 		clear(f.refused)
@@ -271,8 +301,8 @@ func (f *Follower) fail(p target.Process, err error) {
 	f.options.Health(fmt.Errorf("process %d (%s): %w", p.PID, p.Executable, err))
 }
 
-// join begins to follow a process.
-func (f *Follower) join(p target.Process) (err error) {
+// join adds a process whose executable has its probes, and that is followed since a time, in the way that begin knows.
+func (f *Follower) join(p target.Process, since int64, begin func(*process) error) (err error) {
 	program := f.programs[p.File]
 	program.users++
 	defer func() {
@@ -291,9 +321,9 @@ func (f *Follower) join(p target.Process) (err error) {
 		tracker:   lifecycle.NewTracker(f.options.Limits),
 		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), program.binary, bias),
 		bias:      bias,
-		since:     lifecycle.Now(),
+		since:     since,
 	}
-	if joined.probe, err = program.attachment.Follow(p.PID, bias, f.options.Settings); err != nil {
+	if err := begin(joined); err != nil {
 		return err
 	}
 	f.processes[p.PID] = joined
@@ -303,6 +333,7 @@ func (f *Follower) join(p target.Process) (err error) {
 	}
 	f.options.Logger.Info("Following process", zap.Int("pid", p.PID), zap.String("executable", p.Executable),
 		zap.String("go", program.binary.GoVersion), zap.Int("probes", len(program.binary.Sites)))
+	f.options.Health(nil)
 	return nil
 }
 

@@ -41,6 +41,9 @@ const (
 	ProcessExecuted
 	// ProcessExited is the end of a process; only Time and PID are set.
 	ProcessExited
+	// ProcessFollowed is the first change of state in a process that the source follows by itself; Time and PID are set, and G is what the
+	// source knows it by.
+	ProcessFollowed
 )
 
 // Total is how often and how long a goroutine was in a state.

@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -46,7 +47,7 @@ func (t *Tracer) Attach(binary *goexe.Binary, path string, syscalls bool) (*Atta
 
 func (a *Attachment) attach(file *link.Executable, site goexe.Site) (link.Link, error) {
 	if site.Kind == goexe.Call {
-		return file.Uprobe("", a.tracer.objects.OnCasgstatus, &link.UprobeOptions{Address: site.Offset})
+		return file.Uprobe("", a.tracer.objects.OnCasgstatus, &link.UprobeOptions{Address: site.Offset, Cookie: uint64(a.executable)})
 	}
 	return file.Uprobe("", a.tracer.objects.OnSwap, &link.UprobeOptions{Address: site.Offset, Cookie: cookie(site)})
 }
@@ -73,9 +74,36 @@ func (a *Attachment) registerSystemStarts() error {
 	return nil
 }
 
+// FollowNewcomers makes the kernel follow each process that runs the executable from its next change of state on, in most cases its first.
+// An event of the kind ProcessFollowed tells of it, and Welcome, Reject or Release says what becomes of it.
+func (a *Attachment) FollowNewcomers(s Settings) error {
+	template := a.target(s)
+	for _, site := range a.binary.Sites {
+		if site.Kind == goexe.Call {
+			template.Bias = site.Address
+		}
+	}
+	if err := a.tracer.objects.Templates.Put(a.executable, &template); err != nil {
+		return fmt.Errorf("register the executable: %w", err)
+	}
+	return nil
+}
+
+// target returns what the kernel must know of a process that runs the executable, but for its own slot and bias.
+func (a *Attachment) target(s Settings) bpf.TracerTarget {
+	t := layoutOf(a.binary)
+	t.Executable = a.executable
+	t.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
+	t.RootAge = uint64(s.RootAge)
+	return t
+}
+
 // Close detaches the probes, all at once: for each the kernel waits until no processor is at it.
 func (a *Attachment) Close() error {
 	errs := make([]error, len(a.links))
+	if err := a.tracer.objects.Templates.Delete(a.executable); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		errs = append(errs, err)
+	}
 	var closing sync.WaitGroup
 	for i, l := range a.links {
 		closing.Go(func() { errs[i] = l.Close() })

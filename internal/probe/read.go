@@ -67,6 +67,8 @@ func decode(raw []byte, e *lifecycle.Event) error {
 		e.Kind = lifecycle.ProcessExecuted
 	case bpf.TracerEventKindEVENT_PROCESS_EXITED:
 		e.Kind = lifecycle.ProcessExited
+	case bpf.TracerEventKindEVENT_PROCESS_FOLLOWED:
+		e.Kind = lifecycle.ProcessFollowed
 	default:
 		return fmt.Errorf("event of kind %d", r.Kind)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
@@ -38,27 +39,69 @@ type Target struct {
 	last          lifecycle.Counts
 }
 
+// ErrFollowed is returned for a process that the kernel follows already: an event tells of it.
+var ErrFollowed = errors.New("process is followed already")
+
 // Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked.
 func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
 	slot, err := a.tracer.takeSlot()
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: slot, value: layoutOf(a.binary)}
+	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: slot, value: a.target(s)}
 	t.value.Bias = bias
 	t.value.Slot = slot
-	t.value.Executable = a.executable
-	t.value.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
-	t.value.RootAge = uint64(s.RootAge)
 	if err = t.clearCounts(); err == nil {
-		err = a.tracer.objects.Targets.Put(t.pid, &t.value)
+		err = a.tracer.objects.Targets.Update(t.pid, &t.value, ebpf.UpdateNoExist)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ebpf.ErrKeyExist):
+		a.tracer.freeSlot(slot)
+		return nil, fmt.Errorf("%w: %d", ErrFollowed, pid)
+	case err != nil:
 		a.tracer.freeSlot(slot)
 		return nil, fmt.Errorf("register process %d: %w", pid, err)
 	}
 	return t, nil
 }
+
+// Welcome returns the process pid, which the kernel has begun to follow by itself in a slot. Its error wraps ErrFollowed if the process is
+// in another slot by now.
+func (a *Attachment) Welcome(pid int, slot Slot) (*Target, error) {
+	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: uint32(slot)}
+	err := a.tracer.objects.Targets.Lookup(t.pid, &t.value)
+	if err == nil && (t.value.Slot != t.slot || t.value.Executable != a.executable) {
+		err = ErrFollowed
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release(), a.tracer.stock())
+	}
+	return t, a.tracer.stock()
+}
+
+// Reject ends to follow the process pid, which the kernel has begun to follow by itself in a slot, and lets it not begin again.
+func (t *Tracer) Reject(pid int, slot Slot) error {
+	rejected := &Target{tracer: t, pid: uint32(pid), slot: uint32(slot)}
+	err := t.objects.Targets.Put(rejected.pid, &bpf.TracerTarget{Slot: noSlot})
+	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		err = errors.Join(err, t.objects.Targets.Delete(rejected.pid))
+	}
+	return errors.Join(err, rejected.release(), t.stock())
+}
+
+// Release ends to follow the process pid in a slot; it may be followed in another.
+func (t *Tracer) Release(pid int, slot Slot) error {
+	return errors.Join((&Target{tracer: t, pid: uint32(pid), slot: uint32(slot)}).Unfollow(), t.stock())
+}
+
+// Followed tells whether the kernel still follows the process as this target, and not as another after an exec.
+func (t *Target) Followed() bool {
+	var now bpf.TracerTarget
+	return t.tracer.objects.Targets.Lookup(t.pid, &now) == nil && now.Slot == t.slot
+}
+
+// noSlot is NO_SLOT of goroutine.h.
+const noSlot = math.MaxUint32
 
 // keepsThread are the wait reasons with which a goroutine makes itself waiting only so that its stack may be scanned, and
 // keeps its thread (runtime.waitReason.isWaitingForSuspendG in runtime/runtime2.go).
@@ -292,11 +335,19 @@ const (
 
 // Unfollow forgets the process and all that is known of its goroutines.
 func (t *Target) Unfollow() error {
-	err := t.tracer.objects.Targets.Delete(t.pid)
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		err = nil // gone with an exec
+	var err error
+	if t.Followed() {
+		err = t.tracer.objects.Targets.Delete(t.pid)
 	}
-	err = errors.Join(err, t.deleteGoroutines(), t.deleteBuckets())
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		err = nil
+	}
+	return errors.Join(err, t.release())
+}
+
+// release forgets what is known of goroutines in the slot, and frees it.
+func (t *Target) release() error {
+	err := errors.Join(t.deleteGoroutines(), t.deleteBuckets())
 	if err == nil {
 		t.tracer.freeSlot(t.slot)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
@@ -24,6 +25,7 @@ const (
 	maxBuckets    = 16 << 10
 	ringBytes     = 8 << 20
 	wakeupShare   = 16 // the reader is woken when a 16th of the ring buffer is full
+	stocked       = 32 // slots that the kernel can give to processes by itself
 	reservedShare = 4  // a quarter is kept for creations and exits
 )
 
@@ -89,6 +91,8 @@ func explain(err error) error {
 func configure(spec *ebpf.CollectionSpec, o Options) error {
 	for name, size := range map[string]int{
 		bpf.TracerMapTargets:      maxTargets,
+		bpf.TracerMapTemplates:    maxTargets,
+		bpf.TracerMapFreeSlots:    stocked,
 		bpf.TracerMapGoroutines:   o.MaxGoroutines,
 		bpf.TracerMapSystemStarts: maxStarts,
 		bpf.TracerMapCounts:       maxTargets,
@@ -116,6 +120,9 @@ func (t *Tracer) open() error {
 		return fmt.Errorf("open the ring buffer: %w", err)
 	}
 	t.reader.SetDeadline(time.Now().Add(patience))
+	if err := t.stock(); err != nil {
+		return err
+	}
 	for name, program := range map[string]*ebpf.Program{
 		"sched_process_exec": t.objects.OnExec,
 		"sched_process_exit": t.objects.OnExit,
@@ -139,6 +146,28 @@ func (t *Tracer) Close() error {
 		errs = append(errs, t.reader.Close())
 	}
 	return errors.Join(append(errs, t.objects.Close())...)
+}
+
+// stock gives the kernel as many free slots as it has room for.
+func (t *Tracer) stock() error {
+	for {
+		slot, err := t.takeSlot()
+		if err != nil {
+			return nil // all are in use: new processes are not followed until one ends
+		}
+		next := &Target{tracer: t, slot: slot}
+		if err := next.clearCounts(); err != nil {
+			t.freeSlot(slot)
+			return err
+		}
+		if err := t.objects.FreeSlots.Put(nil, slot); err != nil {
+			t.freeSlot(slot)
+			if errors.Is(err, unix.E2BIG) {
+				return nil
+			}
+			return fmt.Errorf("give the kernel a slot: %w", err)
+		}
+	}
 }
 
 // takeSlot reserves the lowest free slot.

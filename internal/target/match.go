@@ -76,6 +76,11 @@ func (s Selection) Selects(p Process) bool {
 	return slices.ContainsFunc(s.Targets, matches) && !slices.ContainsFunc(s.Exclude, matches)
 }
 
+// Open tells whether processes may count that do not run yet.
+func (s Selection) Open() bool {
+	return slices.ContainsFunc(s.Targets, func(m Matcher) bool { return m.PID == 0 })
+}
+
 // Names tells whether the process is named as a Go program, by its id or executable: then it is worth a word if it is none. Others may
 // match because they happen to be there.
 func (s Selection) Names(p Process) bool {

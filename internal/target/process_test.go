@@ -148,24 +148,27 @@ func TestSelection(t *testing.T) {
 	}
 	all, named := Matcher{All: true}, Matcher{Executable: exe}
 	for _, c := range []struct {
-		s                  Selection
-		p                  Process
-		want, names, there bool
+		s                        Selection
+		p                        Process
+		want, names, there, open bool
 	}{
-		{Selection{Targets: []Matcher{all}}, p, true, false, true},
-		{Selection{Targets: []Matcher{all}}, self, false, false, true},
-		{Selection{Targets: []Matcher{all}, Self: true}, self, true, false, true},
-		{Selection{Targets: []Matcher{named}}, p, true, true, true},
-		{Selection{Targets: []Matcher{all}, Exclude: []Matcher{named}}, p, false, false, true},
-		{Selection{Targets: []Matcher{all}, Exclude: []Matcher{named}, Self: true}, self, true, false, true},
-		{Selection{Targets: []Matcher{{PID: 1 << 23}}}, p, false, false, false},
-		{Selection{}, p, false, false, true},
+		{Selection{Targets: []Matcher{all}}, p, true, false, true, true},
+		{Selection{Targets: []Matcher{all}}, self, false, false, true, true},
+		{Selection{Targets: []Matcher{all}, Self: true}, self, true, false, true, true},
+		{Selection{Targets: []Matcher{named}}, p, true, true, true, true},
+		{Selection{Targets: []Matcher{all}, Exclude: []Matcher{named}}, p, false, false, true, true},
+		{Selection{Targets: []Matcher{all}, Exclude: []Matcher{named}, Self: true}, self, true, false, true, true},
+		{Selection{Targets: []Matcher{{PID: 1 << 23}}}, p, false, false, false, false},
+		{Selection{}, p, false, false, true, false},
 	} {
 		if got := c.s.Selects(c.p); got != c.want {
 			t.Errorf("%+v selects %d: %v", c.s, c.p.PID, got)
 		}
 		if got := c.s.Names(c.p); got != c.names {
 			t.Errorf("%+v names %d: %v", c.s, c.p.PID, got)
+		}
+		if got := c.s.Open(); got != c.open {
+			t.Errorf("%+v is open: %v", c.s, got)
 		}
 		if missing := c.s.Missing(map[int]bool{p.PID: true}); len(missing) == 0 != c.there {
 			t.Errorf("%+v: missing are %v", c.s, missing)
