@@ -25,9 +25,9 @@ test-matrix: build
 # What reads other people's files and memory must stand lies.
 FUZZTIME = 20s
 fuzz:
-	go test -run '^$$' -fuzz '^FuzzAnalyse$$' -fuzztime $(FUZZTIME) ./internal/goexe
-	go test -run '^$$' -fuzz '^FuzzLayout$$' -fuzztime $(FUZZTIME) ./internal/goexe
-	go test -run '^$$' -fuzz '^FuzzTable$$' -fuzztime $(FUZZTIME) ./internal/pclntab
+	go test -run '^$$' -fuzz '^FuzzAnalyse$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
+	go test -run '^$$' -fuzz '^FuzzLayout$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
+	go test -run '^$$' -fuzz '^FuzzTable$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pclntab
 
 lint:
 	test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { $(TOOL) gofumpt -d $$(git ls-files '*.go' | grep -v generated_); false; }

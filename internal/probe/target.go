@@ -70,8 +70,12 @@ func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
 func (a *Attachment) Welcome(pid int, slot Slot) (*Target, error) {
 	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: uint32(slot)}
 	err := a.tracer.objects.Targets.Lookup(t.pid, &t.value)
-	if err == nil && (t.value.Slot != t.slot || t.value.Executable != a.executable) {
+	switch {
+	case err == nil && t.value.Slot != t.slot:
 		err = ErrFollowed
+	case err == nil && t.value.Executable != a.executable: // two overlays show the same file as two, and the other's probe was first
+		t.value.Executable = a.executable
+		err = a.tracer.objects.Targets.Update(t.pid, &t.value, ebpf.UpdateExist)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release(), a.tracer.stock())

@@ -1,7 +1,10 @@
 package snapshot
 
 import (
+	"slices"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -9,11 +12,11 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// parked runs the program that parks n goroutines of each of ten kinds.
-func parked(t testing.TB, o testbuild.Options, n string) (p *testbuild.Running, b *goexe.Binary, bias uint64) {
+// start runs a program of testdata that parks goroutines: "parked" n of each of ten kinds, "busy" n.
+func start(t testing.TB, name string, o testbuild.Options, n string) (p *testbuild.Running, b *goexe.Binary, bias uint64) {
 	t.Helper()
 	testbuild.RequireRoot(t)
-	p = testbuild.Start(t, testbuild.Program(t, "parked", o), n)
+	p = testbuild.Start(t, testbuild.Program(t, name, o), n)
 	process, err := target.Read(p.PID())
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +36,7 @@ func TestAgreesWithProfile(t *testing.T) {
 	for _, version := range testbuild.Versions {
 		for name, flags := range map[string][]string{"default": nil, "stripped": {"-ldflags=-s -w"}, "PIE, stripped": {"-buildmode=pie", "-ldflags=-s -w"}} {
 			t.Run(version+"/"+name, func(t *testing.T) {
-				p, b, bias := parked(t, testbuild.Options{Version: version, Flags: flags}, "1000")
+				p, b, bias := start(t, "parked", testbuild.Options{Version: version, Flags: flags}, "1000")
 				want := p.Profile()
 				if len(want) < 10_000 {
 					t.Fatalf("the profile has only %d goroutines", len(want))
@@ -77,7 +80,7 @@ func TestAgreesWithProfile(t *testing.T) {
 
 // BenchmarkRead reads 100 000 goroutines.
 func BenchmarkRead(b *testing.B) {
-	p, exe, bias := parked(b, testbuild.Options{}, "10000")
+	p, exe, bias := start(b, "parked", testbuild.Options{}, "10000")
 	p.Profile()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -85,4 +88,39 @@ func BenchmarkRead(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkTarget measures how much less a program with 100 000 goroutines gets done in a second in which it is read once. The seconds with
+// and without take turns, and the medians are compared.
+func BenchmarkTarget(b *testing.B) {
+	p, exe, bias := start(b, "busy", testbuild.Options{}, "100000")
+	second := func() float64 {
+		p.GoOn()
+		done, err := strconv.ParseFloat(p.Line(), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return done
+	}
+	second() // starts all goroutines
+	var without, with []float64
+	for b.Loop() {
+		without = append(without, second())
+		read := make(chan error)
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			_, err := Read(p.PID(), exe, bias)
+			read <- err
+		}()
+		with = append(with, second())
+		if err := <-read; err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(median(with)/median(without), "of-undisturbed")
+}
+
+func median(x []float64) float64 {
+	slices.Sort(x)
+	return x[len(x)/2]
 }

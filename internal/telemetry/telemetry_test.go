@@ -1,6 +1,9 @@
 package telemetry
 
 import (
+	"os"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 )
 
 var scope = Scope{Name: "scope", Version: "1"}
@@ -260,5 +264,33 @@ func TestResourceNames(t *testing.T) {
 	got := parseAttributes("service.name=shop%20one, a = b,broken,c=%zz")
 	if len(got) != 2 || got["service.name"] != "shop one" || got["a"] != "b" {
 		t.Errorf("the attributes are %v", got)
+	}
+}
+
+// TestResource describes the test's own process: secrets of its environment and command line are not told unless they are asked for.
+func TestResource(t *testing.T) {
+	t.Setenv("OTEL_SERVICE_NAME", "set too late for the kernel to know")
+	self, err := target.Read(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := metadata.DefaultResourceAttributesConfig()
+	binary := &goexe.Binary{GoVersion: "go1.26.8", MainPath: "example.com/shop/v2", MainVersion: "v2.0.1", Revision: "abc"}
+	got := attributes(NewResource(metadata.NewResourceBuilder(config), self, binary).Attributes())
+	want := map[string]any{
+		"process.pid": int64(self.PID), "process.executable.path": self.Executable, "process.executable.name": self.Name(),
+		"process.runtime.name": "go", "process.runtime.version": "go1.26.8", "service.name": "shop", "service.version": "v2.0.1",
+		"vcs.ref.head.revision": "abc",
+	}
+	if id := self.ContainerID(); id != "" {
+		want["container.id"] = id
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the resource is %v, want %v", got, want)
+	}
+	config.ProcessCommandLine.Enabled = true
+	got = attributes(NewResource(metadata.NewResourceBuilder(config), self, binary).Attributes())
+	if got["process.command_line"] != strings.Join(os.Args, " ") {
+		t.Errorf("the command line is %v", got["process.command_line"])
 	}
 }

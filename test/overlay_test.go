@@ -1,0 +1,63 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// TestOverlay follows a program that two overlays have in their lower directory, as containers of one image do, and whose file is deleted in
+// both then.
+func TestOverlay(t *testing.T) {
+	testbuild.RequireRoot(t)
+	dir := t.TempDir()
+	lower := filepath.Join(dir, "lower")
+	makeDirectories(t, lower)
+	place(t, testbuild.Program(t, "parked", testbuild.Options{Flags: []string{"-buildmode=pie"}}), filepath.Join(lower, "program"))
+	var programs []*testbuild.Running
+	want := 0
+	for _, container := range []string{"a", "b"} {
+		exe := filepath.Join(mountOverlay(t, filepath.Join(dir, container), lower), "program")
+		p := testbuild.Start(t, exe, "10")
+		programs = append(programs, p)
+		if err := os.Remove(exe); err != nil {
+			t.Fatal(err)
+		}
+		want += len(p.Profile())
+	}
+	b := newBackend(t)
+	c := startCollector(t, fmt.Sprintf(receiverOf, filepath.Join(dir, "*", "merged", "program"))+fmt.Sprintf(exporterTo, b.Endpoint()))
+	eventually(t, fmt.Sprintf("%d goroutines", want), func() bool { return b.Sum("go.goroutine.count") == want },
+		func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.out) })
+	for _, p := range programs {
+		p.GoOn()
+	}
+	eventually(t, "40 goroutines to exit", func() bool { return b.Sum("go.goroutine.exited") == 40 && b.Sum("go.goroutine.count") == want-40 },
+		func() string { return fmt.Sprintf("%d have\n%s", b.Sum("go.goroutine.exited"), c.out) })
+}
+
+// mountOverlay mounts an overlay in a directory until the test ends and returns where it shows.
+func mountOverlay(t *testing.T, dir, lower string) string {
+	t.Helper()
+	upper, work, merged := filepath.Join(dir, "upper"), filepath.Join(dir, "work"), filepath.Join(dir, "merged")
+	makeDirectories(t, upper, work, merged)
+	if err := unix.Mount("overlay", merged, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(merged, unix.MNT_DETACH) })
+	return merged
+}
+
+func makeDirectories(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
