@@ -321,6 +321,8 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 			fresh.flags |= sampling_of_root(c->target);
 		} else {
 			parent = current_g(regs, c->target);
+			if (parent == c->g)
+				parent = 0; // the goroutine of a thread that C made
 			fresh.flags |= sampling_of(c, parent);
 		}
 	}
