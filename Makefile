@@ -2,7 +2,7 @@ TOOL = go tool -modfile=tools/go.mod
 COLLECTOR = bin/otelcol-goroutine
 SOURCES = $(shell find . -path ./build -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml
 
-.PHONY: build demo test test-matrix fuzz lint generate clean
+.PHONY: build demo test test-matrix bench fuzz lint generate clean
 
 build: $(COLLECTOR)
 
@@ -21,6 +21,11 @@ test: build
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
 	go test -v -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms|TestKernels)$$" ./test
+
+# The figures of docs/performance.md.
+bench:
+	go test -run '^$$' -bench 'Open|Read' ./internal/goexe ./internal/snapshot
+	go test -run '^$$' -bench Target -benchtime 15x ./internal/snapshot
 
 # What reads other people's files and memory must stand lies.
 FUZZTIME = 20s

@@ -28,8 +28,12 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine": {want: func(c *Config) { c.Targets = []TargetConfig{{Executable: "/srv/*/bin/api"}} }},
 		"goroutine/all": {want: func(c *Config) {
 			c.Targets = []TargetConfig{
-				{Executable: "/srv/api"}, {PID: 4242}, {CommandLine: "serve --prod"}, {ContainerID: "0123456789ab"},
-				{Cgroup: "/system.slice/*.service"}, {All: true},
+				{Executable: "/srv/api"},
+				{PID: 4242},
+				{CommandLine: "serve --prod"},
+				{ContainerID: "0123456789ab"},
+				{Cgroup: "/system.slice/*.service"},
+				{All: true},
 			}
 			c.Exclude = []TargetConfig{{Executable: "/usr/bin/*"}}
 			c.Self = true

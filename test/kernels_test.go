@@ -11,10 +11,9 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// kernels are those of Debian releases: 6.1 and 6.12.
+// kernels are those of Debian releases: 6.1.
 var kernels = []struct{ suite, arch, qemu string }{
 	{"bookworm", "arm64", "qemu-system-aarch64"},
-	{"trixie", "arm64", "qemu-system-aarch64"},
 	{"bookworm", "amd64", "qemu-system-x86_64"},
 }
 
