@@ -9,9 +9,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
 // start runs a copy of sleep from a directory of its own until the test ends.
@@ -194,6 +197,43 @@ func TestContainerIn(t *testing.T) {
 	} {
 		if got := containerIn(path); got != want {
 			t.Errorf("the container of %s is %q, want %q", path, got, want)
+		}
+	}
+}
+
+// TestContainerID puts a process into a control group such as container runtimes make.
+func TestContainerID(t *testing.T) {
+	testbuild.RequireRoot(t)
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	parent := "/sys/fs/cgroup"
+	if _, err := os.Stat(filepath.Join(parent, "cgroup.controllers")); err != nil {
+		parent = "/sys/fs/cgroup/pids" // not of the second version
+	}
+	group := filepath.Join(parent, "docker-"+id+".scope")
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(group); err != nil {
+			t.Error(err)
+		}
+	})
+	cmd, _ := start(t)
+	p := Process{PID: cmd.Process.Pid}
+	if got := p.ContainerID(); got == id {
+		t.Error("it is in the container before it is put there")
+	}
+	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(p.PID)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.ContainerID(); got != id {
+		t.Errorf("its container is %q", got)
+	}
+	for m, want := range map[*Matcher]bool{
+		{ContainerID: id}: true, {ContainerID: id[:12]}: true, {ContainerID: id[1:13]}: false, {Cgroup: "/docker-*.scope"}: true,
+	} {
+		if got := m.Matches(p); got != want {
+			t.Errorf("%+v: %v", *m, got)
 		}
 	}
 }
