@@ -209,6 +209,8 @@ static __always_inline void fill(struct event *e, const struct change *c, struct
 	e->since = g->since;
 	e->g = c->g;
 	e->goid = g->goid;
+	e->waker = 0;
+	e->waker_goid = 0;
 	e->pid = id >> 32;
 	e->tid = id;
 	e->lost = g->lost;
@@ -222,13 +224,30 @@ static __always_inline void fill(struct event *e, const struct change *c, struct
 	g->lost = 0;
 }
 
-static __always_inline void send_transition(const struct change *c, struct goroutine *g)
+// The goroutine that this thread runs; 0 on a scheduler's own work. Creating and waking happen on the thread's g0.
+static __always_inline __u64 current_g(const struct registers *regs, const struct target *t)
+{
+	__u64 m = read_word(regs->reg[REG_G] + t->m);
+
+	return m ? read_word(m + t->curg) : 0;
+}
+
+static __always_inline void tell_waker(struct event *e, const struct change *c, const struct registers *regs)
+{
+	e->waker = current_g(regs, c->target);
+	if (e->waker)
+		e->waker_goid = read_word(e->waker + c->target->goid);
+}
+
+static __always_inline void send_transition(const struct change *c, struct goroutine *g, const struct registers *regs)
 {
 	struct event *e = reserve(c, g, EVENT_TRANSITION, sizeof(*e));
 
 	if (!e)
 		return;
 	fill(e, c, g, EVENT_TRANSITION);
+	if (g->state == STATE_WAITING && c->to == STATE_RUNNABLE)
+		tell_waker(e, c, regs);
 	submit(e);
 }
 
@@ -259,14 +278,6 @@ static __always_inline void send_creation(const struct change *c, struct gorouti
 	e->start_pc = c->start_pc;
 	e->creation_pc = g->creation_pc;
 	submit(e);
-}
-
-// The goroutine that this thread runs; NULL on a scheduler's own work. Creation happens on the thread's g0.
-static __always_inline __u64 current_g(const struct registers *regs, const struct target *t)
-{
-	__u64 m = read_word(regs->reg[REG_G] + t->m);
-
-	return m ? read_word(m + t->curg) : 0;
 }
 
 static __always_inline __u64 key_of(const struct target *t, __u64 g)
@@ -401,7 +412,7 @@ static __always_inline void take_back_wait(const struct change *c, struct gorout
 	g->state = STATE_RUNNING;
 }
 
-static __always_inline void change_state(struct change *c, struct goroutine *g)
+static __always_inline void change_state(struct change *c, struct goroutine *g, const struct registers *regs)
 {
 	if (!g->goid)
 		g->goid = read_word(c->g + c->target->goid);
@@ -413,7 +424,7 @@ static __always_inline void change_state(struct change *c, struct goroutine *g)
 	if (c->to == STATE_DEAD)
 		end_life(c, g);
 	else if (g->flags & GOROUTINE_SAMPLED)
-		send_transition(c, g);
+		send_transition(c, g, regs);
 	g->state = c->to;
 	g->reason = c->reason;
 	g->since = c->now;
@@ -442,7 +453,7 @@ static __always_inline void apply(struct change *c, const struct registers *regs
 	}
 	add(&c->counters->begins, 1);
 	if (g && g->state != STATE_DEAD && c->from != STATE_DEAD) {
-		change_state(c, g);
+		change_state(c, g, regs);
 	} else if (c->to != STATE_DEAD) {
 		if (g && g->state != STATE_DEAD)
 			forget(c, g);

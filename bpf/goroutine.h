@@ -85,6 +85,8 @@ struct event {
 	__u64 since; /* ns, when the state that ended began */
 	__u64 g;
 	__u64 goid;  /* 0 if not known yet */
+	__u64 waker; /* the g that made the goroutine runnable, 0 if none did or another change is told */
+	__u64 waker_goid;
 	__u32 pid;
 	__u32 tid;
 	__u32 lost;  /* events of this goroutine lost just before this one */

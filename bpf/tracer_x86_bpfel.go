@@ -65,6 +65,8 @@ type TracerEvent struct {
 	Since      uint64
 	G          uint64
 	Goid       uint64
+	Waker      uint64
+	WakerGoid  uint64
 	Pid        uint32
 	Tid        uint32
 	Lost       uint32

@@ -102,6 +102,9 @@ func agrees(t *testing.T, goVersion, exe string) {
 		r := runLifecycle(t, exe)
 		spans := goroutineSpans(r.spans)
 		structureAgrees(t, r.trace, spans)
+		if version.Compare(goVersion, "go1.22") >= 0 { // older traces do not tell of the goroutines that a collection stops and lets go on
+			wakersAgree(t, r)
+		}
 		statesAreRight(t, goVersion, r.spans)
 		now := timesOff(t, goVersion, r.trace, spans)
 		if attempt == 0 {
@@ -149,6 +152,40 @@ func structureAgrees(t *testing.T, trace map[uint64]*told, spans map[uint64][]pt
 		if ending, _ := s.Attributes().Get("go.goroutine.ending"); ending.Str() != "exit" {
 			t.Errorf("goroutine %d (%s) ends with %q", id, g.start, ending.Str())
 		}
+	}
+}
+
+// wakersAgree checks that each goroutine was made runnable by the same goroutines, one after the other.
+func wakersAgree(t *testing.T, r run) {
+	t.Helper()
+	goid := map[string]uint64{} // of span ids
+	for _, s := range r.spans {
+		if id, ok := s.Attributes().Get("go.goroutine.id"); ok {
+			goid[s.SpanID().String()] = uint64(id.Int())
+		}
+	}
+	waits := slices.Clone(r.spans)
+	slices.SortStableFunc(waits, func(a, b ptrace.Span) int { return cmp.Compare(a.StartTimestamp(), b.StartTimestamp()) })
+	got := map[uint64][]uint64{}
+	for _, s := range waits {
+		waker, ok := s.Attributes().Get("go.goroutine.waker.id")
+		if !ok {
+			continue
+		}
+		of := goid[s.ParentSpanID().String()]
+		got[of] = append(got[of], uint64(waker.Int()))
+		if s.Links().Len() == 1 && goid[s.Links().At(0).SpanID().String()] != uint64(waker.Int()) {
+			t.Errorf("a wait of goroutine %d ended by %d has a link to another", of, waker.Int())
+		}
+	}
+	woken := 0
+	for id, g := range r.trace {
+		if woken += len(g.wakers); !slices.Equal(got[id], g.wakers) {
+			t.Errorf("goroutine %d (%s) was woken by %v, want %v", id, g.start, got[id], g.wakers)
+		}
+	}
+	if woken < 50 {
+		t.Errorf("the trace has only %d goroutines that were woken by others", woken)
 	}
 }
 

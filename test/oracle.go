@@ -19,7 +19,10 @@ type told struct {
 	since        trace.Time
 	times        map[string]time.Duration
 	reasons      map[string]bool
+	reason       string // of the last wait
 	ended        bool
+	// wakers are the ids of the goroutines that made it runnable, one for each wait that a goroutine ended.
+	wakers []uint64
 }
 
 var stateNames = map[trace.GoState]string{
@@ -69,11 +72,15 @@ func readTrace(t testing.TB, path string) map[uint64]*told {
 		if g == nil {
 			continue
 		}
+		if to == trace.GoWaiting {
+			g.reasons[st.Reason], g.reason = true, st.Reason
+		}
+		// A coroutine that switches to another wakes it too, in the trace, by making it runnable for an instant; it waits for no reason.
+		if waker := e.Goroutine(); from == trace.GoWaiting && to == trace.GoRunnable && waker != trace.NoGoroutine && g.reason != "" {
+			g.wakers = append(g.wakers, uint64(waker))
+		}
 		g.times[stateNames[g.state]] += e.Time().Sub(g.since)
 		g.state, g.since = to, e.Time()
-		if to == trace.GoWaiting {
-			g.reasons[st.Reason] = true
-		}
 		g.ended = to == trace.GoNotExist
 	}
 	for id, g := range all {

@@ -63,6 +63,8 @@ type Event struct {
 	// GoID is the goroutine's id, 0 while it is not known.
 	GoID     uint64
 	From, To State
+	// Waker is the g of the goroutine that made this one runnable, WakerGoID its id; 0 if no goroutine did, but a timer or the network.
+	Waker, WakerGoID uint64
 	// FromReason and ToReason are values of g.waitreason, meaningful with Waiting.
 	FromReason, ToReason uint8
 	// Lost is how many events of this goroutine were lost just before this one.

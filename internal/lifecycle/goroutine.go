@@ -8,6 +8,10 @@ type Slice struct {
 	Reason uint8
 	// TID is the thread that ran the goroutine, with Running and Syscall.
 	TID int
+	// WakerGoID is the id of the goroutine that ended the stretch by making this one runnable, with Waiting, 0 if none did; Waker is its
+	// segment, nil if it is not followed.
+	WakerGoID uint64
+	Waker     *Ref
 }
 
 // Ref names a segment of another goroutine's life.

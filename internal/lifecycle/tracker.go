@@ -69,7 +69,7 @@ func (t *Tracker) create(e *Event) *Goroutine {
 		hasCurrent: true,
 	}
 	if p := t.live[e.Parent]; p != nil && e.Parent != 0 && e.Parent != e.G {
-		g.Parent = &Ref{GoID: p.GoID, Segment: p.Segment, Tree: p.Tree}
+		g.Parent = p.ref()
 		g.Follows = e.Root
 		if !e.Root {
 			g.Tree = p.Tree
@@ -80,6 +80,16 @@ func (t *Tracker) create(e *Event) *Goroutine {
 	}
 	t.live[e.G] = g
 	return before
+}
+
+func (g *Goroutine) ref() *Ref { return &Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree} }
+
+// refTo returns the segment that a goroutine is in, nil if it is not followed.
+func (t *Tracker) refTo(address, goid uint64) *Ref {
+	if g := t.live[address]; g != nil && g.GoID == goid {
+		return g.ref()
+	}
+	return nil
 }
 
 // change ends the stretch that an event tells the end of and begins the next.
@@ -97,6 +107,9 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	s := Slice{Start: e.Since, End: e.Time, State: e.From, Reason: e.FromReason}
 	if s.State == Running || s.State == Syscall {
 		s.TID = e.TID
+	}
+	if e.WakerGoID != 0 {
+		s.WakerGoID, s.Waker = e.WakerGoID, t.refTo(e.Waker, e.WakerGoID)
 	}
 	if s.State != Dead {
 		g.add(s, t.limits)

@@ -230,3 +230,29 @@ func TestSettle(t *testing.T) {
 		})
 	}
 }
+
+func TestWaker(t *testing.T) {
+	tr := NewTracker(limits)
+	woken := func(at int64, waker, goid uint64) *Event {
+		e := changed(at, at+50, childG, 42, Waiting, Runnable)
+		e.Waker, e.WakerGoID = waker, goid
+		return e
+	}
+	g := handle(
+		tr,
+		created(100, parentG, 41, 0, true),
+		created(100, childG, 42, 0, true),
+		woken(200, parentG, 41),
+		woken(300, parentG, 40), // another had the g when it woke this one
+		woken(400, 0, 0),
+		exited(500, 600, childG, 42),
+	)[0]
+	want := []Slice{
+		{Start: 200, End: 250, State: Waiting, WakerGoID: 41, Waker: &Ref{GoID: 41, Tree: Tree{Root: 41}}},
+		{Start: 300, End: 350, State: Waiting, WakerGoID: 40},
+		{Start: 400, End: 450, State: Waiting},
+	}
+	if diff := cmp.Diff(want, g.Slices); diff != "" {
+		t.Error(diff)
+	}
+}

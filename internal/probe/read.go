@@ -37,6 +37,7 @@ func decode(raw []byte, e *lifecycle.Event) error {
 		Time: int64(r.Time), Since: int64(r.Since),
 		PID: int(r.Pid), TID: int(r.Tid),
 		G: r.G, GoID: r.Goid,
+		Waker: r.Waker, WakerGoID: r.WakerGoid,
 		From: lifecycle.State(r.From), To: lifecycle.State(r.To),
 		FromReason: r.FromReason, ToReason: r.ToReason,
 		Lost:        r.Lost,

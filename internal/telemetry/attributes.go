@@ -25,6 +25,8 @@ const (
 
 	attributeBlockedCount = "go.goroutine.blocked.count"
 
+	attributeWaker = "go.goroutine.waker.id"
+
 	eventStateChange = "go.goroutine.state_change"
 	eventBlocked     = "go.goroutine.blocked"
 	eventCleared     = "go.goroutine.unblocked"

@@ -102,6 +102,11 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 			child.SetStartTimestamp(s.reading.Timestamp(slice.Start))
 			child.SetEndTimestamp(s.reading.Timestamp(slice.End))
 			describeSlice(child.Attributes(), p, slice)
+			if slice.Waker != nil {
+				link := child.Links().AppendEmpty()
+				link.SetTraceID(p.ids.trace(slice.Waker.Tree))
+				link.SetSpanID(p.ids.span(slice.Waker.GoID, slice.Waker.Segment, 0))
+			}
 		}
 	case StateEvents:
 		for _, slice := range g.Slices {
@@ -202,4 +207,5 @@ func describeSlice(a pcommon.Map, p *Process, s lifecycle.Slice) {
 		}
 	}
 	putCount(a, attributeThread, int64(s.TID))
+	putCount(a, attributeWaker, int64(s.WakerGoID))
 }

@@ -294,3 +294,21 @@ func TestResource(t *testing.T) {
 		t.Errorf("the command line is %v", got["process.command_line"])
 	}
 }
+
+func TestWakerOfSpan(t *testing.T) {
+	c := child()
+	c.Slices[1].WakerGoID, c.Slices[1].Waker = 1, &lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}}
+	spans := add(StateSpans, parent, c)
+	wait := spans[3]
+	if id, _ := wait.Attributes().Get("go.goroutine.waker.id"); id.Int() != 1 || wait.Links().Len() != 1 {
+		t.Fatalf("the wait has attributes %v and %d links", wait.Attributes().AsRaw(), wait.Links().Len())
+	}
+	if l := wait.Links().At(0); l.SpanID() != spans[0].SpanID() || l.TraceID() != spans[0].TraceID() {
+		t.Error("the link is not to the span of the waker")
+	}
+	for i, s := range spans {
+		if _, ok := s.Attributes().Get("go.goroutine.waker.id"); ok != (i == 3) {
+			t.Errorf("%s has a waker: %v", s.Name(), ok)
+		}
+	}
+}
