@@ -89,6 +89,8 @@ type TargetConfig struct {
 type TracesConfig struct {
 	// SamplingRatio is the share of goroutine trees that are traced, from 0 to 1.
 	SamplingRatio float64 `mapstructure:"sampling_ratio"`
+	// MaxSpansPerSecond is how many spans of a process are made in a second, over which trees that begin are not traced; 0 sets no limit.
+	MaxSpansPerSecond int `mapstructure:"max_spans_per_second"`
 	// States says how the stretches of a goroutine's life are shown: spans, events or none.
 	States telemetry.States `mapstructure:"states"`
 	// MinStateDuration is the shortest stretch that is shown.
@@ -122,11 +124,12 @@ func createDefaultConfig() component.Config {
 		Syscalls:           true,
 		MaxGoroutines:      128 << 10,
 		Traces: TracesConfig{
-			SamplingRatio:   1,
-			States:          telemetry.StateSpans,
-			MaxStates:       1000,
-			RootAge:         5 * time.Second,
-			SegmentDuration: time.Minute,
+			SamplingRatio:     1,
+			MaxSpansPerSecond: 10_000,
+			States:            telemetry.StateSpans,
+			MaxStates:         1000,
+			RootAge:           5 * time.Second,
+			SegmentDuration:   time.Minute,
 		},
 	}
 }
@@ -223,6 +226,9 @@ func (c *TracesConfig) Validate() error {
 	case telemetry.StateSpans, telemetry.StateEvents, telemetry.StateNone:
 	default:
 		errs = append(errs, fmt.Errorf("states: %q is not allowed, it must be spans, events or none", c.States))
+	}
+	if c.MaxSpansPerSecond < 0 {
+		errs = append(errs, fmt.Errorf("max_spans_per_second: %d is not allowed, it must be 0 or more", c.MaxSpansPerSecond))
 	}
 	if c.MaxStates < 0 {
 		errs = append(errs, fmt.Errorf("max_states: %d is not allowed, it must be 0 or more", c.MaxStates))

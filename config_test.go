@@ -46,7 +46,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Metrics.Lifetime.Enabled = false
 			c.ResourceAttributes.ProcessPid.Enabled = false
 			c.Traces = TracesConfig{
-				SamplingRatio: 0.25, States: telemetry.StateEvents, MinStateDuration: time.Millisecond, MaxStates: 7,
+				SamplingRatio: 0.25, MaxSpansPerSecond: 500, States: telemetry.StateEvents, MinStateDuration: time.Millisecond, MaxStates: 7,
 				RootAge: time.Second, SegmentDuration: 10 * time.Second,
 			}
 		}},
@@ -64,6 +64,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/top":              {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
 		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
+		"goroutine/max_spans":        {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
 		"goroutine/max_states":       {error: "traces: max_states: -1 is not allowed"},
 		"goroutine/segment_duration": {error: "traces: segment_duration: 10ms is not allowed, it must be 1s or more"},
 		"goroutine/max_goroutines":   {error: "max_goroutines: 10 is not allowed, it must be 1024 or more"},

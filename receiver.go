@@ -160,9 +160,10 @@ func (s *shared) options() follow.Options {
 			ShortestSlice: s.config.Traces.MinStateDuration,
 			Segment:       s.config.Traces.SegmentDuration,
 		},
-		Resource: s.resource,
-		Logger:   s.set.Logger,
-		Health:   s.report,
+		SpansPerSecond: s.config.Traces.MaxSpansPerSecond,
+		Resource:       s.resource,
+		Logger:         s.set.Logger,
+		Health:         s.report,
 	}
 	if s.nextTraces != nil || s.nextLogs != nil {
 		o.Settings.SamplingRatio = s.config.Traces.SamplingRatio

@@ -25,6 +25,7 @@ receivers:
     collection_interval: 500ms
     initial_delay: 0s
     targets: [{executable: %s}]
+    traces: {max_spans_per_second: 0}
 `
 
 var states = []string{"runnable", "running", "syscall", "waiting"}

@@ -29,6 +29,7 @@ func (f *Follower) read() {
 			next = now.Add(upkeepInterval)
 			f.upkeep()
 		}
+		f.ration()
 		f.handOn()
 		f.sink.Flush(f.stop, false)
 		select {
@@ -111,9 +112,35 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 		f.sink.Changed(p.telemetry, g, e)
 	}
 	if ended != nil {
+		p.allowance.spend(1 + len(ended.Slices))
 		f.sink.Ended(p.telemetry, ended)
 	}
 	return ended != nil
+}
+
+// ration lets new trees of goroutines be sampled as long as their process's allowance of spans lasts.
+func (f *Follower) ration() {
+	if f.options.SpansPerSecond == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := lifecycle.Now()
+	for _, p := range f.processes {
+		muted := !p.allowance.left(now)
+		if muted == p.muted {
+			continue
+		}
+		if err := p.probe.Sample(!muted); err != nil {
+			f.options.Logger.Warn("Sampling could not be changed", zap.Int("pid", p.PID), zap.Error(err))
+			continue
+		}
+		if muted && !p.wasMuted {
+			f.options.Logger.Info("More spans than traces::max_spans_per_second: for moments, trees that begin are left out", zap.Int("pid", p.PID))
+			p.wasMuted = true
+		}
+		p.muted = muted
+	}
 }
 
 func (f *Follower) upkeep() {

@@ -28,6 +28,9 @@ type Options struct {
 	Syscalls bool
 	Settings probe.Settings
 	Limits   lifecycle.Limits
+	// SpansPerSecond is how many spans of a process are made in a second: trees that begin while there are more are not sampled; 0 sets no
+	// limit.
+	SpansPerSecond int
 	// BlockedAfter is for how long a goroutine waits until it counts as blocked; 0 does not look at single goroutines at all.
 	BlockedAfter time.Duration
 	// Resource describes a process.
@@ -93,6 +96,9 @@ type process struct {
 	gone      bool   // at the last sweep
 	lost      uint64 // events
 	missed    uint64 // changes of state
+	allowance allowance
+	muted     bool // new trees are not sampled
+	wasMuted  bool
 	bias      uint64
 }
 
@@ -104,6 +110,7 @@ type life struct {
 
 func (f *Follower) end(p *process, goroutines ...*lifecycle.Goroutine) {
 	for _, g := range goroutines {
+		p.allowance.spend(1 + len(g.Slices))
 		f.ended = append(f.ended, life{p.telemetry, g})
 	}
 }
@@ -322,6 +329,7 @@ func (f *Follower) join(p target.Process, since int64, begin func(*process) erro
 		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), program.binary, bias),
 		bias:      bias,
 		since:     since,
+		allowance: newAllowance(f.options.SpansPerSecond, lifecycle.Now()),
 	}
 	if err := begin(joined); err != nil {
 		return err

@@ -306,6 +306,21 @@ func (t *Target) read() (map[uint64]bpf.TracerGoroutine, error) {
 	return known, nil
 }
 
+// Sample says whether trees that begin from now on are sampled, with the ratio of the target's settings, or not at all.
+func (t *Target) Sample(on bool) error {
+	value := t.value
+	if !on {
+		value.SampleBelow = 0
+	}
+	if !t.Followed() {
+		return nil // it has executed another program, and an event is to come that tells so
+	}
+	if err := t.tracer.objects.Targets.Update(t.pid, &value, ebpf.UpdateExist); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("change the sampling of process %d: %w", t.pid, err)
+	}
+	return nil
+}
+
 // Residents calls visit with each goroutine that lives, of all targets, but for those of the runtime itself. Those that change meanwhile
 // may be missed or seen twice.
 func (t *Tracer) Residents(visit func(of Slot, r census.Resident)) error {
