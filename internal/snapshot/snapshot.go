@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +32,9 @@ type Goroutine struct {
 // Limits against what a process's memory may claim.
 const (
 	maxGoroutines = 16 << 20
-	perCall       = 1024 // iovecs, UIO_MAXIOV of the kernel
+	perCall       = 1024 // pieces of memory, UIO_MAXIOV of the kernel
+	bytesPerCall  = 1 << 20
+	pageSize      = 4096 // at the least
 )
 
 // Read returns all goroutines that the process pid has, dead ones left out. bias is how far above its link-time addresses the
@@ -52,36 +55,82 @@ func Read(pid int, b *goexe.Binary, bias uint64) ([]Goroutine, error) {
 	if length > maxGoroutines {
 		return nil, fmt.Errorf("process %d claims to have %d goroutines", pid, length)
 	}
-	pointers := make([]byte, 8*length)
-	if err := readAll(pid, []uint64{list}, len(pointers), pointers); err != nil {
+	pointers := make([]byte, wordSize*length)
+	if err := read(pid, []unix.RemoteIovec{piece(list, len(pointers))}, pointers); err != nil {
 		return nil, err
 	}
-	return readGoroutines(pid, b.Layout, pointers)
+	addresses := make([]uint64, length)
+	for i := range addresses {
+		addresses[i] = binary.LittleEndian.Uint64(pointers[wordSize*i:])
+	}
+	slices.Sort(addresses)
+	return readGoroutines(pid, b.Layout, addresses)
 }
 
-func readGoroutines(pid int, l *goexe.Layout, pointers []byte) ([]Goroutine, error) {
-	size := int(l.G.Size)
-	var found []Goroutine
+const wordSize = 8
+
+// readGoroutines reads the goroutines whose runtime.g are at addresses, in ascending order.
+func readGoroutines(pid int, l *goexe.Layout, addresses []uint64) ([]Goroutine, error) {
+	first, size := part(l)
 	states := statesOf(l)
-	buffer := make([]byte, perCall*size)
-	addresses := make([]uint64, 0, perCall)
-	for len(pointers) > 0 {
-		n := min(perCall, len(pointers)/8)
-		addresses = addresses[:0]
-		for i := range n {
-			addresses = append(addresses, binary.LittleEndian.Uint64(pointers[8*i:]))
-		}
-		pointers = pointers[8*n:]
-		if err := readAll(pid, addresses, size, buffer[:n*size]); err != nil {
+	found := make([]Goroutine, 0, len(addresses))
+	buffer := make([]byte, bytesPerCall)
+	for len(addresses) > 0 {
+		pieces, n, bytes := gather(addresses, first, size)
+		if err := read(pid, pieces, buffer[:bytes]); err != nil {
 			return nil, err
 		}
-		for i, address := range addresses {
-			if g := parse(l, states, address, buffer[i*size:(i+1)*size]); g.State != lifecycle.Dead {
-				found = append(found, g)
+		at := 0
+		for _, p := range pieces {
+			begin, end := uint64(p.Base), uint64(p.Base)+uint64(p.Len)
+			for ; n > 0 && addresses[0]+uint64(first) < end; n, addresses = n-1, addresses[1:] {
+				g := buffer[at+int(addresses[0]+uint64(first)-begin):]
+				if g := parse(l, states, addresses[0], first, g[:size]); g.State != lifecycle.Dead {
+					found = append(found, g)
+				}
 			}
+			at += p.Len
 		}
 	}
 	return found, nil
+}
+
+// gather returns the pieces of memory that hold the wanted part of the first n gs, as many as one call can read. The runtime allocates gs
+// beside each other: what lies between two that are less than a page apart is read with them, for each such page holds a part of one.
+func gather(addresses []uint64, first, size int) (pieces []unix.RemoteIovec, n, bytes int) {
+	for _, address := range addresses {
+		begin := address + uint64(first)
+		more, last := size, len(pieces)-1
+		joins := last >= 0 && begin-uint64(pieces[last].Base) < uint64(pieces[last].Len)+pageSize
+		if joins {
+			more = max(int(begin-uint64(pieces[last].Base))+size-pieces[last].Len, 0)
+		}
+		if bytes+more > bytesPerCall || !joins && len(pieces) == perCall {
+			break
+		}
+		if joins {
+			pieces[last].Len += more
+		} else {
+			pieces = append(pieces, piece(begin, size))
+		}
+		bytes += more
+		n++
+	}
+	return pieces, n, bytes
+}
+
+func piece(address uint64, size int) unix.RemoteIovec {
+	return unix.RemoteIovec{Base: uintptr(address), Len: size}
+}
+
+// part returns the part of a runtime.g that is read: where it begins, and its size in bytes.
+func part(l *goexe.Layout) (first, size int) {
+	fields := []uint16{l.G.AtomicStatus, l.G.Goid, l.G.WaitReason, l.G.StartPC, l.G.GoPC, l.G.WaitSince}
+	if l.G.ParentGoid != 0 {
+		fields = append(fields, l.G.ParentGoid)
+	}
+	first = int(slices.Min(fields))
+	return first, int(slices.Max(fields)) + wordSize - first
 }
 
 // statusMask takes off the bit that a garbage collection sets while it scans a goroutine's stack (_Gscan in runtime/runtime2.go).
@@ -97,13 +146,13 @@ func statesOf(l *goexe.Layout) (states [statusMask + 1]lifecycle.State) {
 	return states
 }
 
-func parse(l *goexe.Layout, states [statusMask + 1]lifecycle.State, address uint64, g []byte) Goroutine {
-	word := func(offset uint16) uint64 { return binary.LittleEndian.Uint64(g[offset:]) }
+func parse(l *goexe.Layout, states [statusMask + 1]lifecycle.State, address uint64, first int, g []byte) Goroutine {
+	word := func(offset uint16) uint64 { return binary.LittleEndian.Uint64(g[int(offset)-first:]) }
 	x := Goroutine{
 		G:          address,
 		GoID:       word(l.G.Goid),
-		State:      states[g[l.G.AtomicStatus]&statusMask],
-		WaitReason: g[l.G.WaitReason],
+		State:      states[g[int(l.G.AtomicStatus)-first]&statusMask],
+		WaitReason: g[int(l.G.WaitReason)-first],
 		StartPC:    word(l.G.StartPC),
 		CreationPC: word(l.G.GoPC),
 		WaitSince:  int64(word(l.G.WaitSince)),
@@ -115,25 +164,21 @@ func parse(l *goexe.Layout, states [statusMask + 1]lifecycle.State, address uint
 }
 
 func word(pid int, address uint64) (uint64, error) {
-	var b [8]byte
-	if err := readAll(pid, []uint64{address}, len(b), b[:]); err != nil {
+	var b [wordSize]byte
+	if err := read(pid, []unix.RemoteIovec{piece(address, wordSize)}, b[:]); err != nil {
 		return 0, err
 	}
 	return binary.LittleEndian.Uint64(b[:]), nil
 }
 
-// readAll reads size bytes at each address into buffer, one after the other.
-func readAll(pid int, addresses []uint64, size int, buffer []byte) error {
-	if size == 0 {
+// read reads pieces of a process's memory into a buffer that has just room for them, one after the other.
+func read(pid int, pieces []unix.RemoteIovec, buffer []byte) error {
+	if len(buffer) == 0 {
 		return nil
-	}
-	remote := make([]unix.RemoteIovec, len(addresses))
-	for i, a := range addresses {
-		remote[i] = unix.RemoteIovec{Base: uintptr(a), Len: size}
 	}
 	local := []unix.Iovec{{Base: &buffer[0]}}
 	local[0].SetLen(len(buffer))
-	n, err := unix.ProcessVMReadv(pid, local, remote, 0)
+	n, err := unix.ProcessVMReadv(pid, local, pieces, 0)
 	if err != nil {
 		return fmt.Errorf("read memory of process %d: %w", pid, err)
 	}

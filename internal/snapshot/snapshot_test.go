@@ -124,3 +124,42 @@ func median(x []float64) float64 {
 	slices.Sort(x)
 	return x[len(x)/2]
 }
+
+func TestGather(t *testing.T) {
+	const first, size = 0x90, 0x100
+	for name, c := range map[string]struct {
+		addresses []uint64
+		pieces    int
+		n, bytes  int
+	}{
+		"none":              {nil, 0, 0, 0},
+		"one":               {[]uint64{0x10000}, 1, 1, size},
+		"neighbours":        {[]uint64{0x10000, 0x10200, 0x10400}, 1, 3, 0x400 + size},
+		"a page apart":      {[]uint64{0x10000, 0x10000 + size + pageSize}, 2, 2, 2 * size},
+		"the same, a lie":   {[]uint64{0x10000, 0x10000, 0x10008}, 1, 3, size + 8},
+		"more than a call":  {every(2*perCall, 2*pageSize), perCall, perCall, perCall * size},
+		"more than a block": {every(2*bytesPerCall/0x200, 0x200), 1, bytesPerCall / 0x200, bytesPerCall - 0x200 + size},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pieces, n, bytes := gather(c.addresses, first, size)
+			if len(pieces) != c.pieces || n != c.n || bytes != c.bytes {
+				t.Errorf("%d pieces with %d gs in %d bytes, want %d with %d in %d", len(pieces), n, bytes, c.pieces, c.n, c.bytes)
+			}
+			sum := 0
+			for _, p := range pieces {
+				sum += p.Len
+			}
+			if sum != bytes {
+				t.Errorf("the pieces have %d bytes, not %d", sum, bytes)
+			}
+		})
+	}
+}
+
+// every returns n addresses at a distance.
+func every(n int, distance uint64) (addresses []uint64) {
+	for i := range n {
+		addresses = append(addresses, 0x10000+uint64(i)*distance)
+	}
+	return addresses
+}
