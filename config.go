@@ -32,7 +32,7 @@ type Config struct {
 	Mode Mode `mapstructure:"mode"`
 	// Syscalls attaches the extra probes that Go 1.26 and later need to show system calls.
 	Syscalls bool `mapstructure:"syscalls"`
-	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 150 bytes for each
+	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 160 bytes for each
 	// at start.
 	MaxGoroutines int `mapstructure:"max_goroutines"`
 	// Traces says what becomes a span.
