@@ -73,7 +73,10 @@ func readTrace(t testing.TB, path string) map[uint64]*told {
 			continue
 		}
 		if to == trace.GoWaiting {
-			g.reasons[st.Reason], g.reason = true, st.Reason
+			g.reasons[st.Reason] = true
+			if from != trace.GoWaiting && from != trace.GoUndetermined { // as it is said again, without reason, each second
+				g.reason = st.Reason
+			}
 		}
 		// A coroutine that switches to another wakes it too, in the trace, by making it runnable for an instant; it waits for no reason.
 		if waker := e.Goroutine(); from == trace.GoWaiting && to == trace.GoRunnable && waker != trace.NoGoroutine && g.reason != "" {
