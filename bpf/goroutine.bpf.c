@@ -232,10 +232,15 @@ static __always_inline __u64 current_g(const struct registers *regs, const struc
 	return m ? read_word(m + t->curg) : 0;
 }
 
+// A coroutine is still the current goroutine when it makes itself runnable again: nobody woke it.
 static __always_inline void tell_waker(struct event *e, const struct change *c, const struct registers *regs)
 {
-	e->waker = current_g(regs, c->target);
-	if (e->waker)
+	__u64 waker = current_g(regs, c->target);
+
+	if (waker == c->g)
+		return;
+	e->waker = waker;
+	if (waker)
 		e->waker_goid = read_word(e->waker + c->target->goid);
 }
 

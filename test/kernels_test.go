@@ -41,14 +41,15 @@ func TestKernels(t *testing.T) {
 			tree := t.TempDir()
 			env := []string{"GOARCH=" + k.arch, "CGO_ENABLED=0"}
 			command(t, "vm/init", env, "go", "build", "-o", filepath.Join(tree, "init"), ".")
-			command(t, ".", env, "go", "test", "-c", "-o", filepath.Join(tree, "check"), ".")
+			bin := filepath.Join(root, "bin")
+			command(t, ".", env, "go", "test", "-c", "-o", filepath.Join(tree, bin, "check"), ".")
 			command(t, filepath.Join(root, "build", "otelcol-goroutine"), env,
-				"go", "build", "-ldflags=-s -w", "-o", filepath.Join(tree, root, "bin", "otelcol-goroutine"), ".")
+				"go", "build", "-ldflags=-s -w", "-o", filepath.Join(tree, bin, "otelcol-goroutine"), ".")
 			for _, release := range booted {
 				exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: release, Env: env[:1]})
 				place(t, exe, filepath.Join(tree, testbuild.Path("lifecycle", testbuild.Options{Version: release})))
 			}
-			out := command(t, ".", []string{"TIMEOUT=900"}, "vm/boot.sh", kernel, k.arch, tree, "/check", "-test.v", "-test.run=TestAgreesWithRuntimeTrace/("+strings.Join(booted, "|")+")")
+			out := command(t, ".", []string{"TIMEOUT=900"}, "vm/boot.sh", kernel, k.arch, tree, filepath.Join(bin, "check"), "-test.v", "-test.run=TestAgreesWithRuntimeTrace/("+strings.Join(booted, "|")+")")
 			t.Log(out)
 		})
 	}
