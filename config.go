@@ -102,6 +102,31 @@ type TracesConfig struct {
 	RootAge time.Duration `mapstructure:"root_age"`
 	// SegmentDuration is after what time a goroutine that lives on is told of in a segment.
 	SegmentDuration time.Duration `mapstructure:"segment_duration"`
+	// Stacks says how much is told of where a goroutine blocks: nothing, the innermost frame that is the program's own, or all frames.
+	Stacks Stacks `mapstructure:"stacks"`
+	// Join makes goroutines that are created for a span of the program's own, as their labels tell, its children in its trace. Without,
+	// and for a goroutine that works for such a span later, there is a link.
+	Join bool `mapstructure:"join"`
+	// Labels are the keys of profiler labels that name such a span.
+	Labels LabelsConfig `mapstructure:"labels"`
+
+	_ struct{}
+}
+
+// Stacks says how much is told of where a goroutine blocks.
+type Stacks string
+
+const (
+	stacksOff  Stacks = "off"
+	stacksLeaf Stacks = "leaf"
+	stacksFull Stacks = "full"
+)
+
+// LabelsConfig are keys of profiler labels (runtime/pprof), of which the first that a goroutine has counts. Their values are hexadecimal
+// digits. Labels are not looked at if either list is empty.
+type LabelsConfig struct {
+	TraceID []string `mapstructure:"trace_id"`
+	SpanID  []string `mapstructure:"span_id"`
 
 	_ struct{}
 }
@@ -130,6 +155,11 @@ func createDefaultConfig() component.Config {
 			MaxStates:         1000,
 			RootAge:           5 * time.Second,
 			SegmentDuration:   time.Minute,
+			Stacks:            stacksLeaf,
+			Labels: LabelsConfig{
+				TraceID: []string{"trace_id", "traceid", "traceID", "trace.id", "otel.trace_id"},
+				SpanID:  []string{"span_id", "spanid", "spanID", "span.id", "otel.span_id"},
+			},
 		},
 	}
 }
@@ -226,6 +256,9 @@ func (c *TracesConfig) Validate() error {
 	case telemetry.StateSpans, telemetry.StateEvents, telemetry.StateNone:
 	default:
 		errs = append(errs, fmt.Errorf("states: %q is not allowed, it must be spans, events or none", c.States))
+	}
+	if _, known := stackDepths[c.Stacks]; !known {
+		errs = append(errs, fmt.Errorf("stacks: %q is not allowed, it must be off, leaf or full", c.Stacks))
 	}
 	if c.MaxSpansPerSecond < 0 {
 		errs = append(errs, fmt.Errorf("max_spans_per_second: %d is not allowed, it must be 0 or more", c.MaxSpansPerSecond))

@@ -47,7 +47,8 @@ func TestLoadConfig(t *testing.T) {
 			c.ResourceAttributes.ProcessPid.Enabled = false
 			c.Traces = TracesConfig{
 				SamplingRatio: 0.25, MaxSpansPerSecond: 500, States: telemetry.StateEvents, MinStateDuration: time.Millisecond, MaxStates: 7,
-				RootAge: time.Second, SegmentDuration: 10 * time.Second,
+				RootAge: time.Second, SegmentDuration: 10 * time.Second, Stacks: stacksFull, Join: true,
+				Labels: LabelsConfig{TraceID: []string{"trace"}, SpanID: []string{"span"}},
 			}
 		}},
 		"goroutine/unknown":          {error: "has invalid keys: target"},
@@ -63,6 +64,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/threshold":        {error: "blocked: threshold: 1ms is not allowed, it must be 1s or more"},
 		"goroutine/top":              {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
+		"goroutine/stacks":           {error: `traces: stacks: "deep" is not allowed, it must be off, leaf or full`},
 		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
 		"goroutine/max_spans":        {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
 		"goroutine/max_states":       {error: "traces: max_states: -1 is not allowed"},

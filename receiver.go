@@ -143,22 +143,25 @@ func (s *shared) open() (source, error) {
 			Selection: s.config.selection(), BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Health: s.report,
 		})
 	}
-	tracer, err := probe.New(probe.Options{MaxGoroutines: s.config.MaxGoroutines})
+	tracer, err := probe.New(probe.Options{MaxGoroutines: s.config.MaxGoroutines, Labels: probe.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID}})
 	if err != nil {
 		return nil, err
 	}
 	return follow.New(s.options(), tracer, s), nil
 }
 
+var stackDepths = map[Stacks]probe.StackDepth{stacksOff: probe.NoStack, stacksLeaf: probe.LeafStack, stacksFull: probe.FullStack}
+
 func (s *shared) options() follow.Options {
 	o := follow.Options{
 		Selection: s.config.selection(),
 		Syscalls:  s.config.Syscalls,
-		Settings:  probe.Settings{RootAge: s.config.Traces.RootAge},
+		Settings:  probe.Settings{RootAge: s.config.Traces.RootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
 		Limits: lifecycle.Limits{
 			Slices:        s.config.Traces.MaxStates,
 			ShortestSlice: s.config.Traces.MinStateDuration,
 			Segment:       s.config.Traces.SegmentDuration,
+			Join:          s.config.Traces.Join,
 		},
 		SpansPerSecond: s.config.Traces.MaxSpansPerSecond,
 		Resource:       s.resource,
@@ -170,6 +173,7 @@ func (s *shared) options() follow.Options {
 	}
 	if s.nextTraces == nil || s.config.Traces.States == telemetry.StateNone {
 		o.Limits.Slices = 0
+		o.Settings.Stacks = probe.NoStack
 	}
 	if s.config.looksAtEach() {
 		o.BlockedAfter = s.config.Blocked.Threshold

@@ -11,12 +11,19 @@
 #include "unproven.h"
 #include "goroutine.h"
 #include "buckets.h"
+#include "labels.h"
+#include "stack.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 // bpf2go turns into Go what the object's BTF holds, and BTF holds the types of maps and global variables.
 const struct creation *creation_type;
 const struct ending *ending_type;
+const struct blocking *blocking_type;
+const struct blocking_full *blocking_full_type;
+const struct labelling *labelling_type;
+const enum stack_depth *stack_depth_type;
+const enum label_form *label_form_type;
 const enum state *state_type;
 const enum event_kind *event_kind_type;
 const enum goroutine_flag *goroutine_flag_type;
@@ -71,6 +78,15 @@ struct {
 	__type(value, struct bucket);
 	__uint(max_entries, 1);
 } histograms SEC(".maps");
+
+// The g.labels that was last told of a goroutine. It tells labels apart: their memory is not used again before the garbage collector has
+// found that no goroutine carries them, which it cannot without stopping those that run.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, __u64); // as in goroutines
+	__type(value, __u64);
+	__uint(max_entries, 1);
+} labels_told SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -177,7 +193,7 @@ static __always_inline void enter(struct counters *n, __u8 state, __u64 when)
 
 static __always_inline __u64 free_bytes_wanted(__u8 kind)
 {
-	return kind == EVENT_TRANSITION ? reserved_bytes : 0;
+	return kind == EVENT_CREATED || kind == EVENT_EXITED ? 0 : reserved_bytes;
 }
 
 // Room for an event of a sampled goroutine, or NULL: then the loss is counted, on the goroutine too.
@@ -256,6 +272,102 @@ static __always_inline void send_transition(const struct change *c, struct gorou
 	submit(e);
 }
 
+// Where a goroutine that blocks is in its program. It has been switched away from by now, unless it enters a system call.
+static __always_inline void walk_goroutine(__u64 *pc, __u32 frames, const struct change *c, const struct registers *regs)
+{
+	const struct target *t = c->target;
+
+	if (c->to == STATE_SYSCALL && t->live_syscalls)
+		walk(pc, frames, 0, regs->reg[REG_FP]);
+	else
+		walk(pc, frames, read_word(c->g + t->sched_pc), read_word(c->g + t->sched_bp));
+}
+
+static __always_inline void send_blocking(const struct change *c, struct goroutine *g, const struct registers *regs)
+{
+	struct blocking *e = reserve(c, g, EVENT_BLOCKED, sizeof(*e));
+
+	if (!e)
+		return;
+	fill(&e->event, c, g, EVENT_BLOCKED);
+	walk_goroutine(e->pc, LEAF_FRAMES, c, regs);
+	submit(e);
+}
+
+static __always_inline void send_blocking_full(const struct change *c, struct goroutine *g, const struct registers *regs)
+{
+	struct blocking_full *e = reserve(c, g, EVENT_BLOCKED, sizeof(*e));
+
+	if (!e)
+		return;
+	fill(&e->event, c, g, EVENT_BLOCKED);
+	walk_goroutine(e->pc, FULL_FRAMES, c, regs);
+	submit(e);
+}
+
+// A goroutine that runs and will not until something happens; one that was preempted for a stack scan is where it happened to be.
+static __always_inline bool blocks(const struct change *c, const struct goroutine *g)
+{
+	if (g->state != STATE_RUNNING)
+		return false;
+	return c->to == STATE_SYSCALL || (c->to == STATE_WAITING && c->reason != c->target->preempted_reason);
+}
+
+static __always_inline void send_change(const struct change *c, struct goroutine *g, const struct registers *regs)
+{
+	if (c->target->stacks == STACK_NONE || !blocks(c, g))
+		send_transition(c, g, regs);
+	else if (c->target->stacks == STACK_LEAF)
+		send_blocking(c, g, regs);
+	else
+		send_blocking_full(c, g, regs);
+}
+
+static __always_inline __u64 key_of(const struct target *t, __u64 g)
+{
+	return (__u64)t->slot << 48 | (g & 0xffffffffffff);
+}
+
+static __noinline int send_labels(const struct change *c, struct goroutine *g, __u64 labels)
+{
+	struct labelling *e = reserve(c, g, EVENT_LABELLED, sizeof(*e));
+
+	if (!e)
+		return 0;
+	fill(&e->event, c, g, EVENT_LABELLED);
+	e->event.from = c->from;
+	e->count = 0;
+	if (c->target->label_form == LABELS_MAP)
+		read_label_map(e, labels);
+	else
+		read_label_list(e, labels);
+	submit(e);
+	return 0;
+}
+
+// Tells the profiler labels of a goroutine that has others than before.
+static __always_inline void tell_labels(const struct change *c, struct goroutine *g)
+{
+	__u64 key = key_of(c->target, c->g);
+	__u64 labels, *told;
+
+	if (c->target->label_form == LABELS_NONE)
+		return;
+	labels = read_word(c->g + c->target->labels);
+	if (!labels) {
+		if (g->flags & GOROUTINE_LABELLED)
+			bpf_map_delete_elem(&labels_told, &key);
+		g->flags &= ~GOROUTINE_LABELLED;
+		return;
+	}
+	told = g->flags & GOROUTINE_LABELLED ? bpf_map_lookup_elem(&labels_told, &key) : NULL;
+	if (told && *told == labels)
+		return;
+	send_labels(c, g, labels);
+	bpf_map_update_elem(&labels_told, &key, &labels, BPF_ANY);
+	g->flags |= GOROUTINE_LABELLED;
+}
+
 static __always_inline void send_ending(const struct change *c, struct goroutine *g)
 {
 	struct ending *e = reserve(c, g, EVENT_EXITED, sizeof(*e));
@@ -283,11 +395,6 @@ static __always_inline void send_creation(const struct change *c, struct gorouti
 	e->start_pc = c->start_pc;
 	e->creation_pc = g->creation_pc;
 	submit(e);
-}
-
-static __always_inline __u64 key_of(const struct target *t, __u64 g)
-{
-	return (__u64)t->slot << 48 | (g & 0xffffffffffff);
 }
 
 static __always_inline __u8 sampling_of_root(const struct target *t)
@@ -358,8 +465,10 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 		if (!(flags & GOROUTINE_PREEXISTING))
 			add(&c->counters->created, 1);
 	}
-	if (fresh.flags & GOROUTINE_SAMPLED)
+	if (fresh.flags & GOROUTINE_SAMPLED) {
+		tell_labels(c, known);
 		send_creation(c, known, parent);
+	}
 }
 
 static __always_inline void end_life(const struct change *c, struct goroutine *g)
@@ -426,10 +535,12 @@ static __always_inline void change_state(struct change *c, struct goroutine *g, 
 		c->from = STATE_RUNNING;
 	}
 	end_stretch(c, g);
+	if (g->flags & GOROUTINE_SAMPLED && g->state == STATE_RUNNING)
+		tell_labels(c, g);
 	if (c->to == STATE_DEAD)
 		end_life(c, g);
 	else if (g->flags & GOROUTINE_SAMPLED)
-		send_transition(c, g, regs);
+		send_change(c, g, regs);
 	g->state = c->to;
 	g->reason = c->reason;
 	g->since = c->now;

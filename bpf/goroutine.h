@@ -19,6 +19,21 @@ enum goroutine_flag {
 	GOROUTINE_SYSTEM = 2,      /* what the runtime does not count as the program's own */
 	GOROUTINE_PREEXISTING = 4, /* was there before the probes were */
 	GOROUTINE_ROOT = 8,        /* begins a tree of its own: no creator decided about its sampling */
+	GOROUTINE_LABELLED = 16,   /* carried profiler labels when it was last looked at */
+};
+
+/* How much is told of the stack of a goroutine that blocks. */
+enum stack_depth {
+	STACK_NONE,
+	STACK_LEAF, /* enough to find the innermost frame that is the program's own */
+	STACK_FULL,
+};
+
+/* How a Go program keeps the profiler labels that g.labels points at. */
+enum label_form {
+	LABELS_NONE,
+	LABELS_MAP,  /* a map[string]string */
+	LABELS_LIST, /* a slice of pairs of strings */
 };
 
 /* What is known of one traced process; offsets are in bytes and belong to its binary's build. */
@@ -35,11 +50,17 @@ struct target {
 	__u16 startpc;
 	__u16 gopc;
 	__u16 m;
+	__u16 sched_pc;
+	__u16 sched_bp;
+	__u16 labels;
 	__u16 curg;          /* in runtime.m */
 	__u8 preempted;      /* Go's status of a goroutine stopped for a stack scan */
 	__u8 preempted_reason;
 	__u8 late_reasons;   /* a wait that keeps the thread has its reason stored only after the change of state */
-	__u8 pad;
+	__u8 stacks;         /* enum stack_depth */
+	__u8 live_syscalls;  /* g.sched has no frame pointer in a system call: the thread's own is right */
+	__u8 label_form;     /* enum label_form */
+	__u8 pad[4];
 };
 
 /*
@@ -77,6 +98,8 @@ enum event_kind {
 	EVENT_PROCESS_EXECUTED, /* any process: only time and pid are set */
 	EVENT_PROCESS_EXITED,   /* a target: only time and pid are set */
 	EVENT_PROCESS_FOLLOWED, /* the kernel follows it from its first change of state on, g is its slot */
+	EVENT_BLOCKED,          /* a transition that tells where the goroutine is in its program */
+	EVENT_LABELLED,         /* no change: the goroutine carries other labels than before */
 };
 
 /* A change of state. It tells of the stretch that ended, so that a lost event leaves a gap and no wrong time. */
@@ -97,6 +120,40 @@ struct event {
 	__u8 to_reason;
 	__u8 flags;
 	__u8 pad[6];
+};
+
+#define LEAF_FRAMES 16
+#define FULL_FRAMES 64
+
+/* EVENT_BLOCKED: return addresses, innermost first, up to the first 0. */
+struct blocking {
+	struct event event;
+	__u64 pc[LEAF_FRAMES];
+};
+
+/* EVENT_BLOCKED with STACK_FULL */
+struct blocking_full {
+	struct event event;
+	__u64 pc[FULL_FRAMES];
+};
+
+#define LABELS 8
+#define LABEL_KEY 32
+#define LABEL_VALUE 64
+
+/* A profiler label, cut to what there is room for; the lengths are the real ones. */
+struct label {
+	__u32 key_length;
+	__u32 value_length;
+	__u8 key[LABEL_KEY];
+	__u8 value[LABEL_VALUE];
+};
+
+/* EVENT_LABELLED; from is STATE_DEAD if the goroutine inherits them. */
+struct labelling {
+	struct event event;
+	__u64 count;
+	struct label label[LABELS];
 };
 
 /* EVENT_CREATED */

@@ -18,6 +18,7 @@ enum {
 #define REG_ARG2 REG_RCX
 #define REG_G REG_R14
 #define REG_PC REG_RIP
+#define REG_FP REG_RBP
 #elif defined(__TARGET_ARCH_arm64)
 #define REGISTERS 33
 #define REG_ARG0 0
@@ -25,6 +26,7 @@ enum {
 #define REG_ARG2 2
 #define REG_G 28
 #define REG_PC 32
+#define REG_FP 29
 #else
 #error "bpf2go sets __TARGET_ARCH_x86 or __TARGET_ARCH_arm64"
 #endif

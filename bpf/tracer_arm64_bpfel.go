@@ -13,6 +13,18 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type TracerBlocking struct {
+	_     structs.HostLayout
+	Event TracerEvent
+	Pc    [16]uint64
+}
+
+type TracerBlockingFull struct {
+	_     structs.HostLayout
+	Event TracerEvent
+	Pc    [64]uint64
+}
+
 type TracerBucket struct {
 	_     structs.HostLayout
 	Count uint64
@@ -88,6 +100,8 @@ const (
 	TracerEventKindEVENT_PROCESS_EXECUTED TracerEventKind = 4
 	TracerEventKindEVENT_PROCESS_EXITED   TracerEventKind = 5
 	TracerEventKindEVENT_PROCESS_FOLLOWED TracerEventKind = 6
+	TracerEventKindEVENT_BLOCKED          TracerEventKind = 7
+	TracerEventKindEVENT_LABELLED         TracerEventKind = 8
 )
 
 type TracerGoroutine struct {
@@ -112,6 +126,7 @@ const (
 	TracerGoroutineFlagGOROUTINE_SYSTEM      TracerGoroutineFlag = 2
 	TracerGoroutineFlagGOROUTINE_PREEXISTING TracerGoroutineFlag = 4
 	TracerGoroutineFlagGOROUTINE_ROOT        TracerGoroutineFlag = 8
+	TracerGoroutineFlagGOROUTINE_LABELLED    TracerGoroutineFlag = 16
 )
 
 type TracerHistogramKind uint32
@@ -122,6 +137,35 @@ const (
 	TracerHistogramKindHISTOGRAM_RUN      TracerHistogramKind = 2
 	TracerHistogramKindHISTOGRAM_SYSCALL  TracerHistogramKind = 3
 	TracerHistogramKindHISTOGRAM_WAIT     TracerHistogramKind = 4
+)
+
+type TracerLabelForm uint32
+
+const (
+	TracerLabelFormLABELS_NONE TracerLabelForm = 0
+	TracerLabelFormLABELS_MAP  TracerLabelForm = 1
+	TracerLabelFormLABELS_LIST TracerLabelForm = 2
+)
+
+type TracerLabelling struct {
+	_     structs.HostLayout
+	Event TracerEvent
+	Count uint64
+	Label [8]struct {
+		_           structs.HostLayout
+		KeyLength   uint32
+		ValueLength uint32
+		Key         [32]uint8
+		Value       [64]uint8
+	}
+}
+
+type TracerStackDepth uint32
+
+const (
+	TracerStackDepthSTACK_NONE TracerStackDepth = 0
+	TracerStackDepthSTACK_LEAF TracerStackDepth = 1
+	TracerStackDepthSTACK_FULL TracerStackDepth = 2
 )
 
 type TracerStart struct {
@@ -157,11 +201,18 @@ type TracerTarget struct {
 	Startpc         uint16
 	Gopc            uint16
 	M               uint16
+	SchedPc         uint16
+	SchedBp         uint16
+	Labels          uint16
 	Curg            uint16
 	Preempted       uint8
 	PreemptedReason uint8
 	LateReasons     uint8
-	Pad             uint8
+	Stacks          uint8
+	LiveSyscalls    uint8
+	LabelForm       uint8
+	Pad             [4]uint8
+	_               [4]byte
 }
 
 // Names of all BPF objects in the ELF.
@@ -173,6 +224,7 @@ const (
 	TracerMapFreeSlots         = "free_slots"
 	TracerMapGoroutines        = "goroutines"
 	TracerMapHistograms        = "histograms"
+	TracerMapLabelsTold        = "labels_told"
 	TracerMapSystemStarts      = "system_starts"
 	TracerMapTargets           = "targets"
 	TracerMapTemplates         = "templates"
@@ -180,6 +232,8 @@ const (
 	TracerProgOnExec           = "on_exec"
 	TracerProgOnExit           = "on_exit"
 	TracerProgOnSwap           = "on_swap"
+	TracerVarBlockingFullType  = "blocking_full_type"
+	TracerVarBlockingType      = "blocking_type"
 	TracerVarBucketBounds      = "bucket_bounds"
 	TracerVarBucketGuess       = "bucket_guess"
 	TracerVarCreationType      = "creation_type"
@@ -187,7 +241,10 @@ const (
 	TracerVarEventKindType     = "event_kind_type"
 	TracerVarGoroutineFlagType = "goroutine_flag_type"
 	TracerVarHistogramKindType = "histogram_kind_type"
+	TracerVarLabelFormType     = "label_form_type"
+	TracerVarLabellingType     = "labelling_type"
 	TracerVarReservedBytes     = "reserved_bytes"
+	TracerVarStackDepthType    = "stack_depth_type"
 	TracerVarStateType         = "state_type"
 	TracerVarWakeupBytes       = "wakeup_bytes"
 )
@@ -249,6 +306,7 @@ type TracerMapSpecs struct {
 	FreeSlots    *ebpf.MapSpec `ebpf:"free_slots"`
 	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
 	Histograms   *ebpf.MapSpec `ebpf:"histograms"`
+	LabelsTold   *ebpf.MapSpec `ebpf:"labels_told"`
 	SystemStarts *ebpf.MapSpec `ebpf:"system_starts"`
 	Targets      *ebpf.MapSpec `ebpf:"targets"`
 	Templates    *ebpf.MapSpec `ebpf:"templates"`
@@ -258,6 +316,8 @@ type TracerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TracerVariableSpecs struct {
+	BlockingFullType  *ebpf.VariableSpec `ebpf:"blocking_full_type"`
+	BlockingType      *ebpf.VariableSpec `ebpf:"blocking_type"`
 	BucketBounds      *ebpf.VariableSpec `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.VariableSpec `ebpf:"bucket_guess"`
 	CreationType      *ebpf.VariableSpec `ebpf:"creation_type"`
@@ -265,7 +325,10 @@ type TracerVariableSpecs struct {
 	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	GoroutineFlagType *ebpf.VariableSpec `ebpf:"goroutine_flag_type"`
 	HistogramKindType *ebpf.VariableSpec `ebpf:"histogram_kind_type"`
+	LabelFormType     *ebpf.VariableSpec `ebpf:"label_form_type"`
+	LabellingType     *ebpf.VariableSpec `ebpf:"labelling_type"`
 	ReservedBytes     *ebpf.VariableSpec `ebpf:"reserved_bytes"`
+	StackDepthType    *ebpf.VariableSpec `ebpf:"stack_depth_type"`
 	StateType         *ebpf.VariableSpec `ebpf:"state_type"`
 	WakeupBytes       *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -295,6 +358,7 @@ type TracerMaps struct {
 	FreeSlots    *ebpf.Map `ebpf:"free_slots"`
 	Goroutines   *ebpf.Map `ebpf:"goroutines"`
 	Histograms   *ebpf.Map `ebpf:"histograms"`
+	LabelsTold   *ebpf.Map `ebpf:"labels_told"`
 	SystemStarts *ebpf.Map `ebpf:"system_starts"`
 	Targets      *ebpf.Map `ebpf:"targets"`
 	Templates    *ebpf.Map `ebpf:"templates"`
@@ -307,6 +371,7 @@ func (m *TracerMaps) Close() error {
 		m.FreeSlots,
 		m.Goroutines,
 		m.Histograms,
+		m.LabelsTold,
 		m.SystemStarts,
 		m.Targets,
 		m.Templates,
@@ -317,6 +382,8 @@ func (m *TracerMaps) Close() error {
 //
 // It can be passed to LoadTracerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TracerVariables struct {
+	BlockingFullType  *ebpf.Variable `ebpf:"blocking_full_type"`
+	BlockingType      *ebpf.Variable `ebpf:"blocking_type"`
 	BucketBounds      *ebpf.Variable `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.Variable `ebpf:"bucket_guess"`
 	CreationType      *ebpf.Variable `ebpf:"creation_type"`
@@ -324,7 +391,10 @@ type TracerVariables struct {
 	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
 	GoroutineFlagType *ebpf.Variable `ebpf:"goroutine_flag_type"`
 	HistogramKindType *ebpf.Variable `ebpf:"histogram_kind_type"`
+	LabelFormType     *ebpf.Variable `ebpf:"label_form_type"`
+	LabellingType     *ebpf.Variable `ebpf:"labelling_type"`
 	ReservedBytes     *ebpf.Variable `ebpf:"reserved_bytes"`
+	StackDepthType    *ebpf.Variable `ebpf:"stack_depth_type"`
 	StateType         *ebpf.Variable `ebpf:"state_type"`
 	WakeupBytes       *ebpf.Variable `ebpf:"wakeup_bytes"`
 }

@@ -108,7 +108,7 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 	if e.Kind == lifecycle.Exited {
 		g = ended
 	}
-	if g != nil {
+	if g != nil && e.Kind != lifecycle.Labelled {
 		f.sink.Changed(p.telemetry, g, e)
 	}
 	if ended != nil {

@@ -326,7 +326,7 @@ func (f *Follower) join(p target.Process, since int64, begin func(*process) erro
 		Process:   p,
 		program:   program,
 		tracker:   lifecycle.NewTracker(f.options.Limits),
-		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), program.binary, bias),
+		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), f.told(program.binary), bias),
 		bias:      bias,
 		since:     since,
 		allowance: newAllowance(f.options.SpansPerSecond, lifecycle.Now()),
@@ -343,6 +343,11 @@ func (f *Follower) join(p target.Process, since int64, begin func(*process) erro
 		zap.String("go", program.binary.GoVersion), zap.Int("probes", len(program.binary.Sites)))
 	f.options.Health(nil)
 	return nil
+}
+
+// told returns what telemetry needs of a binary.
+func (f *Follower) told(b *goexe.Binary) telemetry.Program {
+	return telemetry.Program{Symbols: b, WaitReasons: b.WaitReasons, FullStacks: f.options.Settings.Stacks == probe.FullStack}
 }
 
 // leave ends all that is known of a process. Its executable is let go of when its goroutines, whose names it holds, have been told.

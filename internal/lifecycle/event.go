@@ -44,6 +44,9 @@ const (
 	// ProcessFollowed is the first change of state in a process that the source follows by itself; Time and PID are set, and G is what the
 	// source knows it by.
 	ProcessFollowed
+	// Labelled is no change of state: the goroutine carries another SpanContext than before. It inherits it if From is Dead, and is created
+	// by the next event.
+	Labelled
 )
 
 // Total is how often and how long a goroutine was in a state.
@@ -76,8 +79,21 @@ type Event struct {
 	// With Created: the creator (0 if none or not known), and where the goroutine starts and was created.
 	Parent, ParentGoID, StartPC, CreationPC uint64
 
+	// Stack holds return addresses of the goroutine, innermost first, with a Transition that blocks it, as far as the source looks. It is
+	// valid until the next event is read.
+	Stack []uint64
+
+	// Context is what a Labelled goroutine carries, zero if its labels name no span any more.
+	Context SpanContext
+
 	// Totals are over the whole life, with Exited.
 	Totals [States]Total
+}
+
+// SpanContext names a span of the program's own traces; zero is none.
+type SpanContext struct {
+	TraceID [16]byte
+	SpanID  [8]byte
 }
 
 // Counts are the exact figures of one process, over all its goroutines but the runtime's own.

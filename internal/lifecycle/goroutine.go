@@ -12,6 +12,14 @@ type Slice struct {
 	// segment, nil if it is not followed.
 	WakerGoID uint64
 	Waker     *Ref
+	// Stack is where the goroutine blocked, with Waiting and Syscall, nil if not known.
+	Stack *Stack
+}
+
+// Stack is where in its program a goroutine is. Equal stacks of one process are mostly one Stack.
+type Stack struct {
+	// PCs are return addresses, innermost first.
+	PCs []uint64
 }
 
 // Ref names a segment of another goroutine's life.
@@ -25,6 +33,8 @@ type Ref struct {
 type Tree struct {
 	Root    uint64
 	Segment int
+	// Joined is the program's own trace that the tree belongs to; then Segment is 0. It is zero for a tree that is a trace of its own.
+	Joined [16]byte
 }
 
 // Ending says why a Goroutine ends where it does.
@@ -55,6 +65,10 @@ type Goroutine struct {
 	Parent *Ref
 	// Follows tells that the tree begins here although Parent is set: the creator lives too long to own it.
 	Follows bool
+	// Joined is the program's own span that the goroutine belongs to, nil if it is not joined to one.
+	Joined *SpanContext
+	// Contexts are the program's own spans for which the goroutine worked in the segment, in the order in which it began to.
+	Contexts []SpanContext
 	// System and Preexisting are as in Event.
 	System, Preexisting bool
 	StartPC, CreationPC uint64
@@ -74,6 +88,7 @@ type Goroutine struct {
 
 	current    Slice // the open stretch; its End is not known yet
 	hasCurrent bool
+	inherited  SpanContext
 
 	foundDead bool   // by Settle
 	foundWhen uint64 // the count of drained at which it was

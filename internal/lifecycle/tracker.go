@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -13,17 +14,25 @@ type Limits struct {
 	ShortestSlice time.Duration
 	// Segment is how long a segment lasts before the next one begins.
 	Segment time.Duration
+	// Join makes goroutines that inherit a span of the program's own a part of its trace.
+	Join bool
 }
+
+// maxContexts is how many spans of the program's own a segment remembers.
+const maxContexts = 32
 
 // Tracker is the state machine of one process's goroutines. It is not safe for concurrent use.
 type Tracker struct {
 	limits Limits
 	live   map[uint64]*Goroutine // by G
+	stacks stacks
+	// inherited are contexts of goroutines that are to be created, by G.
+	inherited map[uint64]SpanContext
 }
 
 // NewTracker returns a Tracker that knows no goroutine.
 func NewTracker(limits Limits) *Tracker {
-	return &Tracker{limits: limits, live: map[uint64]*Goroutine{}}
+	return &Tracker{limits: limits, live: map[uint64]*Goroutine{}, inherited: map[uint64]SpanContext{}}
 }
 
 // Len returns how many goroutines are followed.
@@ -41,6 +50,8 @@ func (t *Tracker) Handle(e *Event) *Goroutine {
 		if g := t.live[e.G]; g != nil {
 			t.change(g, e)
 		}
+	case Labelled:
+		t.label(e)
 	case Exited:
 		g := t.live[e.G]
 		if g == nil {
@@ -78,8 +89,41 @@ func (t *Tracker) create(e *Event) *Goroutine {
 	if g.Tree.Root == 0 {
 		g.Tree.Root = g.GoID
 	}
+	if context, ok := t.inherited[e.G]; ok {
+		delete(t.inherited, e.G)
+		t.inherit(g, t.live[e.Parent], context)
+	}
 	t.live[e.G] = g
 	return before
+}
+
+// label remembers the span of the program's own that a goroutine works for.
+func (t *Tracker) label(e *Event) {
+	if e.From != Dead {
+		if g := t.live[e.G]; g != nil {
+			g.worksFor(e.Context)
+		}
+	} else if e.Context != (SpanContext{}) {
+		t.inherited[e.G] = e.Context
+	}
+}
+
+// inherit gives a new goroutine the span that its creator works for. If the creator was created for that span itself, what it creates
+// stays its child.
+func (t *Tracker) inherit(g, creator *Goroutine, context SpanContext) {
+	g.inherited = context
+	g.worksFor(context)
+	if !t.limits.Join || creator != nil && creator.inherited == context && g.Tree.Joined == context.TraceID {
+		return
+	}
+	g.Joined = &context
+	g.Tree = Tree{Root: g.GoID, Joined: context.TraceID}
+}
+
+func (g *Goroutine) worksFor(context SpanContext) {
+	if context != (SpanContext{}) && len(g.Contexts) < maxContexts && !slices.Contains(g.Contexts, context) {
+		g.Contexts = append(g.Contexts, context)
+	}
 }
 
 func (g *Goroutine) ref() *Ref { return &Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree} }
@@ -108,13 +152,16 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	if s.State == Running || s.State == Syscall {
 		s.TID = e.TID
 	}
+	if g.hasCurrent && g.current.State == s.State && e.Lost == 0 {
+		s.Stack = g.current.Stack
+	}
 	if e.WakerGoID != 0 {
 		s.WakerGoID, s.Waker = e.WakerGoID, t.refTo(e.Waker, e.WakerGoID)
 	}
 	if s.State != Dead {
 		g.add(s, t.limits)
 	}
-	g.current = Slice{Start: e.Time, State: e.To, Reason: e.ToReason}
+	g.current = Slice{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)}
 	g.hasCurrent = e.To != Dead
 }
 
@@ -174,11 +221,11 @@ func (t *Tracker) cut(g *Goroutine, now int64) *Goroutine {
 	segment.addOpen(now, t.limits)
 	segment.End, segment.Ending = now, SegmentEnd
 	g.Segment++
-	if g.Tree.Root == g.GoID {
+	if g.Tree.Root == g.GoID && g.Joined == nil {
 		g.Tree.Segment = g.Segment
 	}
 	g.Start = now
-	g.Slices, g.Cut, g.Lost, g.Totals = nil, 0, 0, [States]Total{}
+	g.Slices, g.Contexts, g.Cut, g.Lost, g.Totals = nil, nil, 0, 0, [States]Total{}
 	g.current.Start = max(g.current.Start, now)
 	return &segment
 }

@@ -256,3 +256,105 @@ func TestWaker(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// labelled is the event of a goroutine that works for a span of the program's own; from is Dead if it is created next.
+func labelled(g uint64, from State, context SpanContext) *Event {
+	return &Event{Kind: Labelled, G: g, From: from, Context: context}
+}
+
+var (
+	request = SpanContext{TraceID: [16]byte{1}, SpanID: [8]byte{1}}
+	query   = SpanContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}}
+)
+
+func TestContexts(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		join    bool
+		child   SpanContext // what the child inherits
+		joined  *SpanContext
+		tree    Tree
+		creator SpanContext // what the creator works for when it creates it
+	}{
+		{"links", false, request, nil, Tree{Root: 1}, request},
+		{"joins", true, request, &request, Tree{Root: 2, Joined: request.TraceID}, SpanContext{}},
+		{"creator not in the trace", true, request, &request, Tree{Root: 2, Joined: request.TraceID}, request},
+		{"no labels", true, SpanContext{}, nil, Tree{Root: 1}, SpanContext{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr := NewTracker(Limits{Slices: 3, Segment: time.Second, Join: test.join})
+			handle(
+				tr,
+				created(100, parentG, 1, 0, true),
+				labelled(parentG, Running, test.creator),
+				labelled(childG, Dead, test.child),
+				created(110, childG, 2, parentG, false),
+			)
+			child := tr.Get(childG)
+			if diff := cmp.Diff(test.joined, child.Joined); diff != "" || child.Tree != test.tree {
+				t.Errorf("joined to %v in %v (%s)", child.Joined, child.Tree, diff)
+			}
+			if inherits := test.child != (SpanContext{}); inherits != (len(child.Contexts) == 1) {
+				t.Errorf("it works for %v", child.Contexts)
+			}
+		})
+	}
+}
+
+func TestContextsOfAJoinedCreator(t *testing.T) {
+	tr := NewTracker(Limits{Slices: 3, Segment: time.Second, Join: true})
+	handle(
+		tr,
+		labelled(parentG, Dead, request),
+		created(100, parentG, 1, 0, true),
+		labelled(childG, Dead, request),
+		created(110, childG, 2, parentG, false),
+		labelled(parentG, Running, query),
+		labelled(parentG, Running, request),
+		labelled(parentG, Running, query),
+		labelled(0x3000, Dead, query),
+		created(120, 0x3000, 3, parentG, false),
+	)
+	if g := tr.Get(childG); g.Joined != nil || g.Tree != (Tree{Root: 1, Joined: request.TraceID}) {
+		t.Errorf("a child in the creator's span is joined to %v in %v", g.Joined, g.Tree)
+	}
+	if g := tr.Get(0x3000); g.Joined == nil || *g.Joined != query || g.Tree != (Tree{Root: 3, Joined: query.TraceID}) {
+		t.Errorf("a child in a span inside the creator's is joined to %v in %v", g.Joined, g.Tree)
+	}
+	if got := tr.Get(parentG).Contexts; len(got) != 2 {
+		t.Errorf("the creator works for %v", got)
+	}
+}
+
+func TestStacks(t *testing.T) {
+	tr := NewTracker(Limits{Slices: 5, Segment: time.Second})
+	blocks := func(since, at int64, stack ...uint64) *Event {
+		e := changed(since, at, childG, 42, Running, Waiting)
+		e.Stack = stack
+		return e
+	}
+	lost := changed(160, 170, childG, 42, Waiting, Runnable)
+	lost.Lost = 2
+	ended := handle(
+		tr,
+		created(100, childG, 42, 0, true),
+		changed(100, 110, childG, 42, Runnable, Running),
+		blocks(110, 120, 1, 2, 3),
+		changed(120, 130, childG, 42, Waiting, Running),
+		blocks(130, 140, 1, 2, 3),
+		lost, // another wait, of which nobody knows where it is
+		exited(170, 200, childG, 42),
+	)
+	var at []*Stack
+	for _, s := range ended[0].Slices {
+		if s.State == Waiting {
+			at = append(at, s.Stack)
+		}
+	}
+	if len(at) != 2 || at[0] == nil || at[1] != nil {
+		t.Fatalf("the waits are at %v", at)
+	}
+	if diff := cmp.Diff([]uint64{1, 2, 3}, at[0].PCs); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -24,11 +25,11 @@ func (t *Tracer) Read(e *lifecycle.Event) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("read the ring buffer: %w", err)
 	}
-	return true, decode(t.record.RawSample, e)
+	return true, t.decode(t.record.RawSample, e)
 }
 
 // decode turns a record of the ring buffer into an event.
-func decode(raw []byte, e *lifecycle.Event) error {
+func (t *Tracer) decode(raw []byte, e *lifecycle.Event) error {
 	r, ok := as[bpf.TracerEvent](raw)
 	if !ok {
 		return fmt.Errorf("event of %d bytes", len(raw))
@@ -48,6 +49,18 @@ func decode(raw []byte, e *lifecycle.Event) error {
 	switch bpf.TracerEventKind(r.Kind) {
 	case bpf.TracerEventKindEVENT_TRANSITION:
 		e.Kind = lifecycle.Transition
+	case bpf.TracerEventKindEVENT_BLOCKED:
+		e.Kind = lifecycle.Transition
+		e.Stack = stackOf(raw)
+	case bpf.TracerEventKindEVENT_LABELLED:
+		l, ok := as[bpf.TracerLabelling](raw)
+		if !ok {
+			return fmt.Errorf("labels of %d bytes", len(raw))
+		}
+		e.Kind = lifecycle.Labelled
+		if e.Context, ok = t.labels.context(l); !ok {
+			e.Context = lifecycle.SpanContext{}
+		}
 	case bpf.TracerEventKindEVENT_CREATED:
 		c, ok := as[bpf.TracerCreation](raw)
 		if !ok {
@@ -74,6 +87,20 @@ func decode(raw []byte, e *lifecycle.Event) error {
 		return fmt.Errorf("event of kind %d", r.Kind)
 	}
 	return nil
+}
+
+// stackOf returns the return addresses behind an event.
+func stackOf(raw []byte) []uint64 {
+	var pcs []uint64
+	if full, ok := as[bpf.TracerBlockingFull](raw); ok {
+		pcs = full.Pc[:]
+	} else if leaf, ok := as[bpf.TracerBlocking](raw); ok {
+		pcs = leaf.Pc[:]
+	}
+	if end := slices.Index(pcs, 0); end >= 0 {
+		pcs = pcs[:end]
+	}
+	return pcs
 }
 
 // as views a record as the type that the kernel wrote; records lie at multiples of 8 bytes.

@@ -24,7 +24,21 @@ type Settings struct {
 	SamplingRatio float64
 	// RootAge is how old a creator may be to own what it creates.
 	RootAge time.Duration
+	// Stacks says how much is told of the stacks of sampled goroutines that block.
+	Stacks StackDepth
 }
+
+// StackDepth says how much of a stack is told.
+type StackDepth uint8
+
+const (
+	// NoStack tells nothing.
+	NoStack = StackDepth(bpf.TracerStackDepthSTACK_NONE)
+	// LeafStack tells enough to find the innermost frame that is the program's own.
+	LeafStack = StackDepth(bpf.TracerStackDepthSTACK_LEAF)
+	// FullStack tells the 64 innermost frames.
+	FullStack = StackDepth(bpf.TracerStackDepthSTACK_FULL)
+)
 
 // Target is a process whose goroutines are followed.
 type Target struct {
@@ -119,15 +133,29 @@ var keepsThread = map[string]bool{
 // (casGToWaiting in runtime/proc.go).
 const reasonsFirst = "go1.20"
 
+// framesInSyscalls is the release from which on g.sched tells the frame pointer of a goroutine in a system call (save in runtime/proc.go).
+const framesInSyscalls = "go1.23"
+
+// labelLists is the release from which on profiler labels are a list (labelMap in runtime/pprof/label.go).
+const labelLists = "go1.24"
+
 func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	l := b.Layout
 	v := bpf.TracerTarget{
 		Goid: l.G.Goid, Waitreason: l.G.WaitReason, Startpc: l.G.StartPC, Gopc: l.G.GoPC, M: l.G.M, Curg: l.M.Curg,
+		SchedPc: l.G.SchedPC, SchedBp: l.G.SchedBP, Labels: l.G.Labels,
 		Preempted: l.Status["Gpreempted"],
 		States:    ^uint64(0),
 	}
 	if version.Compare(l.GoVersion, reasonsFirst) < 0 {
 		v.LateReasons = 1
+	}
+	if version.Compare(l.GoVersion, framesInSyscalls) < 0 {
+		v.LiveSyscalls = 1
+	}
+	v.LabelForm = uint8(bpf.TracerLabelFormLABELS_LIST)
+	if version.Compare(l.GoVersion, labelLists) < 0 {
+		v.LabelForm = uint8(bpf.TracerLabelFormLABELS_MAP)
 	}
 	for name, status := range l.Status {
 		if s, ok := lifecycle.StateOf(name); ok {

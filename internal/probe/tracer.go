@@ -23,6 +23,7 @@ const (
 	maxTargets    = 1024
 	maxStarts     = 64 << 10 // about 1300 an executable
 	maxBuckets    = 16 << 10
+	maxLabelled   = 16 << 10 // goroutines; labels of more are told again and again
 	ringBytes     = 8 << 20
 	wakeupShare   = 16 // the reader is woken when a 16th of the ring buffer is full
 	stocked       = 32 // slots that the kernel can give to processes by itself
@@ -33,6 +34,8 @@ const (
 type Options struct {
 	// MaxGoroutines is how many goroutines of all targets together can be followed; memory for all is taken at once.
 	MaxGoroutines int
+	// Labels name the profiler labels that are looked for; none if they are empty.
+	Labels LabelNames
 }
 
 // Tracer is a set of loaded programs and their maps.
@@ -41,6 +44,7 @@ type Tracer struct {
 	links   []link.Link
 	reader  *ringbuf.Reader
 	record  ringbuf.Record
+	labels  LabelNames
 
 	mu          sync.Mutex
 	slots       []bool // in use
@@ -65,7 +69,7 @@ func New(o Options) (*Tracer, error) {
 	if err := configure(spec, o); err != nil {
 		return nil, err
 	}
-	t := &Tracer{slots: make([]bool, maxTargets)}
+	t := &Tracer{slots: make([]bool, maxTargets), labels: o.Labels}
 	if err := spec.LoadAndAssign(&t.objects, nil); err != nil {
 		return nil, explain(fmt.Errorf("load the BPF programs: %w", err))
 	}
@@ -97,6 +101,7 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 		bpf.TracerMapSystemStarts: maxStarts,
 		bpf.TracerMapCounts:       maxTargets,
 		bpf.TracerMapHistograms:   maxBuckets,
+		bpf.TracerMapLabelsTold:   maxLabelled,
 		bpf.TracerMapEvents:       ringBytes,
 	} {
 		spec.Maps[name].MaxEntries = uint32(size)

@@ -197,7 +197,7 @@ func (s *Surveyor) join(p target.Process) error {
 	identity := telemetry.Identity{BootID: s.bootID, PID: p.PID, StartTime: p.StartTime}
 	joined := &process{
 		Process: p, binary: binary, bias: bias, since: lifecycle.Now(), system: map[uint64]bool{},
-		telemetry: telemetry.NewProcess(identity, s.options.Resource(p, binary), binary, bias),
+		telemetry: telemetry.NewProcess(identity, s.options.Resource(p, binary), telemetry.Program{Symbols: binary, WaitReasons: binary.WaitReasons}, bias),
 	}
 	for _, pc := range binary.SystemStarts {
 		joined.system[pc+bias] = true

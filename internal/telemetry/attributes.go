@@ -20,6 +20,7 @@ const (
 	attributeFunction      = "code.function.name"
 	attributeFile          = "code.file.path"
 	attributeLine          = "code.line.number"
+	attributeStack         = "code.stacktrace"
 	attributeThread        = "thread.id"
 	attributeProcess       = "process.pid"
 

@@ -14,14 +14,27 @@ import (
 type Process struct {
 	resource pcommon.Resource
 	ids      ids
-	binary   *goexe.Binary
+	symbols  Symbols
 	bias     uint64
-	// waiting holds the names of stretches of waiting, by reason.
-	waiting []string
+	// fullStacks says that all of a stack is told.
+	fullStacks bool
+	// reasons are the texts of wait reasons, waiting the names of stretches of waiting.
+	reasons, waiting []string
 
 	mu     sync.Mutex
 	places map[uint64]place
+	sites  map[*lifecycle.Stack]site
 }
+
+// Symbols tells what addresses in an executable mean, by their link-time values; *goexe.Binary does.
+type Symbols interface {
+	// StartFunction returns the function that goroutines which begin at an address were started for.
+	StartFunction(pc uint64) pclntab.Frame
+	// Frames returns the source-level calls at an address, innermost first.
+	Frames(pc uint64) []pclntab.Frame
+}
+
+var _ Symbols = (*goexe.Binary)(nil)
 
 // place is what an address in the process means.
 type place struct {
@@ -31,10 +44,22 @@ type place struct {
 // maxPlaces bounds the cache of addresses; a program has no more go statements than that.
 const maxPlaces = 1 << 16
 
-// NewProcess returns a Process whose addresses are bias higher than linked in binary.
-func NewProcess(i Identity, r pcommon.Resource, binary *goexe.Binary, bias uint64) *Process {
-	p := &Process{resource: r, ids: newIDs(i), binary: binary, bias: bias, places: map[uint64]place{}}
-	for _, reason := range binary.WaitReasons {
+// Program is what processes run.
+type Program struct {
+	Symbols Symbols
+	// WaitReasons are the texts of the values of g.waitreason.
+	WaitReasons []string
+	// FullStacks tells the whole stack of a goroutine that blocks, as far as it is known.
+	FullStacks bool
+}
+
+// NewProcess returns a Process whose addresses are bias higher than linked.
+func NewProcess(i Identity, r pcommon.Resource, program Program, bias uint64) *Process {
+	p := &Process{
+		resource: r, ids: newIDs(i), symbols: program.Symbols, fullStacks: program.FullStacks, bias: bias, reasons: program.WaitReasons,
+		places: map[uint64]place{}, sites: map[*lifecycle.Stack]site{},
+	}
+	for _, reason := range program.WaitReasons {
 		name := lifecycle.Waiting.String()
 		if reason != "" {
 			name += ": " + reason
@@ -54,9 +79,9 @@ func (p *Process) place(pc uint64) place {
 		return known
 	}
 	var found place
-	found.start = p.binary.StartFunction(pc - p.bias)
+	found.start = p.symbols.StartFunction(pc - p.bias)
 	// A creation site is a return address: the call is before it.
-	if frames := p.binary.Frames(pc - p.bias - 1); len(frames) > 0 {
+	if frames := p.symbols.Frames(pc - p.bias - 1); len(frames) > 0 {
 		found.call = frames[0]
 	}
 	if len(p.places) >= maxPlaces {
@@ -74,8 +99,8 @@ func (p *Process) callAt(pc uint64) pclntab.Frame { return p.place(pc).call }
 
 // waitReason returns the text of a value of g.waitreason.
 func (p *Process) waitReason(reason uint8) string {
-	if int(reason) < len(p.binary.WaitReasons) {
-		return p.binary.WaitReasons[reason]
+	if int(reason) < len(p.reasons) {
+		return p.reasons[reason]
 	}
 	return ""
 }

@@ -103,9 +103,7 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 			child.SetEndTimestamp(s.reading.Timestamp(slice.End))
 			describeSlice(child.Attributes(), p, slice)
 			if slice.Waker != nil {
-				link := child.Links().AppendEmpty()
-				link.SetTraceID(p.ids.trace(slice.Waker.Tree))
-				link.SetSpanID(p.ids.span(slice.Waker.GoID, slice.Waker.Segment, 0))
+				p.link(child, *slice.Waker)
 			}
 		}
 	case StateEvents:
@@ -118,28 +116,47 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 	}
 }
 
-// relate sets the parent, or a link where a life continues another segment or its creator does not own the trace.
+// relate sets the parent, or a link where a life continues another segment or its creator does not own the trace, and links to the spans
+// of the program's own.
 func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	if g.Segment > 0 {
-		before := g.Tree
-		if before.Root == g.GoID {
-			before.Segment = g.Segment - 1
+		before := lifecycle.Ref{GoID: g.GoID, Segment: g.Segment - 1, Tree: g.Tree}
+		if before.Tree.Root == g.GoID && g.Joined == nil {
+			before.Tree.Segment = g.Segment - 1
 		}
-		link := span.Links().AppendEmpty()
-		link.SetTraceID(p.ids.trace(before))
-		link.SetSpanID(p.ids.span(g.GoID, g.Segment-1, 0))
+		p.link(span, before)
 	}
 	switch {
+	case g.Joined != nil:
+		span.SetParentSpanID(g.Joined.SpanID)
+		linkToCreator(span, p, g)
 	case g.Parent == nil:
 	case g.Follows:
-		if g.Segment == 0 {
-			link := span.Links().AppendEmpty()
-			link.SetTraceID(p.ids.trace(g.Parent.Tree))
-			link.SetSpanID(p.ids.span(g.Parent.GoID, g.Parent.Segment, 0))
-		}
+		linkToCreator(span, p, g)
 	default:
 		span.SetParentSpanID(p.ids.span(g.Parent.GoID, g.Parent.Segment, 0))
 	}
+	for _, context := range g.Contexts {
+		if g.Joined != nil && context == *g.Joined {
+			continue
+		}
+		link := span.Links().AppendEmpty()
+		link.SetTraceID(context.TraceID)
+		link.SetSpanID(context.SpanID)
+	}
+}
+
+func linkToCreator(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
+	if g.Segment == 0 && g.Parent != nil {
+		p.link(span, *g.Parent)
+	}
+}
+
+// link adds a link to a segment of a goroutine of the process.
+func (p *Process) link(from ptrace.Span, to lifecycle.Ref) {
+	link := from.Links().AppendEmpty()
+	link.SetTraceID(p.ids.trace(to.Tree))
+	link.SetSpanID(p.ids.span(to.GoID, to.Segment, 0))
 }
 
 var stateAttributes = func() (names [lifecycle.States]struct{ duration, count string }) {
@@ -208,4 +225,14 @@ func describeSlice(a pcommon.Map, p *Process, s lifecycle.Slice) {
 	}
 	putCount(a, attributeThread, int64(s.TID))
 	putCount(a, attributeWaker, int64(s.WakerGoID))
+	if s.Stack != nil {
+		at := p.blockedAt(s.Stack)
+		putLine(a, attributeFile, attributeLine, at.leaf.File, at.leaf.Line)
+		if at.leaf.Function != "" {
+			a.PutStr(attributeFunction, at.leaf.Function)
+		}
+		if at.text != "" {
+			a.PutStr(attributeStack, at.text)
+		}
+	}
 }

@@ -36,7 +36,7 @@ func testClock() *Clock {
 func testProcess() *Process {
 	resource := pcommon.NewResource()
 	resource.Attributes().PutStr("service.name", "shop")
-	return NewProcess(Identity{BootID: "boot", PID: 7, StartTime: 99}, resource, &goexe.Binary{WaitReasons: []string{"", "chan receive"}}, 0)
+	return NewProcess(Identity{BootID: "boot", PID: 7, StartTime: 99}, resource, Program{Symbols: &goexe.Binary{}, WaitReasons: []string{"", "chan receive"}}, 0)
 }
 
 var parent = &lifecycle.Goroutine{GoID: 1, Tree: lifecycle.Tree{Root: 1}, Start: 100, End: 900}

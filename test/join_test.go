@@ -1,0 +1,133 @@
+package test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// requests is how many requests the instrumented server answers.
+const requests = 3
+
+// ownSpan is what the instrumented server tells of one of its spans.
+type ownSpan struct {
+	name, trace, span, parent string
+}
+
+// TestApplicationTraces follows a server that OpenTelemetry's SDK instruments: its goroutines are linked to the server's own spans, or
+// become a part of its traces.
+func TestApplicationTraces(t *testing.T) {
+	testbuild.RequireRoot(t)
+	// Labels were a map before Go 1.24.
+	for _, release := range []string{"go1.22.12", "go1.23.12", "go1.24.13", "go1.27.4"} {
+		exe := testbuild.Program(t, "instrumented", testbuild.Options{Version: release})
+		for _, join := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/join=%v", release, join), func(t *testing.T) {
+				own, spans := followInstrumented(t, exe, join)
+				byFunction := map[string][]ptrace.Span{}
+				byID := map[string]ptrace.Span{}
+				for _, s := range spans {
+					byID[s.SpanID().String()] = s
+					byFunction[s.Name()] = append(byFunction[s.Name()], s)
+				}
+				linksAreRight(t, own, byFunction)
+				if join {
+					joinsAreRight(t, own, byFunction, byID)
+				} else {
+					staysApart(t, own, byFunction["main.fetch"])
+				}
+			})
+		}
+	}
+}
+
+// followInstrumented returns the server's own spans, by their ids, and the collector's.
+func followInstrumented(t *testing.T, exe string, join bool) (own map[string]ownSpan, all []ptrace.Span) {
+	t.Helper()
+	b := newBackend(t)
+	config := strings.ReplaceAll(fmt.Sprintf(receiverOf, exe), "traces: {", fmt.Sprintf("traces: {join: %v, ", join))
+	c := startCollector(t, config+fmt.Sprintf(exporterTo, b.Endpoint()))
+	p := testbuild.Start(t, exe)
+	address := p.Line()
+	c.await("Following process")
+	own = map[string]ownSpan{}
+	for range requests {
+		response, err := http.Get("http://" + address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		for range 2 {
+			var s ownSpan
+			if _, err := fmt.Sscan(p.Line(), &s.name, &s.trace, &s.span, &s.parent); err != nil {
+				t.Fatal(err)
+			}
+			own[s.span] = s
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	c.stop()
+	return own, b.Spans()
+}
+
+// linkedTo returns the server's own spans of a name that a span has a link to.
+func linkedTo(own map[string]ownSpan, s ptrace.Span, name string) (found []ownSpan) {
+	for _, link := range s.Links().All() {
+		if o, ok := own[link.SpanID().String()]; ok && o.trace == link.TraceID().String() && o.name == name {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// linksAreRight checks that the goroutine of the connection, which works for one request after the other, has links to all.
+func linksAreRight(t *testing.T, own map[string]ownSpan, spans map[string][]ptrace.Span) {
+	t.Helper()
+	serves := spans["net/http.(*conn).serve"]
+	if len(serves) != 1 {
+		t.Fatalf("%d connections were served, want 1", len(serves))
+	}
+	for _, name := range []string{"request", "query"} {
+		if links := linkedTo(own, serves[0], name); len(links) != requests {
+			t.Errorf("the connection has links to %q: %v", name, links)
+		}
+	}
+	if len(spans["main.fetch"]) != 2*requests || len(spans["main.query"]) != 2*requests || len(spans["main.part"]) != 2*requests {
+		t.Errorf("there are %d, %d and %d goroutines", len(spans["main.fetch"]), len(spans["main.query"]), len(spans["main.part"]))
+	}
+}
+
+// staysApart checks that what the connection's goroutine created is in its trace, with a link to the request.
+func staysApart(t *testing.T, own map[string]ownSpan, fetches []ptrace.Span) {
+	t.Helper()
+	for _, s := range fetches {
+		if links := linkedTo(own, s, "request"); len(links) != 1 || s.Links().Len() != 1 || links[0].trace == s.TraceID().String() {
+			t.Errorf("a goroutine of the request has links to %v", links)
+		}
+	}
+}
+
+// joinsAreRight checks that goroutines are children of the spans for which they were created, and of goroutines inside the same.
+func joinsAreRight(t *testing.T, own map[string]ownSpan, spans map[string][]ptrace.Span, byID map[string]ptrace.Span) {
+	t.Helper()
+	for function, name := range map[string]string{"main.fetch": "request", "main.query": "query"} {
+		for _, s := range spans[function] {
+			if parent := own[s.ParentSpanID().String()]; parent.name != name || parent.trace != s.TraceID().String() {
+				t.Errorf("%s is in the trace %s as a child of %v, want %s", function, s.TraceID(), parent, name)
+			}
+			if link := s.Links(); link.Len() != 1 || byID[link.At(0).SpanID().String()].Name() != "net/http.(*conn).serve" {
+				t.Errorf("%s has no link to its creator", function)
+			}
+		}
+	}
+	for _, s := range spans["main.part"] {
+		if parent := byID[s.ParentSpanID().String()]; parent.Name() != "main.fetch" || parent.TraceID() != s.TraceID() {
+			t.Errorf("main.part is a child of %q, want main.fetch", parent.Name())
+		}
+	}
+}
