@@ -39,6 +39,8 @@ type Config struct {
 	Traces TracesConfig `mapstructure:"traces"`
 	// Blocked says which goroutines count as blocked.
 	Blocked BlockedConfig `mapstructure:"blocked"`
+	// StartFunctions says how goroutines are counted by the function that they were started for, if a metric has that attribute.
+	StartFunctions StartFunctionsConfig `mapstructure:"start_functions"`
 
 	_ struct{}
 }
@@ -56,6 +58,14 @@ type BlockedConfig struct {
 	// Threshold is for how long a goroutine waits until it counts.
 	Threshold time.Duration `mapstructure:"threshold"`
 	// Top is how many of a process's places that created blocked goroutines are told apart.
+	Top int `mapstructure:"top"`
+
+	_ struct{}
+}
+
+// StartFunctionsConfig says how goroutines are counted by the function that they were started for.
+type StartFunctionsConfig struct {
+	// Top is how many functions of a process are told apart.
 	Top int `mapstructure:"top"`
 
 	_ struct{}
@@ -146,6 +156,7 @@ func createDefaultConfig() component.Config {
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Mode:               modeProbes,
 		Blocked:            BlockedConfig{Threshold: time.Minute, Top: 20},
+		StartFunctions:     StartFunctionsConfig{Top: 20},
 		Syscalls:           true,
 		MaxGoroutines:      128 << 10,
 		Traces: TracesConfig{
@@ -232,6 +243,20 @@ func (c *Config) selection() target.Selection {
 func (c *Config) looksAtEach() bool {
 	return c.Metrics.GoGoroutineBlocked.Enabled ||
 		slices.Contains(c.Metrics.GoGoroutineCount.EnabledAttributes, metadata.GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason)
+}
+
+// countsByFunction tells whether a metric needs goroutines to be counted by the function that they were started for.
+func (c *Config) countsByFunction() bool {
+	return slices.Contains(c.Metrics.GoGoroutineCreated.EnabledAttributes, metadata.GoGoroutineCreatedMetricAttributeKeyCodeFunctionName) ||
+		slices.Contains(c.Metrics.GoGoroutineExited.EnabledAttributes, metadata.GoGoroutineExitedMetricAttributeKeyCodeFunctionName)
+}
+
+// Validate reports a number of start functions that is out of range.
+func (c *StartFunctionsConfig) Validate() error {
+	if c.Top < 0 {
+		return fmt.Errorf("top: %d is not allowed, it must be 0 or more", c.Top)
+	}
+	return nil
 }
 
 // Validate reports settings of blocked goroutines that are out of range.

@@ -39,6 +39,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Self = true
 			c.Mode = modeSnapshot
 			c.Blocked = BlockedConfig{Threshold: 30 * time.Second, Top: 5}
+			c.StartFunctions.Top = 7
 			c.CollectionInterval = 30 * time.Second
 			c.Syscalls = false
 			c.MaxGoroutines = 2000
@@ -65,6 +66,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/top":              {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
 		"goroutine/stacks":           {error: `traces: stacks: "deep" is not allowed, it must be off, leaf or full`},
+		"goroutine/start_functions":  {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
 		"goroutine/max_spans":        {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
 		"goroutine/max_states":       {error: "traces: max_states: -1 is not allowed"},

@@ -45,6 +45,7 @@ func (f *factory) metrics(_ context.Context, set receiver.Settings, cfg componen
 	if err != nil {
 		return nil, err
 	}
+	s.hasMetrics = true
 	scrape, err := scraper.NewMetrics(s.scrape, scraper.WithStart(s.Start), scraper.WithShutdown(s.Shutdown))
 	if err != nil {
 		return nil, err

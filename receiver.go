@@ -44,6 +44,7 @@ type shared struct {
 	// Set before Start; nil where no pipeline takes the signal.
 	nextTraces consumer.Traces
 	nextLogs   consumer.Logs
+	hasMetrics bool
 
 	mu      sync.Mutex
 	started bool
@@ -98,7 +99,7 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 		scope:   scope,
 		obs:     obs,
 		health:  health,
-		metrics: telemetry.NewMetrics(scope, clock, builder, cfg.Metrics.HistogramsConfig, cfg.Blocked.Top),
+		metrics: telemetry.NewMetrics(scope, clock, builder, cfg.Metrics.HistogramsConfig, telemetry.Tops{Blocked: cfg.Blocked.Top, StartFunctions: cfg.StartFunctions.Top}),
 		spans:   telemetry.NewSpans(scope, clock, cfg.Traces.States),
 		logs:    telemetry.NewLogs(scope, clock),
 		blocked: telemetry.NewLogs(scope, clock),
@@ -175,6 +176,7 @@ func (s *shared) options() follow.Options {
 		o.Limits.Slices = 0
 		o.Settings.Stacks = probe.NoStack
 	}
+	o.Settings.ByFunction = s.config.countsByFunction()
 	if s.config.looksAtEach() {
 		o.BlockedAfter = s.config.Blocked.Threshold
 	}

@@ -23,8 +23,11 @@ const (
 	offerFor   = 5 * time.Minute
 )
 
-// Changed takes a change of state as a log record.
+// Changed takes a change of state as a log record, and its durations as exemplars.
 func (s *shared) Changed(p *telemetry.Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
+	if s.hasMetrics && s.nextTraces != nil {
+		p.Observe(g, e)
+	}
 	if s.nextLogs != nil {
 		s.logs.Add(p, g, e)
 	}

@@ -79,6 +79,13 @@ struct {
 	__uint(max_entries, 1);
 } histograms SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__type(key, struct function);
+	__type(value, struct lives);
+	__uint(max_entries, 1);
+} functions SEC(".maps");
+
 // The g.labels that was last told of a goroutine. It tells labels apart: their memory is not used again before the garbage collector has
 // found that no goroutine carries them, which it cannot without stopping those that run.
 struct {
@@ -169,6 +176,39 @@ static __always_inline void count_stretch(const struct change *c, const struct g
 		count_duration(c, HISTOGRAM_WAIT, g->reason, ns);
 		break;
 	}
+}
+
+// Those that there is no room for are in the counts of all.
+static __always_inline struct lives *lives_of(const struct change *c, __u64 start_pc)
+{
+	struct function key = {.start_pc = start_pc, .slot = c->target->slot};
+	struct lives *l = bpf_map_lookup_elem(&functions, &key);
+
+	if (!l) {
+		struct lives none = {};
+
+		bpf_map_update_elem(&functions, &key, &none, BPF_NOEXIST);
+		l = bpf_map_lookup_elem(&functions, &key);
+	}
+	return l;
+}
+
+static __always_inline void count_creation(const struct change *c)
+{
+	struct lives *l = c->target->by_function ? lives_of(c, c->start_pc) : NULL;
+
+	add(&c->counters->created, 1);
+	if (l)
+		add(&l->created, 1);
+}
+
+static __always_inline void count_exit(const struct change *c)
+{
+	struct lives *l = c->target->by_function ? lives_of(c, read_word(c->g + c->target->startpc)) : NULL;
+
+	add(&c->counters->exited, 1);
+	if (l)
+		add(&l->exited, 1);
 }
 
 static __always_inline void leave(struct counters *n, __u8 state, __u64 when)
@@ -463,7 +503,7 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 	if (!(fresh.flags & GOROUTINE_SYSTEM)) {
 		enter(c->counters, c->to, c->now);
 		if (!(flags & GOROUTINE_PREEXISTING))
-			add(&c->counters->created, 1);
+			count_creation(c);
 	}
 	if (fresh.flags & GOROUTINE_SAMPLED) {
 		tell_labels(c, known);
@@ -474,7 +514,7 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 static __always_inline void end_life(const struct change *c, struct goroutine *g)
 {
 	if (!(g->flags & GOROUTINE_SYSTEM)) {
-		add(&c->counters->exited, 1);
+		count_exit(c);
 		if (!(g->flags & GOROUTINE_PREEXISTING))
 			count_duration(c, HISTOGRAM_LIFETIME, 0, c->now - g->created);
 	}

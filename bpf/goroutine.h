@@ -60,7 +60,8 @@ struct target {
 	__u8 stacks;         /* enum stack_depth */
 	__u8 live_syscalls;  /* g.sched has no frame pointer in a system call: the thread's own is right */
 	__u8 label_form;     /* enum label_form */
-	__u8 pad[4];
+	__u8 by_function;    /* created and exited are counted for each start function too */
+	__u8 pad[3];
 };
 
 /*
@@ -189,6 +190,18 @@ struct counters {
 	__u64 untracked;      /* goroutines map was full */
 	__u64 buckets_lost;   /* histograms map was full */
 	__u64 begins;         /* transitions */
+};
+
+/* functions: goroutines by the function that they begin in. */
+struct function {
+	__u64 start_pc;
+	__u32 slot;
+	__u32 pad;
+};
+
+struct lives {
+	__u64 created;
+	__u64 exited;
 };
 
 /* The distributions of one target. */

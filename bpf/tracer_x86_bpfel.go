@@ -104,6 +104,13 @@ const (
 	TracerEventKindEVENT_LABELLED         TracerEventKind = 8
 )
 
+type TracerFunction struct {
+	_       structs.HostLayout
+	StartPc uint64
+	Slot    uint32
+	Pad     uint32
+}
+
 type TracerGoroutine struct {
 	_          structs.HostLayout
 	Goid       uint64
@@ -160,6 +167,12 @@ type TracerLabelling struct {
 	}
 }
 
+type TracerLives struct {
+	_       structs.HostLayout
+	Created uint64
+	Exited  uint64
+}
+
 type TracerStackDepth uint32
 
 const (
@@ -211,7 +224,8 @@ type TracerTarget struct {
 	Stacks          uint8
 	LiveSyscalls    uint8
 	LabelForm       uint8
-	Pad             [4]uint8
+	ByFunction      uint8
+	Pad             [3]uint8
 	_               [4]byte
 }
 
@@ -222,6 +236,7 @@ const (
 	TracerMapCounts            = "counts"
 	TracerMapEvents            = "events"
 	TracerMapFreeSlots         = "free_slots"
+	TracerMapFunctions         = "functions"
 	TracerMapGoroutines        = "goroutines"
 	TracerMapHistograms        = "histograms"
 	TracerMapLabelsTold        = "labels_told"
@@ -304,6 +319,7 @@ type TracerMapSpecs struct {
 	Counts       *ebpf.MapSpec `ebpf:"counts"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	FreeSlots    *ebpf.MapSpec `ebpf:"free_slots"`
+	Functions    *ebpf.MapSpec `ebpf:"functions"`
 	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
 	Histograms   *ebpf.MapSpec `ebpf:"histograms"`
 	LabelsTold   *ebpf.MapSpec `ebpf:"labels_told"`
@@ -356,6 +372,7 @@ type TracerMaps struct {
 	Counts       *ebpf.Map `ebpf:"counts"`
 	Events       *ebpf.Map `ebpf:"events"`
 	FreeSlots    *ebpf.Map `ebpf:"free_slots"`
+	Functions    *ebpf.Map `ebpf:"functions"`
 	Goroutines   *ebpf.Map `ebpf:"goroutines"`
 	Histograms   *ebpf.Map `ebpf:"histograms"`
 	LabelsTold   *ebpf.Map `ebpf:"labels_told"`
@@ -369,6 +386,7 @@ func (m *TracerMaps) Close() error {
 		m.Counts,
 		m.Events,
 		m.FreeSlots,
+		m.Functions,
 		m.Goroutines,
 		m.Histograms,
 		m.LabelsTold,

@@ -21,10 +21,11 @@ func (f *Follower) Figures() ([]telemetry.Figures, error) {
 	all := f.finished
 	f.finished = nil
 	histograms, err := f.tracer.Histograms()
+	functions, functionsErr := f.functions()
 	counted, censusErr := f.census()
-	errs := []error{err, censusErr}
+	errs := []error{err, functionsErr, censusErr}
 	for _, p := range f.processes {
-		figures, err := p.figures(histograms, lifecycle.Now())
+		figures, err := p.figures(histograms, functions, lifecycle.Now())
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -53,17 +54,28 @@ func (f *Follower) census() (map[probe.Slot]*census.Count, error) {
 	return counted, err
 }
 
-func (p *process) figures(h probe.Histograms, now int64) (telemetry.Figures, error) {
+// functions are the lives by start function, nil if they are not asked for.
+func (f *Follower) functions() (probe.Functions, error) {
+	if !f.options.Settings.ByFunction {
+		return nil, nil
+	}
+	return f.tracer.Functions()
+}
+
+func (p *process) figures(h probe.Histograms, functions probe.Functions, now int64) (telemetry.Figures, error) {
 	counts, err := p.probe.Counts()
-	return telemetry.Figures{Process: p.telemetry, Start: p.since, Time: now, Counts: counts, Histograms: h.Of(p.probe)}, err
+	return telemetry.Figures{
+		Process: p.telemetry, Start: p.since, Time: now, Counts: counts, Histograms: h.Of(p.probe), Functions: functions.Of(p.probe),
+	}, err
 }
 
 // retire keeps the last figures of a process that is left.
 func (f *Follower) retire(p *process, at int64) {
 	histograms, err := f.tracer.Histograms()
-	if err == nil {
+	functions, functionsErr := f.functions()
+	if err = errors.Join(err, functionsErr); err == nil {
 		var figures telemetry.Figures
-		if figures, err = p.figures(histograms, at); err == nil {
+		if figures, err = p.figures(histograms, functions, at); err == nil {
 			addHealth(&f.retired, figures.Counts)
 			figures.Counts.Live = [lifecycle.States]int64{}
 			if len(f.finished) < maxFinished {

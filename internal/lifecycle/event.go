@@ -110,6 +110,11 @@ type Counts struct {
 	EventsLost, Untracked, BucketsLost uint64
 }
 
+// Lives are how many goroutines have been created and have exited.
+type Lives struct {
+	Created, Exited uint64
+}
+
 // HistogramKind names the distributions of one process.
 type HistogramKind uint8
 

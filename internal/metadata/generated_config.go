@@ -113,10 +113,20 @@ func (ms *GoGoroutineCountMetricConfig) Validate() error {
 	return nil
 }
 
+// GoGoroutineCreatedMetricAttributeKey specifies the key of an attribute for the go.goroutine.created metric.
+type GoGoroutineCreatedMetricAttributeKey string
+
+const (
+	GoGoroutineCreatedMetricAttributeKeyCodeFunctionName GoGoroutineCreatedMetricAttributeKey = "code.function.name"
+)
+
 // GoGoroutineCreatedMetricConfig provides config for the go.goroutine.created metric.
 type GoGoroutineCreatedMetricConfig struct {
 	Enabled          bool `mapstructure:"enabled"`
 	enabledSetByUser bool
+
+	AggregationStrategy string                                 `mapstructure:"aggregation_strategy"`
+	EnabledAttributes   []GoGoroutineCreatedMetricAttributeKey `mapstructure:"attributes"`
 }
 
 func (ms *GoGoroutineCreatedMetricConfig) Unmarshal(parser *confmap.Conf) error {
@@ -133,10 +143,38 @@ func (ms *GoGoroutineCreatedMetricConfig) Unmarshal(parser *confmap.Conf) error 
 	return nil
 }
 
+func (ms *GoGoroutineCreatedMetricConfig) Validate() error {
+	for _, val := range ms.EnabledAttributes {
+		switch val {
+		case GoGoroutineCreatedMetricAttributeKeyCodeFunctionName:
+		default:
+			return fmt.Errorf("metric go.goroutine.created doesn't have an attribute %v, valid attributes: [code.function.name]", val)
+		}
+	}
+
+	switch ms.AggregationStrategy {
+	case AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax:
+	default:
+		return fmt.Errorf("invalid aggregation strategy %q, valid strategies: [%s, %s, %s, %s]", ms.AggregationStrategy, AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax)
+	}
+
+	return nil
+}
+
+// GoGoroutineExitedMetricAttributeKey specifies the key of an attribute for the go.goroutine.exited metric.
+type GoGoroutineExitedMetricAttributeKey string
+
+const (
+	GoGoroutineExitedMetricAttributeKeyCodeFunctionName GoGoroutineExitedMetricAttributeKey = "code.function.name"
+)
+
 // GoGoroutineExitedMetricConfig provides config for the go.goroutine.exited metric.
 type GoGoroutineExitedMetricConfig struct {
 	Enabled          bool `mapstructure:"enabled"`
 	enabledSetByUser bool
+
+	AggregationStrategy string                                `mapstructure:"aggregation_strategy"`
+	EnabledAttributes   []GoGoroutineExitedMetricAttributeKey `mapstructure:"attributes"`
 }
 
 func (ms *GoGoroutineExitedMetricConfig) Unmarshal(parser *confmap.Conf) error {
@@ -150,6 +188,24 @@ func (ms *GoGoroutineExitedMetricConfig) Unmarshal(parser *confmap.Conf) error {
 	}
 
 	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+func (ms *GoGoroutineExitedMetricConfig) Validate() error {
+	for _, val := range ms.EnabledAttributes {
+		switch val {
+		case GoGoroutineExitedMetricAttributeKeyCodeFunctionName:
+		default:
+			return fmt.Errorf("metric go.goroutine.exited doesn't have an attribute %v, valid attributes: [code.function.name]", val)
+		}
+	}
+
+	switch ms.AggregationStrategy {
+	case AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax:
+	default:
+		return fmt.Errorf("invalid aggregation strategy %q, valid strategies: [%s, %s, %s, %s]", ms.AggregationStrategy, AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax)
+	}
+
 	return nil
 }
 
@@ -195,10 +251,14 @@ func DefaultMetricsConfig() MetricsConfig {
 			EnabledAttributes:   []GoGoroutineCountMetricAttributeKey{GoGoroutineCountMetricAttributeKeyGoGoroutineState},
 		},
 		GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
-			Enabled: true,
+			Enabled:             true,
+			AggregationStrategy: AggregationStrategySum,
+			EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{},
 		},
 		GoGoroutineExited: GoGoroutineExitedMetricConfig{
-			Enabled: true,
+			Enabled:             true,
+			AggregationStrategy: AggregationStrategySum,
+			EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{},
 		},
 		GoGoroutineTime: GoGoroutineTimeMetricConfig{
 			Enabled: true,

@@ -37,10 +37,14 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						EnabledAttributes:   []GoGoroutineCountMetricAttributeKey{GoGoroutineCountMetricAttributeKeyGoGoroutineState, GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason},
 					},
 					GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
-						Enabled: true,
+						Enabled:             true,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyCodeFunctionName},
 					},
 					GoGoroutineExited: GoGoroutineExitedMetricConfig{
-						Enabled: true,
+						Enabled:             true,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyCodeFunctionName},
 					},
 					GoGoroutineTime: GoGoroutineTimeMetricConfig{
 						Enabled: true,
@@ -75,10 +79,14 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						EnabledAttributes:   []GoGoroutineCountMetricAttributeKey{GoGoroutineCountMetricAttributeKeyGoGoroutineState, GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason},
 					},
 					GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
-						Enabled: false,
+						Enabled:             false,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyCodeFunctionName},
 					},
 					GoGoroutineExited: GoGoroutineExitedMetricConfig{
-						Enabled: false,
+						Enabled:             false,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyCodeFunctionName},
 					},
 					GoGoroutineTime: GoGoroutineTimeMetricConfig{
 						Enabled: false,
@@ -127,6 +135,30 @@ func TestGoGoroutineCountMetricsConfig_Validate(t *testing.T) {
 	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.count doesn't have an attribute invalid, valid attributes: [go.goroutine.state, go.goroutine.wait.reason]")
 
 	cfg = DefaultMetricsConfig().GoGoroutineCount
+	cfg.AggregationStrategy = "invalid"
+	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
+}
+
+func TestGoGoroutineCreatedMetricsConfig_Validate(t *testing.T) {
+	cfg := DefaultMetricsConfig().GoGoroutineCreated
+	require.NoError(t, cfg.Validate())
+
+	cfg.EnabledAttributes = []GoGoroutineCreatedMetricAttributeKey{"invalid"}
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.created doesn't have an attribute invalid, valid attributes: [code.function.name]")
+
+	cfg = DefaultMetricsConfig().GoGoroutineCreated
+	cfg.AggregationStrategy = "invalid"
+	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
+}
+
+func TestGoGoroutineExitedMetricsConfig_Validate(t *testing.T) {
+	cfg := DefaultMetricsConfig().GoGoroutineExited
+	require.NoError(t, cfg.Validate())
+
+	cfg.EnabledAttributes = []GoGoroutineExitedMetricAttributeKey{"invalid"}
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.exited doesn't have an attribute invalid, valid attributes: [code.function.name]")
+
+	cfg = DefaultMetricsConfig().GoGoroutineExited
 	cfg.AggregationStrategy = "invalid"
 	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
 }

@@ -64,10 +64,12 @@ var MetricsInfo = metricsInfo{
 		Attributes: []string{"go.goroutine.state", "go.goroutine.wait.reason"},
 	},
 	GoGoroutineCreated: metricInfo{
-		Name: "go.goroutine.created",
+		Name:       "go.goroutine.created",
+		Attributes: []string{"code.function.name"},
 	},
 	GoGoroutineExited: metricInfo{
-		Name: "go.goroutine.exited",
+		Name:       "go.goroutine.exited",
+		Attributes: []string{"code.function.name"},
 	},
 	GoGoroutineTime: metricInfo{
 		Name:       "go.goroutine.time",
@@ -283,9 +285,10 @@ func newMetricGoGoroutineCount(cfg GoGoroutineCountMetricConfig) metricGoGorouti
 }
 
 type metricGoGoroutineCreated struct {
-	data     pmetric.Metric                 // data buffer for generated metric.
-	config   GoGoroutineCreatedMetricConfig // metric config provided by user.
-	capacity int                            // max observed number of data points added to the metric.
+	data          pmetric.Metric                 // data buffer for generated metric.
+	config        GoGoroutineCreatedMetricConfig // metric config provided by user.
+	capacity      int                            // max observed number of data points added to the metric.
+	aggDataPoints []int64                        // slice containing number of aggregated datapoints at each index
 }
 
 // init fills go.goroutine.created metric with initial data.
@@ -296,16 +299,49 @@ func (m *metricGoGoroutineCreated) init() {
 	m.data.SetEmptySum()
 	m.data.Sum().SetIsMonotonic(true)
 	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+	m.aggDataPoints = m.aggDataPoints[:0]
 }
 
-func (m *metricGoGoroutineCreated) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64) {
+func (m *metricGoGoroutineCreated) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string) {
 	if !m.config.Enabled {
 		return
 	}
-	dp := m.data.Sum().DataPoints().AppendEmpty()
+
+	dp := pmetric.NewNumberDataPoint()
 	dp.SetStartTimestamp(start)
 	dp.SetTimestamp(ts)
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineCreatedMetricAttributeKeyCodeFunctionName) {
+		dp.Attributes().PutStr("code.function.name", codeFunctionNameAttributeValue)
+	}
+
+	var s string
+	dps := m.data.Sum().DataPoints()
+	for i := 0; i < dps.Len(); i++ {
+		dpi := dps.At(i)
+		if dp.Attributes().Equal(dpi.Attributes()) && dp.StartTimestamp() == dpi.StartTimestamp() && dp.Timestamp() == dpi.Timestamp() {
+			switch s = m.config.AggregationStrategy; s {
+			case AggregationStrategySum, AggregationStrategyAvg:
+				dpi.SetIntValue(dpi.IntValue() + val)
+				m.aggDataPoints[i] += 1
+				return
+			case AggregationStrategyMin:
+				if dpi.IntValue() > val {
+					dpi.SetIntValue(val)
+				}
+				return
+			case AggregationStrategyMax:
+				if dpi.IntValue() < val {
+					dpi.SetIntValue(val)
+				}
+				return
+			}
+		}
+	}
+
 	dp.SetIntValue(val)
+	m.aggDataPoints = append(m.aggDataPoints, 1)
+	dp.MoveTo(dps.AppendEmpty())
 }
 
 // updateCapacity saves max length of data point slices that will be used for the slice capacity.
@@ -318,6 +354,11 @@ func (m *metricGoGoroutineCreated) updateCapacity() {
 // emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
 func (m *metricGoGoroutineCreated) emit(metrics pmetric.MetricSlice) {
 	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		if m.config.AggregationStrategy == AggregationStrategyAvg {
+			for i, aggCount := range m.aggDataPoints {
+				m.data.Sum().DataPoints().At(i).SetIntValue(m.data.Sum().DataPoints().At(i).IntValue() / aggCount)
+			}
+		}
 		m.updateCapacity()
 		m.data.MoveTo(metrics.AppendEmpty())
 		m.init()
@@ -335,9 +376,10 @@ func newMetricGoGoroutineCreated(cfg GoGoroutineCreatedMetricConfig) metricGoGor
 }
 
 type metricGoGoroutineExited struct {
-	data     pmetric.Metric                // data buffer for generated metric.
-	config   GoGoroutineExitedMetricConfig // metric config provided by user.
-	capacity int                           // max observed number of data points added to the metric.
+	data          pmetric.Metric                // data buffer for generated metric.
+	config        GoGoroutineExitedMetricConfig // metric config provided by user.
+	capacity      int                           // max observed number of data points added to the metric.
+	aggDataPoints []int64                       // slice containing number of aggregated datapoints at each index
 }
 
 // init fills go.goroutine.exited metric with initial data.
@@ -348,16 +390,49 @@ func (m *metricGoGoroutineExited) init() {
 	m.data.SetEmptySum()
 	m.data.Sum().SetIsMonotonic(true)
 	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+	m.aggDataPoints = m.aggDataPoints[:0]
 }
 
-func (m *metricGoGoroutineExited) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64) {
+func (m *metricGoGoroutineExited) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string) {
 	if !m.config.Enabled {
 		return
 	}
-	dp := m.data.Sum().DataPoints().AppendEmpty()
+
+	dp := pmetric.NewNumberDataPoint()
 	dp.SetStartTimestamp(start)
 	dp.SetTimestamp(ts)
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineExitedMetricAttributeKeyCodeFunctionName) {
+		dp.Attributes().PutStr("code.function.name", codeFunctionNameAttributeValue)
+	}
+
+	var s string
+	dps := m.data.Sum().DataPoints()
+	for i := 0; i < dps.Len(); i++ {
+		dpi := dps.At(i)
+		if dp.Attributes().Equal(dpi.Attributes()) && dp.StartTimestamp() == dpi.StartTimestamp() && dp.Timestamp() == dpi.Timestamp() {
+			switch s = m.config.AggregationStrategy; s {
+			case AggregationStrategySum, AggregationStrategyAvg:
+				dpi.SetIntValue(dpi.IntValue() + val)
+				m.aggDataPoints[i] += 1
+				return
+			case AggregationStrategyMin:
+				if dpi.IntValue() > val {
+					dpi.SetIntValue(val)
+				}
+				return
+			case AggregationStrategyMax:
+				if dpi.IntValue() < val {
+					dpi.SetIntValue(val)
+				}
+				return
+			}
+		}
+	}
+
 	dp.SetIntValue(val)
+	m.aggDataPoints = append(m.aggDataPoints, 1)
+	dp.MoveTo(dps.AppendEmpty())
 }
 
 // updateCapacity saves max length of data point slices that will be used for the slice capacity.
@@ -370,6 +445,11 @@ func (m *metricGoGoroutineExited) updateCapacity() {
 // emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
 func (m *metricGoGoroutineExited) emit(metrics pmetric.MetricSlice) {
 	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		if m.config.AggregationStrategy == AggregationStrategyAvg {
+			for i, aggCount := range m.aggDataPoints {
+				m.data.Sum().DataPoints().At(i).SetIntValue(m.data.Sum().DataPoints().At(i).IntValue() / aggCount)
+			}
+		}
 		m.updateCapacity()
 		m.data.MoveTo(metrics.AppendEmpty())
 		m.init()
@@ -665,13 +745,13 @@ func (mb *MetricsBuilder) RecordGoGoroutineCountDataPoint(ts pcommon.Timestamp, 
 }
 
 // RecordGoGoroutineCreatedDataPoint adds a data point to go.goroutine.created metric.
-func (mb *MetricsBuilder) RecordGoGoroutineCreatedDataPoint(ts pcommon.Timestamp, val int64) {
-	mb.metricGoGoroutineCreated.recordDataPoint(mb.startTime, ts, val)
+func (mb *MetricsBuilder) RecordGoGoroutineCreatedDataPoint(ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string) {
+	mb.metricGoGoroutineCreated.recordDataPoint(mb.startTime, ts, val, codeFunctionNameAttributeValue)
 }
 
 // RecordGoGoroutineExitedDataPoint adds a data point to go.goroutine.exited metric.
-func (mb *MetricsBuilder) RecordGoGoroutineExitedDataPoint(ts pcommon.Timestamp, val int64) {
-	mb.metricGoGoroutineExited.recordDataPoint(mb.startTime, ts, val)
+func (mb *MetricsBuilder) RecordGoGoroutineExitedDataPoint(ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string) {
+	mb.metricGoGoroutineExited.recordDataPoint(mb.startTime, ts, val, codeFunctionNameAttributeValue)
 }
 
 // RecordGoGoroutineTimeDataPoint adds a data point to go.goroutine.time metric.

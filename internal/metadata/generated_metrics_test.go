@@ -69,6 +69,8 @@ func TestMetricsBuilder(t *testing.T) {
 			aggMap := make(map[string]string) // contains the aggregation strategies for each metric name
 			aggMap["go.goroutine.blocked"] = mb.metricGoGoroutineBlocked.config.AggregationStrategy
 			aggMap["go.goroutine.count"] = mb.metricGoGoroutineCount.config.AggregationStrategy
+			aggMap["go.goroutine.created"] = mb.metricGoGoroutineCreated.config.AggregationStrategy
+			aggMap["go.goroutine.exited"] = mb.metricGoGoroutineExited.config.AggregationStrategy
 
 			expectedWarnings := 0
 			if tt.metricsSet != testDataSetReag {
@@ -91,10 +93,16 @@ func TestMetricsBuilder(t *testing.T) {
 			}
 			defaultMetricsCount++
 			allMetricsCount++
-			mb.RecordGoGoroutineCreatedDataPoint(ts, 1)
+			mb.RecordGoGoroutineCreatedDataPoint(ts, 1, "code.function.name-val")
+			if tt.name == "reaggregate_set" {
+				mb.RecordGoGoroutineCreatedDataPoint(ts, 3, "code.function.name-val-2")
+			}
 			defaultMetricsCount++
 			allMetricsCount++
-			mb.RecordGoGoroutineExitedDataPoint(ts, 1)
+			mb.RecordGoGoroutineExitedDataPoint(ts, 1, "code.function.name-val")
+			if tt.name == "reaggregate_set" {
+				mb.RecordGoGoroutineExitedDataPoint(ts, 3, "code.function.name-val-2")
+			}
 			defaultMetricsCount++
 			allMetricsCount++
 			mb.RecordGoGoroutineTimeDataPoint(ts, 1, AttributeGoGoroutineStateRunnable)
@@ -115,6 +123,8 @@ func TestMetricsBuilder(t *testing.T) {
 			if tt.name == "reaggregate_set" {
 				assert.Empty(t, mb.metricGoGoroutineBlocked.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineCount.aggDataPoints)
+				assert.Empty(t, mb.metricGoGoroutineCreated.aggDataPoints)
+				assert.Empty(t, mb.metricGoGoroutineExited.aggDataPoints)
 			}
 
 			if tt.expectEmpty {
@@ -248,33 +258,87 @@ func TestMetricsBuilder(t *testing.T) {
 						assert.False(t, ok)
 					}
 				case "go.goroutine.created":
-					assert.False(t, validatedMetrics["go.goroutine.created"], "Found a duplicate in the metrics slice: go.goroutine.created")
-					validatedMetrics["go.goroutine.created"] = true
-					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
-					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
-					assert.Equal(t, "Goroutines created since the process is followed.", mi.Description())
-					assert.Equal(t, "{goroutine}", mi.Unit())
-					assert.True(t, mi.Sum().IsMonotonic())
-					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
-					dp := mi.Sum().DataPoints().At(0)
-					assert.Equal(t, start, dp.StartTimestamp())
-					assert.Equal(t, ts, dp.Timestamp())
-					assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
-					assert.Equal(t, int64(1), dp.IntValue())
+					if tt.name != "reaggregate_set" {
+						assert.False(t, validatedMetrics["go.goroutine.created"], "Found a duplicate in the metrics slice: go.goroutine.created")
+						validatedMetrics["go.goroutine.created"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Goroutines created since the process is followed.", mi.Description())
+						assert.Equal(t, "{goroutine}", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+						assert.Equal(t, int64(1), dp.IntValue())
+					} else {
+						assert.False(t, validatedMetrics["go.goroutine.created"], "Found a duplicate in the metrics slice: go.goroutine.created")
+						validatedMetrics["go.goroutine.created"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Goroutines created since the process is followed.", mi.Description())
+						assert.Equal(t, "{goroutine}", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+						switch aggMap["go.goroutine.created"] {
+						case "sum":
+							assert.Equal(t, int64(4), dp.IntValue())
+						case "avg":
+							assert.Equal(t, int64(2), dp.IntValue())
+						case "min":
+							assert.Equal(t, int64(1), dp.IntValue())
+						case "max":
+							assert.Equal(t, int64(3), dp.IntValue())
+						}
+						_, ok := dp.Attributes().Get("code.function.name")
+						assert.False(t, ok)
+					}
 				case "go.goroutine.exited":
-					assert.False(t, validatedMetrics["go.goroutine.exited"], "Found a duplicate in the metrics slice: go.goroutine.exited")
-					validatedMetrics["go.goroutine.exited"] = true
-					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
-					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
-					assert.Equal(t, "Goroutines that have exited since the process is followed.", mi.Description())
-					assert.Equal(t, "{goroutine}", mi.Unit())
-					assert.True(t, mi.Sum().IsMonotonic())
-					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
-					dp := mi.Sum().DataPoints().At(0)
-					assert.Equal(t, start, dp.StartTimestamp())
-					assert.Equal(t, ts, dp.Timestamp())
-					assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
-					assert.Equal(t, int64(1), dp.IntValue())
+					if tt.name != "reaggregate_set" {
+						assert.False(t, validatedMetrics["go.goroutine.exited"], "Found a duplicate in the metrics slice: go.goroutine.exited")
+						validatedMetrics["go.goroutine.exited"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Goroutines that have exited since the process is followed.", mi.Description())
+						assert.Equal(t, "{goroutine}", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+						assert.Equal(t, int64(1), dp.IntValue())
+					} else {
+						assert.False(t, validatedMetrics["go.goroutine.exited"], "Found a duplicate in the metrics slice: go.goroutine.exited")
+						validatedMetrics["go.goroutine.exited"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Goroutines that have exited since the process is followed.", mi.Description())
+						assert.Equal(t, "{goroutine}", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+						switch aggMap["go.goroutine.exited"] {
+						case "sum":
+							assert.Equal(t, int64(4), dp.IntValue())
+						case "avg":
+							assert.Equal(t, int64(2), dp.IntValue())
+						case "min":
+							assert.Equal(t, int64(1), dp.IntValue())
+						case "max":
+							assert.Equal(t, int64(3), dp.IntValue())
+						}
+						_, ok := dp.Attributes().Get("code.function.name")
+						assert.False(t, ok)
+					}
 				case "go.goroutine.time":
 					assert.False(t, validatedMetrics["go.goroutine.time"], "Found a duplicate in the metrics slice: go.goroutine.time")
 					validatedMetrics["go.goroutine.time"] = true

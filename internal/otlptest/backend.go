@@ -129,6 +129,16 @@ func (b *Backend) LogRecords() []plog.LogRecord {
 	return all
 }
 
+// Exports returns the metrics of a name in all exports so far, the oldest first.
+func (b *Backend) Exports(name string) (all []pmetric.Metric) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, metrics := range b.metrics {
+		all = append(all, named(metrics, name)...)
+	}
+	return all
+}
+
 // Metric returns the metrics of a name, one for each resource, of the newest export that has any.
 func (b *Backend) Metric(name string) []pmetric.Metric {
 	b.mu.Lock()

@@ -96,6 +96,9 @@ func (a *Attachment) target(s Settings) bpf.TracerTarget {
 	t.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
 	t.RootAge = uint64(s.RootAge)
 	t.Stacks = uint8(s.Stacks)
+	if s.ByFunction {
+		t.ByFunction = 1
+	}
 	if !a.tracer.labels.used() {
 		t.LabelForm = uint8(bpf.TracerLabelFormLABELS_NONE)
 	}

@@ -80,6 +80,63 @@ func (t *Target) Counts() (lifecycle.Counts, error) {
 	return n, nil
 }
 
+// Functions are how many goroutines each target's have been, by the address of the function that they begin in.
+type Functions map[uint32]map[uint64]lifecycle.Lives
+
+// Of returns those of one target.
+func (f Functions) Of(t *Target) map[uint64]lifecycle.Lives { return f[t.slot] }
+
+// Functions reads the lives of all targets that are followed with ByFunction.
+func (t *Tracer) Functions() (Functions, error) {
+	found := Functions{}
+	err := t.eachFunction(func(k bpf.TracerFunction, perCPU []bpf.TracerLives) {
+		if found[k.Slot] == nil {
+			found[k.Slot] = map[uint64]lifecycle.Lives{}
+		}
+		n := found[k.Slot][k.StartPc]
+		for _, l := range perCPU {
+			n.Created += l.Created
+			n.Exited += l.Exited
+		}
+		found[k.Slot][k.StartPc] = n
+	})
+	return found, err
+}
+
+func (t *Tracer) eachFunction(visit func(bpf.TracerFunction, []bpf.TracerLives)) error {
+	if err := eachOfAllCPUs(t.objects.Functions, visit); err != nil {
+		return fmt.Errorf("read the counts by function: %w", err)
+	}
+	return nil
+}
+
+func (t *Target) deleteFunctions() error {
+	var mine []bpf.TracerFunction
+	if err := t.tracer.eachFunction(func(k bpf.TracerFunction, _ []bpf.TracerLives) {
+		if k.Slot == t.slot {
+			mine = append(mine, k)
+		}
+	}); err != nil {
+		return err
+	}
+	for _, k := range mine {
+		if err := t.tracer.objects.Functions.Delete(k); err != nil {
+			return fmt.Errorf("delete a count by function: %w", err)
+		}
+	}
+	return nil
+}
+
+// eachOfAllCPUs calls visit with each entry of a hash map that has a value for each CPU.
+func eachOfAllCPUs[K, V any](m *ebpf.Map, visit func(K, []V)) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	keys, values := make([]K, batch), make([]V, batch*cpus)
+	return eachBatch(m, keys, values, func(i int) { visit(keys[i], values[i*cpus:(i+1)*cpus]) })
+}
+
 // Histograms are the distributions of all targets at one time.
 type Histograms map[uint32]map[lifecycle.HistogramKey]*lifecycle.Histogram
 
@@ -110,14 +167,7 @@ func (t *Tracer) Histograms() (Histograms, error) {
 }
 
 func (t *Tracer) eachBucket(visit func(bpf.TracerBucketKey, []bpf.TracerBucket)) error {
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return err
-	}
-	keys, values := make([]bpf.TracerBucketKey, batch), make([]bpf.TracerBucket, batch*cpus)
-	if err := eachBatch(t.objects.Histograms, keys, values, func(i int) {
-		visit(keys[i], values[i*cpus:(i+1)*cpus])
-	}); err != nil {
+	if err := eachOfAllCPUs(t.objects.Histograms, visit); err != nil {
 		return fmt.Errorf("read the histograms: %w", err)
 	}
 	return nil

@@ -26,6 +26,8 @@ type Settings struct {
 	RootAge time.Duration
 	// Stacks says how much is told of the stacks of sampled goroutines that block.
 	Stacks StackDepth
+	// ByFunction counts goroutines by the function that they begin in.
+	ByFunction bool
 }
 
 // StackDepth says how much of a stack is told.
@@ -394,7 +396,7 @@ func (t *Target) Unfollow() error {
 
 // release forgets what is known of goroutines in the slot, and frees it.
 func (t *Target) release() error {
-	err := errors.Join(t.deleteGoroutines(), t.deleteBuckets())
+	err := errors.Join(t.deleteGoroutines(), t.deleteBuckets(), t.deleteFunctions())
 	if err == nil {
 		t.tracer.freeSlot(t.slot)
 	}

@@ -23,6 +23,7 @@ const (
 	maxTargets    = 1024
 	maxStarts     = 64 << 10 // about 1300 an executable
 	maxBuckets    = 16 << 10
+	maxFunctions  = 8 << 10
 	maxLabelled   = 16 << 10 // goroutines; labels of more are told again and again
 	ringBytes     = 8 << 20
 	wakeupShare   = 16 // the reader is woken when a 16th of the ring buffer is full
@@ -101,6 +102,7 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 		bpf.TracerMapSystemStarts: maxStarts,
 		bpf.TracerMapCounts:       maxTargets,
 		bpf.TracerMapHistograms:   maxBuckets,
+		bpf.TracerMapFunctions:    maxFunctions,
 		bpf.TracerMapLabelsTold:   maxLabelled,
 		bpf.TracerMapEvents:       ringBytes,
 	} {

@@ -21,6 +21,8 @@ type Figures struct {
 	Start, Time int64
 	Counts      lifecycle.Counts
 	Histograms  map[lifecycle.HistogramKey]*lifecycle.Histogram
+	// Functions are the lives by the address at which goroutines start, nil if they are not counted.
+	Functions map[uint64]lifecycle.Lives
 	// Waiting and Blocked are how many goroutines wait, by reason, and where they are blocked; Changes is what is new of that. They are
 	// nil if nobody has looked.
 	Waiting map[uint8]int64
@@ -78,16 +80,21 @@ func (c HistogramsConfig) enabled() []histogram {
 // Metrics makes metrics of figures.
 type Metrics struct {
 	scope      Scope
-	top        int
+	tops       Tops
 	clock      *Clock
 	builder    *metadata.MetricsBuilder
 	histograms []histogram
 }
 
-// NewMetrics returns a Metrics that records with builder what mdatagen can generate. Blocked goroutines are told by the top places that
-// created them, the rest together.
-func NewMetrics(scope Scope, clock *Clock, builder *metadata.MetricsBuilder, c HistogramsConfig, top int) *Metrics {
-	return &Metrics{scope: scope, top: top, clock: clock, builder: builder, histograms: c.enabled()}
+// Tops say how many of a process are told apart, of which the rest is told together: places that created blocked goroutines, and functions
+// that goroutines were started for.
+type Tops struct {
+	Blocked, StartFunctions int
+}
+
+// NewMetrics returns a Metrics that records with builder what mdatagen can generate.
+func NewMetrics(scope Scope, clock *Clock, builder *metadata.MetricsBuilder, c HistogramsConfig, tops Tops) *Metrics {
+	return &Metrics{scope: scope, tops: tops, clock: clock, builder: builder, histograms: c.enabled()}
 }
 
 var metricStates = map[lifecycle.State]metadata.AttributeGoGoroutineState{
@@ -109,11 +116,10 @@ func (m *Metrics) Make(all []Figures) pmetric.Metrics {
 			for state, attribute := range metricStates {
 				m.builder.RecordGoGoroutineTimeDataPoint(now, time.Duration(f.Counts.Time[state]).Seconds(), attribute)
 			}
-			m.builder.RecordGoGoroutineCreatedDataPoint(now, int64(f.Counts.Created))
-			m.builder.RecordGoGoroutineExitedDataPoint(now, int64(f.Counts.Exited))
+			m.recordLives(f, now)
 		}
 		one := m.builder.Emit(metadata.WithResource(f.Process.resource), metadata.WithStartTimeOverride(start))
-		m.addHistograms(one, f, start, now)
+		m.addHistograms(one, f, reading)
 		one.ResourceMetrics().MoveAndAppendTo(made.ResourceMetrics())
 	}
 	return made
@@ -136,21 +142,31 @@ func (m *Metrics) recordCounts(f Figures, now pcommon.Timestamp) {
 	}
 }
 
-// otherSites is the place of what is not among the top.
-const otherSites = "other"
+// recordLives tells how many goroutines have been created and have exited, by function if that is known.
+func (m *Metrics) recordLives(f Figures, now pcommon.Timestamp) {
+	all := lifecycle.Lives{Created: f.Counts.Created, Exited: f.Counts.Exited}
+	divided := map[string]lifecycle.Lives{"": all}
+	if f.Functions != nil {
+		divided = f.Process.starts.divide(f.Process.byFunction(f.Functions), all, m.tops.StartFunctions)
+	}
+	for name, n := range divided {
+		m.builder.RecordGoGoroutineCreatedDataPoint(now, int64(n.Created), name)
+		m.builder.RecordGoGoroutineExitedDataPoint(now, int64(n.Exited), name)
+	}
+}
 
 func (m *Metrics) recordBlocked(f Figures, now pcommon.Timestamp) {
-	top, rest := census.Top(f.Blocked, m.top)
+	top, rest := census.Top(f.Blocked, m.tops.Blocked)
 	for _, b := range top {
 		at := f.Process.callAt(b.CreationPC)
 		m.builder.RecordGoGoroutineBlockedDataPoint(now, b.Count, f.Process.waitReason(b.Reason), at.Function, at.File, int64(at.Line))
 	}
 	for reason, n := range rest {
-		m.builder.RecordGoGoroutineBlockedDataPoint(now, n, f.Process.waitReason(reason), otherSites, "", 0)
+		m.builder.RecordGoGoroutineBlockedDataPoint(now, n, f.Process.waitReason(reason), other, "", 0)
 	}
 }
 
-func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, start, now pcommon.Timestamp) {
+func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, reading Reading) {
 	if to.ResourceMetrics().Len() == 0 {
 		f.Process.resource.CopyTo(to.ResourceMetrics().AppendEmpty().Resource())
 		to.ResourceMetrics().At(0).ScopeMetrics().AppendEmpty()
@@ -158,6 +174,7 @@ func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, start, now pcommo
 	sm := to.ResourceMetrics().At(0).ScopeMetrics().At(0)
 	m.scope.set(sm.Scope())
 	keys := slices.SortedFunc(maps.Keys(f.Histograms), func(a, b lifecycle.HistogramKey) int { return int(a.Reason) - int(b.Reason) })
+	newest := f.Process.exemplars.take()
 	for _, h := range m.histograms {
 		var points pmetric.ExponentialHistogramDataPointSlice
 		for _, key := range keys {
@@ -168,12 +185,15 @@ func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, start, now pcommo
 				points = newHistogram(sm.Metrics().AppendEmpty(), h)
 			}
 			p := points.AppendEmpty()
-			p.SetStartTimestamp(start)
-			p.SetTimestamp(now)
+			p.SetStartTimestamp(reading.Timestamp(f.Start))
+			p.SetTimestamp(reading.Timestamp(f.Time))
 			if key.Kind == lifecycle.Wait {
 				p.Attributes().PutStr(attributeWaitReason, f.Process.waitReason(key.Reason))
 			}
 			fill(p, f.Histograms[key])
+			if r := newest[key]; r != nil {
+				r.addTo(p.Exemplars(), f.Process, reading)
+			}
 		}
 	}
 }

@@ -18,6 +18,8 @@ type Process struct {
 	bias     uint64
 	// fullStacks says that all of a stack is told.
 	fullStacks bool
+	exemplars  exemplars
+	starts     starts // used by Metrics only
 	// reasons are the texts of wait reasons, waiting the names of stretches of waiting.
 	reasons, waiting []string
 

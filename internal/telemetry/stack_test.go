@@ -7,7 +7,9 @@ import (
 )
 
 func TestLeaf(t *testing.T) {
-	frame := func(function, file string) pclntab.Frame { return pclntab.Frame{Function: function, File: file, Line: 1} }
+	frame := func(function, file string) pclntab.Frame {
+		return pclntab.Frame{Function: function, File: file, Line: 1}
+	}
 	goexit := frame("runtime.goexit", "/go/src/runtime/asm_amd64.s")
 	park := frame("runtime.gopark", "/go/src/runtime/proc.go")
 	for _, test := range []struct {

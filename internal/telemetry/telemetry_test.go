@@ -205,7 +205,7 @@ func TestLogRecord(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	builder := metadata.NewMetricsBuilder(metadata.NewDefaultMetricsBuilderConfig(), receivertest.NewNopSettings(metadata.Type))
-	m := NewMetrics(scope, testClock(), builder, DefaultHistogramsConfig(), 20)
+	m := NewMetrics(scope, testClock(), builder, DefaultHistogramsConfig(), Tops{Blocked: 20, StartFunctions: 20})
 	f := Figures{Process: testProcess(), Start: 1000, Time: 2000}
 	f.Counts.Live[lifecycle.Waiting] = 3
 	f.Counts.Time[lifecycle.Running] = uint64(1500 * time.Millisecond)

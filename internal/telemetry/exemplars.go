@@ -1,0 +1,88 @@
+package telemetry
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// exemplar is one duration of a sampled goroutine.
+type exemplar struct {
+	ns, at int64
+	of     lifecycle.Ref
+}
+
+// reservoir holds the newest exemplar of each magnitude, a power of 16 ns, so that the rare long ones stay beside the many short.
+type reservoir [16]exemplar
+
+// exemplars are those of a process's durations since they were taken last.
+type exemplars struct {
+	mu     sync.Mutex
+	newest map[lifecycle.HistogramKey]*reservoir
+}
+
+var histogramOf = [lifecycle.States]lifecycle.HistogramKind{
+	lifecycle.Runnable: lifecycle.Schedule, lifecycle.Running: lifecycle.Run, lifecycle.Syscall: lifecycle.SyscallTime, lifecycle.Waiting: lifecycle.Wait,
+}
+
+// Observe takes the durations that an event of a sampled goroutine ends as exemplars of their distributions.
+func (p *Process) Observe(g *lifecycle.Goroutine, e *lifecycle.Event) {
+	if g.System || g.GoID == 0 || e.Kind == lifecycle.Created || e.From == lifecycle.Dead {
+		return
+	}
+	p.exemplars.mu.Lock()
+	defer p.exemplars.mu.Unlock()
+	key := lifecycle.HistogramKey{Kind: histogramOf[e.From]}
+	if e.From == lifecycle.Waiting {
+		key.Reason = e.FromReason
+	}
+	if e.From != lifecycle.Runnable || e.To == lifecycle.Running { // as the kernel counts
+		p.exemplars.add(key, g, e.Time-e.Since, e.Time)
+	}
+	if e.Kind == lifecycle.Exited && !g.Preexisting && g.Segment == 0 {
+		p.exemplars.add(lifecycle.HistogramKey{Kind: lifecycle.Lifetime}, g, e.Time-g.Start, e.Time)
+	}
+}
+
+func (x *exemplars) add(key lifecycle.HistogramKey, g *lifecycle.Goroutine, ns, at int64) {
+	if ns <= 0 {
+		return
+	}
+	r := x.newest[key]
+	if r == nil {
+		if x.newest == nil {
+			x.newest = map[lifecycle.HistogramKey]*reservoir{}
+		}
+		r = &reservoir{}
+		x.newest[key] = r
+	}
+	r[(bits.Len64(uint64(ns))-1)/4] = exemplar{ns: ns, at: at, of: lifecycle.Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree}}
+}
+
+// take returns the exemplars, and forgets them.
+func (x *exemplars) take() map[lifecycle.HistogramKey]*reservoir {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	taken := x.newest
+	x.newest = nil
+	return taken
+}
+
+// addTo adds the exemplars to a data point.
+func (r *reservoir) addTo(to pmetric.ExemplarSlice, p *Process, reading Reading) {
+	for _, x := range r {
+		if x.ns == 0 {
+			continue
+		}
+		added := to.AppendEmpty()
+		added.SetDoubleValue(time.Duration(x.ns).Seconds())
+		added.SetTimestamp(reading.Timestamp(x.at))
+		added.SetTraceID(p.ids.trace(x.of.Tree))
+		added.SetSpanID(p.ids.span(x.of.GoID, x.of.Segment, 0))
+		added.FilteredAttributes().PutInt(attributeGoID, int64(x.of.GoID))
+	}
+}
