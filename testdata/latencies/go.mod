@@ -1,0 +1,3 @@
+module latencies
+
+go 1.26
