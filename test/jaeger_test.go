@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,9 +12,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
@@ -72,11 +76,11 @@ func freeAddress(t *testing.T) string {
 
 // jaegerSpan is what Jaeger's HTTP API tells of a span.
 type jaegerSpan struct {
-	OperationName string
-	Duration      int64 // µs
-	References    []struct{ RefType, SpanID string }
-	SpanID        string
-	Tags          []struct {
+	OperationName       string
+	StartTime, Duration int64 // µs, both rounded down
+	References          []struct{ RefType, SpanID string }
+	SpanID              string
+	Tags                []struct {
 		Key   string
 		Value any
 	}
@@ -113,7 +117,10 @@ func (j jaeger) traces(t *testing.T, service, operation string) [][]jaegerSpan {
 	return traces
 }
 
-// TestJaeger runs the configuration in the README with a Jaeger behind it.
+// connections is how many the server is given under load; each has a request that makes it spawn 8 workers.
+const connections = 60
+
+// TestJaeger runs the configuration in the README with a Jaeger behind it, and a server under load before it.
 func TestJaeger(t *testing.T) {
 	testbuild.RequireRoot(t)
 	j := startJaeger(t)
@@ -122,42 +129,105 @@ func TestJaeger(t *testing.T) {
 	p := testbuild.Start(t, exe)
 	address := p.Line()
 	c.await("Following process")
-	for range 3 {
-		response, err := http.Get("http://" + address + "/fanout")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, response.Body); err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-	}
-	http.DefaultClient.CloseIdleConnections() // ends the server's side too
+	load(t, "http://"+address+"/fanout", connections)
 	var found [][]jaegerSpan
-	eventually(t, "Jaeger to have the trace of a connection", func() bool {
+	eventually(t, "Jaeger to have the traces of all connections", func() bool {
 		found = j.traces(t, "server", "net/http.(*conn).serve")
-		return len(found) == 1
+		return len(found) == connections
 	}, func() string { return fmt.Sprintf("it has %d\n%s", len(found), c.out) })
+	for _, trace := range found {
+		connectionIsRight(t, trace)
+	}
+}
 
+// load makes requests, each on a connection of its own, four at a time.
+func load(t *testing.T, url string, n int) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var group errgroup.Group
+	group.SetLimit(4)
+	for range n {
+		group.Go(func() error {
+			response, err := client.Get(url)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			_, err = io.Copy(io.Discard, response.Body)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// connectionIsRight checks the tree of a connection's trace, that what is in it is in order, and that what has a parent is inside that in
+// time.
+func connectionIsRight(t *testing.T, trace []jaegerSpan) {
+	t.Helper()
 	byID, byName := map[string]jaegerSpan{}, map[string]int{}
-	for _, s := range found[0] {
+	states := map[string][]jaegerSpan{} // of each goroutine
+	for _, s := range trace {
 		byID[s.SpanID] = s
 		byName[s.OperationName]++
+		if s.is("go.goroutine.state") {
+			states[s.parent()] = append(states[s.parent()], s)
+		}
 	}
-	if byName["net/http.(*conn).serve"] != 1 || byName["main.worker"] != 3*8 {
+	for id, s := range states {
+		slices.SortFunc(s, func(a, b jaegerSpan) int {
+			return cmp.Or(cmp.Compare(a.StartTime, b.StartTime), cmp.Compare(a.Duration, b.Duration))
+		})
+		for i := range s[1:] {
+			if s[i].end() > s[i+1].StartTime+rounding {
+				t.Errorf("%q is %q until %d, but %q from %d on", byID[id].OperationName, s[i].OperationName, s[i].end(), s[i+1].OperationName, s[i+1].StartTime)
+			}
+		}
+	}
+	if byName["net/http.(*conn).serve"] != 1 || byName["main.worker"] != 8 || byName["waiting: sleep"] < 7 {
 		t.Errorf("the trace has spans %v", byName)
 	}
-	for _, s := range found[0] {
-		if s.OperationName == "main.worker" && byID[s.parent()].OperationName != "net/http.(*conn).serve" {
-			t.Errorf("a worker's parent is %q", byID[s.parent()].OperationName)
+	for _, s := range trace {
+		parent, ok := byID[s.parent()]
+		switch {
+		case s.OperationName == "net/http.(*conn).serve":
+			if s.parent() != "" {
+				t.Errorf("the connection has a parent, %q", parent.OperationName)
+			}
+			continue
+		case !ok:
+			t.Errorf("the parent of a span %q is missing", s.OperationName)
+			continue
+		case s.OperationName == "main.worker" && parent.OperationName != "net/http.(*conn).serve",
+			s.OperationName == "waiting: sleep" && parent.OperationName != "main.worker":
+			t.Errorf("the parent of a span %q is %q", s.OperationName, parent.OperationName)
 		}
-		if s.OperationName == "waiting: sleep" && byID[s.parent()].OperationName != "main.worker" {
-			t.Errorf("%q sleeps", byID[s.parent()].OperationName)
+		end := s.end()
+		for _, own := range states[s.SpanID] {
+			if strings.HasPrefix(own.OperationName, "waiting") {
+				end = own.end() // what a worker does after it has sent its result, its creator does not wait for
+			}
+		}
+		if s.StartTime < parent.StartTime || end > parent.end()+rounding {
+			t.Errorf("%q is from %d to %d, its parent %q from %d to %d", s.OperationName, s.StartTime, s.end(), parent.OperationName, parent.StartTime, parent.end())
 		}
 	}
-	if byName["waiting: sleep"] < 3*7 {
-		t.Errorf("workers slept %d times", byName["waiting: sleep"])
+}
+
+// rounding is by how much the end of a span may seem to be late, in µs.
+const rounding = 1
+
+func (s jaegerSpan) end() int64 { return s.StartTime + s.Duration }
+
+// is tells whether a span has a tag.
+func (s jaegerSpan) is(key string) bool {
+	for _, tag := range s.Tags {
+		if tag.Key == key {
+			return true
+		}
 	}
+	return false
 }
 
 // readmeConfig returns the README's example of a configuration with some texts, all of which it must have, replaced.

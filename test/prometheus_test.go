@@ -134,9 +134,13 @@ func TestPrometheus(t *testing.T) {
 	if err := json.Unmarshal([]byte(p.Line()), &want); err != nil {
 		t.Fatal(err)
 	}
-	inState := func(state string) float64 { return db.query(fmt.Sprintf(`sum(go_goroutine_count{go_goroutine_state=%q})`, state)) }
+	inState := func(state string) float64 {
+		return db.query(fmt.Sprintf(`sum(go_goroutine_count{go_goroutine_state=%q})`, state))
+	}
 	eventually(t, "Prometheus to know the goroutines", func() bool { return db.query(`sum(go_goroutine_count)`) == want.Goroutines },
-		func() string { return fmt.Sprintf("it has %v, want %v", db.query(`sum(go_goroutine_count)`), want.Goroutines) })
+		func() string {
+			return fmt.Sprintf("it has %v, want %v", db.query(`sum(go_goroutine_count)`), want.Goroutines)
+		})
 	// At rest, the runtime's own goroutines wait, and one of the program's reads its standard input.
 	if got := inState("waiting"); got != want.Waiting-(want.All-want.Goroutines) {
 		t.Errorf("%v goroutines are waiting, want %v of which %v are the runtime's", got, want.Waiting, want.All-want.Goroutines)
