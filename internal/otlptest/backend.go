@@ -129,6 +129,18 @@ func (b *Backend) LogRecords() []plog.LogRecord {
 	return all
 }
 
+// ResourceMetrics returns all metrics received so far, with their resources, the oldest first.
+func (b *Backend) ResourceMetrics() (all []pmetric.ResourceMetrics) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, metrics := range b.metrics {
+		for _, rm := range metrics.ResourceMetrics().All() {
+			all = append(all, rm)
+		}
+	}
+	return all
+}
+
 // Exports returns the metrics of a name in all exports so far, the oldest first.
 func (b *Backend) Exports(name string) (all []pmetric.Metric) {
 	b.mu.Lock()

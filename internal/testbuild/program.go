@@ -69,6 +69,13 @@ func (p *Running) Signal(s os.Signal) {
 	}
 }
 
+// Stop ends the program as a service manager does.
+func (p *Running) Stop() {
+	p.t.Helper()
+	p.Signal(syscall.SIGTERM)
+	_ = p.cmd.Wait()
+}
+
 // Wait waits until the program has ended and fails the test if it did not end well.
 func (p *Running) Wait() {
 	p.t.Helper()
