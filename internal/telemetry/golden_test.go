@@ -1,0 +1,124 @@
+package telemetry
+
+import (
+	"flag"
+	"path/filepath"
+	"testing"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/plogtest"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/pmetrictest"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/ptracetest"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/recording"
+)
+
+var update = flag.Bool("update", false, "write what comes out to the golden files")
+
+// played is what a recording's goroutines have become.
+type played struct {
+	*recording.Recording
+	process *Process
+	ended   []*lifecycle.Goroutine
+	logs    *Logs
+}
+
+// play brings a recorded run's events to their goroutines, as package follow does.
+func play(t *testing.T, join bool) played {
+	t.Helper()
+	r, err := recording.Load(filepath.Join("testdata", "request.json"))
+	require.NoError(t, err)
+	resource := pcommon.NewResource()
+	resource.Attributes().PutStr("service.name", "instrumented")
+	p := played{
+		Recording: r,
+		process: NewProcess(
+			Identity{BootID: "boot", PID: r.PID, StartTime: 1}, resource,
+			Program{Symbols: r.Symbols, WaitReasons: r.WaitReasons, FullStacks: join}, 0,
+		),
+		logs: NewLogs(scope, testClock()),
+	}
+	tracker := lifecycle.NewTracker(lifecycle.Limits{Slices: 100, Segment: 1 << 62, Join: join})
+	for i := range r.Events {
+		e := &r.Events[i]
+		ended := tracker.Handle(e)
+		g := tracker.Get(e.G)
+		if ended != nil {
+			p.ended = append(p.ended, ended)
+			g = ended
+		}
+		if g != nil && e.Kind != lifecycle.Labelled {
+			p.logs.Add(p.process, g, e)
+			p.process.Observe(g, e)
+		}
+	}
+	p.ended = append(p.ended, tracker.Interrupt(r.End, lifecycle.Unfollowed)...)
+	return p
+}
+
+func TestGoldenTraces(t *testing.T) {
+	for name, test := range map[string]struct {
+		states States
+		join   bool
+	}{
+		"spans":  {StateSpans, false},
+		"events": {StateEvents, false},
+		"joined": {StateSpans, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := play(t, test.join)
+			spans := NewSpans(scope, testClock(), test.states)
+			for _, g := range p.ended {
+				spans.Add(p.process, g)
+			}
+			got := spans.Take()
+			file := filepath.Join("testdata", "golden", name+".yaml")
+			if *update {
+				require.NoError(t, golden.WriteTracesToFile(file, got))
+			}
+			want, err := golden.ReadTraces(file)
+			require.NoError(t, err)
+			require.NoError(t, ptracetest.CompareTraces(want, got))
+		})
+	}
+}
+
+func TestGoldenLogs(t *testing.T) {
+	got := play(t, false).logs.Take()
+	file := filepath.Join("testdata", "golden", "logs.yaml")
+	if *update {
+		require.NoError(t, golden.WriteLogsToFile(file, got))
+	}
+	want, err := golden.ReadLogs(file)
+	require.NoError(t, err)
+	require.NoError(t, plogtest.CompareLogs(want, got))
+}
+
+func TestGoldenMetrics(t *testing.T) {
+	p := play(t, false)
+	f := Figures{
+		Process: p.process, Start: p.Start, Time: p.End, Counts: p.Counts, Functions: p.Functions,
+		Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{},
+	}
+	for _, h := range p.Histograms {
+		f.Histograms[h.HistogramKey] = &h.Histogram
+	}
+	config := metadata.DefaultMetricsBuilderConfig()
+	config.Metrics.GoGoroutineCreated.EnabledAttributes = []metadata.GoGoroutineCreatedMetricAttributeKey{
+		metadata.GoGoroutineCreatedMetricAttributeKeyCodeFunctionName,
+	}
+	builder := metadata.NewMetricsBuilder(config, receivertest.NewNopSettings(metadata.Type))
+	got := NewMetrics(scope, testClock(), builder, DefaultHistogramsConfig(), Tops{Blocked: 20, StartFunctions: 3}).Make([]Figures{f})
+	file := filepath.Join("testdata", "golden", "metrics.yaml")
+	if *update {
+		require.NoError(t, golden.WriteMetricsToFile(file, got, golden.SkipMetricTimestampNormalization()))
+	}
+	want, err := golden.ReadMetrics(file)
+	require.NoError(t, err)
+	require.NoError(t, pmetrictest.CompareMetrics(want, got, pmetrictest.IgnoreMetricDataPointsOrder(), pmetrictest.IgnoreMetricsOrder()))
+}
