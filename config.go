@@ -101,6 +101,9 @@ type TracesConfig struct {
 	SamplingRatio float64 `mapstructure:"sampling_ratio"`
 	// MaxSpansPerSecond is how many spans of a process are made in a second, over which trees that begin are not traced; 0 sets no limit.
 	MaxSpansPerSecond int `mapstructure:"max_spans_per_second"`
+	// MaxSpansPerTrace is how many spans of goroutines and of their states a trace has; goroutines that are created later in it have none. 0
+	// sets no limit.
+	MaxSpansPerTrace int `mapstructure:"max_spans_per_trace"`
 	// States says how the stretches of a goroutine's life are shown: spans, events or none.
 	States telemetry.States `mapstructure:"states"`
 	// MinStateDuration is the shortest stretch that is shown.
@@ -162,6 +165,7 @@ func createDefaultConfig() component.Config {
 		Traces: TracesConfig{
 			SamplingRatio:     1,
 			MaxSpansPerSecond: 10_000,
+			MaxSpansPerTrace:  10_000,
 			States:            telemetry.StateSpans,
 			MaxStates:         1000,
 			RootAge:           5 * time.Second,
@@ -285,11 +289,17 @@ func (c *TracesConfig) Validate() error {
 	if _, known := stackDepths[c.Stacks]; !known {
 		errs = append(errs, fmt.Errorf("stacks: %q is not allowed, it must be off, leaf or full", c.Stacks))
 	}
-	if c.MaxSpansPerSecond < 0 {
-		errs = append(errs, fmt.Errorf("max_spans_per_second: %d is not allowed, it must be 0 or more", c.MaxSpansPerSecond))
-	}
-	if c.MaxStates < 0 {
-		errs = append(errs, fmt.Errorf("max_states: %d is not allowed, it must be 0 or more", c.MaxStates))
+	for _, n := range []struct {
+		key string
+		is  int
+	}{
+		{"max_spans_per_second", c.MaxSpansPerSecond},
+		{"max_spans_per_trace", c.MaxSpansPerTrace},
+		{"max_states", c.MaxStates},
+	} {
+		if n.is < 0 {
+			errs = append(errs, fmt.Errorf("%s: %d is not allowed, it must be 0 or more", n.key, n.is))
+		}
 	}
 	for _, d := range []struct {
 		key string

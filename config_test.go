@@ -47,7 +47,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Metrics.Lifetime.Enabled = false
 			c.ResourceAttributes.ProcessPid.Enabled = false
 			c.Traces = TracesConfig{
-				SamplingRatio: 0.25, MaxSpansPerSecond: 500, States: telemetry.StateEvents, MinStateDuration: time.Millisecond, MaxStates: 7,
+				SamplingRatio: 0.25, MaxSpansPerSecond: 500, MaxSpansPerTrace: 600, States: telemetry.StateEvents, MinStateDuration: time.Millisecond, MaxStates: 7,
 				RootAge: time.Second, SegmentDuration: 10 * time.Second, Stacks: stacksFull, Join: true,
 				Labels: LabelsConfig{TraceID: []string{"trace"}, SpanID: []string{"span"}},
 			}

@@ -162,6 +162,7 @@ func (s *shared) options() follow.Options {
 			Slices:        s.config.Traces.MaxStates,
 			ShortestSlice: s.config.Traces.MinStateDuration,
 			Segment:       s.config.Traces.SegmentDuration,
+			TreeSlices:    s.config.Traces.MaxSpansPerTrace,
 			Join:          s.config.Traces.Join,
 		},
 		SpansPerSecond: s.config.Traces.MaxSpansPerSecond,

@@ -83,12 +83,15 @@ type Goroutine struct {
 	Slices []Slice
 	// Cut is how many slices were left out by the settings, Lost how many events were lost.
 	Cut, Lost uint32
+	// Omitted is how many goroutines of the tree were left out by the settings since another of the tree has told so.
+	Omitted uint32
 	// Totals are over the segment.
 	Totals [States]Total
 
 	current    Slice // the open stretch; its End is not known yet
 	hasCurrent bool
 	inherited  SpanContext
+	room       *room
 
 	foundDead bool   // by Settle
 	foundWhen uint64 // the count of drained at which it was
@@ -111,9 +114,10 @@ func (g *Goroutine) add(s Slice, limits Limits) {
 		return
 	}
 	g.Totals[s.State].Count++
-	if len(g.Slices) >= limits.Slices || s.End-s.Start < int64(limits.ShortestSlice) {
+	if len(g.Slices) >= limits.Slices || s.End-s.Start < int64(limits.ShortestSlice) || g.room.left <= 0 {
 		g.Cut++
 		return
 	}
+	g.room.left--
 	g.Slices = append(g.Slices, s)
 }

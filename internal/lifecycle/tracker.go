@@ -14,6 +14,8 @@ type Limits struct {
 	ShortestSlice time.Duration
 	// Segment is how long a segment lasts before the next one begins.
 	Segment time.Duration
+	// TreeSlices is how many goroutines and slices are told of a tree before those that are created in it are omitted; 0 sets no limit.
+	TreeSlices int
 	// Join makes goroutines that inherit a span of the program's own a part of its trace.
 	Join bool
 }
@@ -26,13 +28,15 @@ type Tracker struct {
 	limits Limits
 	live   map[uint64]*Goroutine // by G
 	stacks stacks
+	// omitted are goroutines that there was no room for in their trees, by G.
+	omitted map[uint64]*room
 	// inherited are contexts of goroutines that are to be created, by G.
 	inherited map[uint64]SpanContext
 }
 
 // NewTracker returns a Tracker that knows no goroutine.
 func NewTracker(limits Limits) *Tracker {
-	return &Tracker{limits: limits, live: map[uint64]*Goroutine{}, inherited: map[uint64]SpanContext{}}
+	return &Tracker{limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*room{}, inherited: map[uint64]SpanContext{}}
 }
 
 // Len returns how many goroutines are followed.
@@ -53,6 +57,7 @@ func (t *Tracker) Handle(e *Event) *Goroutine {
 	case Labelled:
 		t.label(e)
 	case Exited:
+		delete(t.omitted, e.G)
 		g := t.live[e.G]
 		if g == nil {
 			return nil
@@ -71,6 +76,15 @@ func (t *Tracker) create(e *Event) *Goroutine {
 	if before != nil {
 		t.interrupt(before, before.current.Start, Unseen)
 	}
+	delete(t.live, e.G)
+	delete(t.omitted, e.G)
+	context, inherits := t.inherited[e.G]
+	delete(t.inherited, e.G)
+	if full := t.full(e); full != nil {
+		full.omitted++
+		t.omitted[e.G] = full
+		return before
+	}
 	g := &Goroutine{
 		G: e.G, GoID: e.GoID, ParentGoID: e.ParentGoID,
 		System: e.System, Preexisting: e.Preexisting,
@@ -78,23 +92,32 @@ func (t *Tracker) create(e *Event) *Goroutine {
 		Start: e.Time, Lost: e.Lost,
 		current:    Slice{Start: e.Time, State: e.To, Reason: e.ToReason},
 		hasCurrent: true,
+		room:       newRoom(t.limits),
 	}
-	if p := t.live[e.Parent]; p != nil && e.Parent != 0 && e.Parent != e.G {
+	if p := t.creator(e); p != nil {
 		g.Parent = p.ref()
 		g.Follows = e.Root
 		if !e.Root {
-			g.Tree = p.Tree
+			g.Tree, g.room = p.Tree, p.room
 		}
 	}
 	if g.Tree.Root == 0 {
 		g.Tree.Root = g.GoID
 	}
-	if context, ok := t.inherited[e.G]; ok {
-		delete(t.inherited, e.G)
-		t.inherit(g, t.live[e.Parent], context)
+	if inherits {
+		t.inherit(g, t.creator(e), context)
 	}
+	g.room.left--
 	t.live[e.G] = g
 	return before
+}
+
+// creator returns the goroutine that created another, nil if it is not followed.
+func (t *Tracker) creator(e *Event) *Goroutine {
+	if e.Parent == 0 || e.Parent == e.G {
+		return nil
+	}
+	return t.live[e.Parent]
 }
 
 // label remembers the span of the program's own that a goroutine works for.
@@ -118,6 +141,7 @@ func (t *Tracker) inherit(g, creator *Goroutine, context SpanContext) {
 	}
 	g.Joined = &context
 	g.Tree = Tree{Root: g.GoID, Joined: context.TraceID}
+	g.room = newRoom(t.limits)
 }
 
 func (g *Goroutine) worksFor(context SpanContext) {
@@ -168,7 +192,7 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 // end closes a goroutine at its exit. The source counted each stretch, so a life told in one segment has exact totals even if
 // events were lost.
 func (t *Tracker) end(g *Goroutine, e *Event) {
-	g.End, g.Ending = e.Time, Exit
+	g.End, g.Ending, g.Omitted = e.Time, Exit, g.room.tell()
 	if g.Segment == 0 && !g.Preexisting {
 		g.Totals = e.Totals
 	}
@@ -180,7 +204,7 @@ func (t *Tracker) interrupt(g *Goroutine, at int64, why Ending) {
 	if g.hasCurrent && at > g.current.Start {
 		g.addOpen(at, t.limits)
 	}
-	g.End, g.Ending = at, why
+	g.End, g.Ending, g.Omitted = at, why, g.room.tell()
 }
 
 // addOpen ends the open stretch at a moment at which the goroutine did not change its state.
@@ -219,11 +243,13 @@ func (t *Tracker) Segments(now int64) []*Goroutine {
 func (t *Tracker) cut(g *Goroutine, now int64) *Goroutine {
 	segment := *g
 	segment.addOpen(now, t.limits)
-	segment.End, segment.Ending = now, SegmentEnd
+	segment.End, segment.Ending, segment.Omitted = now, SegmentEnd, g.room.tell()
 	g.Segment++
 	if g.Tree.Root == g.GoID && g.Joined == nil {
 		g.Tree.Segment = g.Segment
+		g.room = newRoom(t.limits)
 	}
+	g.room.left--
 	g.Start = now
 	g.Slices, g.Contexts, g.Cut, g.Lost, g.Totals = nil, nil, 0, 0, [States]Total{}
 	g.current.Start = max(g.current.Start, now)

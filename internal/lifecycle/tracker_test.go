@@ -358,3 +358,33 @@ func TestStacks(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestFullTree(t *testing.T) {
+	const late, lateChild, other = 0x3000, 0x4000, 0x5000
+	tr := NewTracker(Limits{Slices: 10, Segment: time.Second, TreeSlices: 3})
+	ended := handle(
+		tr,
+		created(100, parentG, 1, 0, true),
+		changed(100, 110, parentG, 1, Runnable, Running),
+		created(110, childG, 2, parentG, false),
+		created(120, late, 3, parentG, false),
+		created(130, lateChild, 4, late, false),
+		created(140, other, 5, late, true), // its tree is another
+		exited(100, 150, lateChild, 4),
+		exited(100, 160, late, 3),
+		exited(110, 170, childG, 2),
+		exited(110, 180, parentG, 1),
+		exited(140, 190, other, 5),
+	)
+	var got [][3]uint64
+	for _, g := range ended {
+		got = append(got, [3]uint64{g.GoID, uint64(g.Omitted), uint64(len(g.Slices))})
+	}
+	// The child tells of two that were omitted, and there is no room for its and its parent's last slices.
+	if diff := cmp.Diff([][3]uint64{{2, 2, 0}, {1, 0, 1}, {5, 0, 1}}, got); diff != "" {
+		t.Error(diff)
+	}
+	if len(tr.omitted) != 0 || tr.Len() != 0 {
+		t.Errorf("%d omitted and %d other goroutines are still known", len(tr.omitted), tr.Len())
+	}
+}

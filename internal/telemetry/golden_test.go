@@ -108,7 +108,7 @@ func TestGoldenMetrics(t *testing.T) {
 	for _, h := range p.Histograms {
 		f.Histograms[h.HistogramKey] = &h.Histogram
 	}
-	config := metadata.DefaultMetricsBuilderConfig()
+	config := metadata.NewDefaultMetricsBuilderConfig()
 	config.Metrics.GoGoroutineCreated.EnabledAttributes = []metadata.GoGoroutineCreatedMetricAttributeKey{
 		metadata.GoGoroutineCreatedMetricAttributeKeyCodeFunctionName,
 	}

@@ -194,6 +194,7 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	a.PutStr(attributeEnding, g.Ending.String())
 	putCount(a, attributeSegment, int64(g.Segment))
 	putCount(a, attributeStatesDropped, int64(g.Cut))
+	putCount(a, attributeGoroutinesDropped, int64(g.Omitted))
 	putCount(a, attributeEventsLost, int64(g.Lost))
 }
 
