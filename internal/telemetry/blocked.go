@@ -17,14 +17,14 @@ func (l *Logs) AddChanges(p *Process, c census.Changes, at int64) {
 		r.SetSeverityNumber(plog.SeverityNumberWarn)
 		r.SetSeverityText("WARN")
 		r.Attributes().PutInt(attributeBlockedCount, b.Count)
-		r.Body().SetStr(fmt.Sprintf("%d goroutines are blocked (%s), created by %s", b.Count, p.waitReason(b.Reason), p.callAt(b.CreationPC).Function))
+		r.Body().SetStr(fmt.Sprintf("%d goroutines are blocked (%s), created by %s", b.Count, p.waitReason(b.Reason), p.creatorAt(b.CreationPC)))
 	}
 	for _, site := range c.Cleared {
 		r := l.addSite(p, site, at)
 		r.SetEventName(eventCleared)
 		r.SetSeverityNumber(plog.SeverityNumberInfo)
 		r.SetSeverityText("INFO")
-		r.Body().SetStr(fmt.Sprintf("no goroutine is blocked (%s) any more, created by %s", p.waitReason(site.Reason), p.callAt(site.CreationPC).Function))
+		r.Body().SetStr(fmt.Sprintf("no goroutine is blocked (%s) any more, created by %s", p.waitReason(site.Reason), p.creatorAt(site.CreationPC)))
 	}
 }
 

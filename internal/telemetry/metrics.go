@@ -159,7 +159,7 @@ func (m *Metrics) recordBlocked(f Figures, now pcommon.Timestamp) {
 	top, rest := census.Top(f.Blocked, m.tops.Blocked)
 	for _, b := range top {
 		at := f.Process.callAt(b.CreationPC)
-		m.builder.RecordGoGoroutineBlockedDataPoint(now, b.Count, f.Process.waitReason(b.Reason), at.Function, at.File, int64(at.Line))
+		m.builder.RecordGoGoroutineBlockedDataPoint(now, b.Count, f.Process.waitReason(b.Reason), f.Process.creatorAt(b.CreationPC), at.File, int64(at.Line))
 	}
 	for reason, n := range rest {
 		m.builder.RecordGoGoroutineBlockedDataPoint(now, n, f.Process.waitReason(reason), other, "", 0)
