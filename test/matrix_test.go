@@ -75,7 +75,7 @@ func cell(t *testing.T, release string, m mode) string {
 		ran = true
 		o := testbuild.Options{Version: release, Flags: m.flags, Cgo: m.cgo}
 		if m.profiled {
-			o.Flags = []string{"-pgo=" + profile(t, release)}
+			o.Flags = []string{"-pgo=" + testbuild.SchedulerProfile(t, release)}
 		}
 		agrees(t, release, testbuild.Program(t, "lifecycle", o))
 	})
@@ -86,16 +86,4 @@ func cell(t *testing.T, release string, m mode) string {
 		return "**differs**"
 	}
 	return "ok"
-}
-
-// profile returns a CPU profile of a program that keeps the scheduler of a release busy.
-func profile(t *testing.T, release string) string {
-	file := filepath.Join(testbuild.Root(), "build", "testdata", "scheduler-"+release+".pprof")
-	p := testbuild.Start(t, testbuild.Program(t, "storm", testbuild.Options{Version: release}), "8", "200000", file)
-	p.Line()
-	p.GoOn()
-	p.Line()
-	p.GoOn()
-	p.Wait()
-	return file
 }

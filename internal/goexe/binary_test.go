@@ -82,7 +82,7 @@ func TestArchitecturesAgree(t *testing.T) {
 		slices.Sort(names)
 		return names
 	}
-	profile := schedulerProfile(t)
+	profile := testbuild.SchedulerProfile(t, "go1.27.4")
 	for _, version := range []string{"go1.18.10", "go1.21.13", "go1.23.12", "go1.25.14", "go1.27.4"} { // TestOpen has all
 		for name, flags := range map[string][]string{
 			"default": nil, "stripped": {"-ldflags=-s -w"}, "pie": {"-buildmode=pie"}, "unoptimized": {"-gcflags=all=-N -l"}, "pgo": {"-pgo=" + profile},
@@ -102,19 +102,6 @@ func TestArchitecturesAgree(t *testing.T) {
 			})
 		}
 	}
-}
-
-// schedulerProfile returns a CPU profile of a program that keeps the scheduler busy.
-func schedulerProfile(t *testing.T) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "profile")
-	p := testbuild.Start(t, testbuild.Program(t, "storm", testbuild.Options{}), "8", "200000", file)
-	for range 2 {
-		p.Line()
-		p.GoOn()
-	}
-	p.Wait()
-	return file
 }
 
 // TestSitesAreInstructions checks with another disassembler that each site is the start of an instruction, on arm64 of a jump.
