@@ -31,13 +31,36 @@ const enum histogram_kind *histogram_kind_type;
 
 // The Go side sets the sizes of all maps when it loads them.
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32); // slot
+	__type(value, struct target);
+	__uint(max_entries, 1);
+} slots SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u32); // tgid
-	__type(value, struct target);
+	__type(value, __u32); // slot
 	__uint(max_entries, 1);
 } targets SEC(".maps");
 
-// Executables of which each process is followed, by their index: what becomes its entry in targets.
+// Processes whose new trees are not sampled for now.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32); // slot
+	__type(value, __u8);
+	__uint(max_entries, 1);
+} muted SEC(".maps");
+
+// The slot of the process that this CPU ran last: most often it runs it again, and looking into an array costs a tenth of what a hash does.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} last_slot SEC(".maps");
+
+// Executables of which each process is followed, by their index: what becomes its entry in slots.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u32);
@@ -102,7 +125,7 @@ struct {
 
 // Bytes of waiting events at which the reader is woken, and from which only creations and exits are taken.
 volatile const __u64 wakeup_bytes;
-volatile const __u64 reserved_bytes;
+volatile const __u64 crowded_bytes;
 
 // A change of state on its way through the program.
 struct change {
@@ -111,6 +134,7 @@ struct change {
 	__u64 now;
 	__u64 g;
 	__u64 start_pc;
+	__u64 waiting_bytes; // in the ring buffer, when room was reserved last
 	__u8 from;
 	__u8 to;
 	__u8 reason;
@@ -231,18 +255,19 @@ static __always_inline void enter(struct counters *n, __u8 state, __u64 when)
 	add((__u64 *)&n->time[i], -when);
 }
 
-static __always_inline __u64 free_bytes_wanted(__u8 kind)
+static __always_inline bool is_vital(__u8 kind)
 {
-	return kind == EVENT_CREATED || kind == EVENT_EXITED ? 0 : reserved_bytes;
+	return kind == EVENT_CREATED || kind == EVENT_EXITED;
 }
 
 // Room for an event of a sampled goroutine, or NULL: then the loss is counted, on the goroutine too.
-static __always_inline void *reserve(const struct change *c, struct goroutine *g, __u8 kind, __u64 size)
+static __always_inline void *reserve(struct change *c, struct goroutine *g, __u8 kind, __u64 size)
 {
-	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	__u64 room = bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) - waiting;
-	void *e = room > free_bytes_wanted(kind) ? bpf_ringbuf_reserve(&events, size, 0) : NULL;
+	void *e = NULL;
 
+	c->waiting_bytes = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	if (c->waiting_bytes < crowded_bytes || is_vital(kind))
+		e = bpf_ringbuf_reserve(&events, size, 0);
 	if (!e) {
 		add(&c->counters->events_lost, 1);
 		g->lost++;
@@ -250,11 +275,9 @@ static __always_inline void *reserve(const struct change *c, struct goroutine *g
 	return e;
 }
 
-static __always_inline void submit(void *e)
+static __always_inline void submit(void *e, const struct change *c)
 {
-	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-
-	bpf_ringbuf_submit(e, waiting >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(e, c->waiting_bytes >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void fill(struct event *e, const struct change *c, struct goroutine *g, __u8 kind)
@@ -300,7 +323,7 @@ static __always_inline void tell_waker(struct event *e, const struct change *c, 
 		e->waker_goid = read_word(e->waker + c->target->goid);
 }
 
-static __always_inline void send_transition(const struct change *c, struct goroutine *g, const struct registers *regs)
+static __always_inline void send_transition(struct change *c, struct goroutine *g, const struct registers *regs)
 {
 	struct event *e = reserve(c, g, EVENT_TRANSITION, sizeof(*e));
 
@@ -309,21 +332,24 @@ static __always_inline void send_transition(const struct change *c, struct gorou
 	fill(e, c, g, EVENT_TRANSITION);
 	if (g->state == STATE_WAITING && c->to == STATE_RUNNABLE)
 		tell_waker(e, c, regs);
-	submit(e);
+	submit(e, c);
 }
 
 // Where a goroutine that blocks is in its program. It has been switched away from by now, unless it enters a system call.
 static __always_inline void walk_goroutine(__u64 *pc, __u32 frames, const struct change *c, const struct registers *regs)
 {
 	const struct target *t = c->target;
+	struct saved saved = {};
 
-	if (c->to == STATE_SYSCALL && t->live_syscalls)
+	if (c->to == STATE_SYSCALL && t->live_syscalls) {
 		walk(pc, frames, 0, regs->reg[REG_FP]);
-	else
-		walk(pc, frames, read_word(c->g + t->sched_pc), read_word(c->g + t->sched_bp));
+		return;
+	}
+	bpf_probe_read_user(&saved, sizeof(saved), (void *)(c->g + t->sched_pc));
+	walk(pc, frames, saved.pc, t->sched_has_ret ? saved.bp_behind_ret : saved.bp);
 }
 
-static __always_inline void send_blocking(const struct change *c, struct goroutine *g, const struct registers *regs)
+static __always_inline void send_blocking(struct change *c, struct goroutine *g, const struct registers *regs)
 {
 	struct blocking *e = reserve(c, g, EVENT_BLOCKED, sizeof(*e));
 
@@ -331,10 +357,10 @@ static __always_inline void send_blocking(const struct change *c, struct gorouti
 		return;
 	fill(&e->event, c, g, EVENT_BLOCKED);
 	walk_goroutine(e->pc, LEAF_FRAMES, c, regs);
-	submit(e);
+	submit(e, c);
 }
 
-static __always_inline void send_blocking_full(const struct change *c, struct goroutine *g, const struct registers *regs)
+static __always_inline void send_blocking_full(struct change *c, struct goroutine *g, const struct registers *regs)
 {
 	struct blocking_full *e = reserve(c, g, EVENT_BLOCKED, sizeof(*e));
 
@@ -342,7 +368,7 @@ static __always_inline void send_blocking_full(const struct change *c, struct go
 		return;
 	fill(&e->event, c, g, EVENT_BLOCKED);
 	walk_goroutine(e->pc, FULL_FRAMES, c, regs);
-	submit(e);
+	submit(e, c);
 }
 
 // A goroutine that runs and will not until something happens; one that was preempted for a stack scan is where it happened to be.
@@ -353,7 +379,7 @@ static __always_inline bool blocks(const struct change *c, const struct goroutin
 	return c->to == STATE_SYSCALL || (c->to == STATE_WAITING && c->reason != c->target->preempted_reason);
 }
 
-static __always_inline void send_change(const struct change *c, struct goroutine *g, const struct registers *regs)
+static __always_inline void send_change(struct change *c, struct goroutine *g, const struct registers *regs)
 {
 	if (c->target->stacks == STACK_NONE || !blocks(c, g))
 		send_transition(c, g, regs);
@@ -368,7 +394,7 @@ static __always_inline __u64 key_of(const struct target *t, __u64 g)
 	return (__u64)t->slot << 48 | (g & 0xffffffffffff);
 }
 
-static __noinline int send_labels(const struct change *c, struct goroutine *g, __u64 labels)
+static __noinline int send_labels(struct change *c, struct goroutine *g, __u64 labels)
 {
 	struct labelling *e = reserve(c, g, EVENT_LABELLED, sizeof(*e));
 
@@ -381,12 +407,12 @@ static __noinline int send_labels(const struct change *c, struct goroutine *g, _
 		read_label_map(e, labels);
 	else
 		read_label_list(e, labels);
-	submit(e);
+	submit(e, c);
 	return 0;
 }
 
 // Tells the profiler labels of a goroutine that has others than before.
-static __always_inline void tell_labels(const struct change *c, struct goroutine *g)
+static __always_inline void tell_labels(struct change *c, struct goroutine *g)
 {
 	__u64 key = key_of(c->target, c->g);
 	__u64 labels, *told;
@@ -408,7 +434,7 @@ static __always_inline void tell_labels(const struct change *c, struct goroutine
 	g->flags |= GOROUTINE_LABELLED;
 }
 
-static __always_inline void send_ending(const struct change *c, struct goroutine *g)
+static __always_inline void send_ending(struct change *c, struct goroutine *g)
 {
 	struct ending *e = reserve(c, g, EVENT_EXITED, sizeof(*e));
 
@@ -417,11 +443,11 @@ static __always_inline void send_ending(const struct change *c, struct goroutine
 	fill(&e->event, c, g, EVENT_EXITED);
 	__builtin_memcpy(e->time, g->time, sizeof(e->time));
 	__builtin_memcpy(e->count, g->count, sizeof(e->count));
-	submit(e);
+	submit(e, c);
 }
 
 // Without its creation a goroutine cannot be told of: if there is no room for that, it is not sampled.
-static __always_inline void send_creation(const struct change *c, struct goroutine *g, __u64 parent)
+static __always_inline void send_creation(struct change *c, struct goroutine *g, __u64 parent)
 {
 	struct creation *e = reserve(c, g, EVENT_CREATED, sizeof(*e));
 
@@ -434,11 +460,16 @@ static __always_inline void send_creation(const struct change *c, struct gorouti
 	e->parent_goid = parent ? read_word(parent + c->target->goid) : 0;
 	e->start_pc = c->start_pc;
 	e->creation_pc = g->creation_pc;
-	submit(e);
+	submit(e, c);
 }
 
 static __always_inline __u8 sampling_of_root(const struct target *t)
 {
+	__u32 slot = t->slot;
+	const __u8 *is_muted = bpf_map_lookup_elem(&muted, &slot);
+
+	if (is_muted && *is_muted)
+		return GOROUTINE_ROOT;
 	return GOROUTINE_ROOT | (bpf_get_prandom_u32() < t->sample_below ? GOROUTINE_SAMPLED : 0);
 }
 
@@ -511,7 +542,7 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 	}
 }
 
-static __always_inline void end_life(const struct change *c, struct goroutine *g)
+static __always_inline void end_life(struct change *c, struct goroutine *g)
 {
 	if (!(g->flags & GOROUTINE_SYSTEM)) {
 		count_exit(c);
@@ -640,27 +671,47 @@ static __noinline int follow_process(struct registers *regs)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u32 executable = bpf_get_attach_cookie(regs);
 	const struct target *template = bpf_map_lookup_elem(&templates, &executable);
-	struct target t;
+	struct target *t;
+	__u32 slot;
 
-	if (!template)
+	if (!template || bpf_map_lookup_elem(&targets, &tgid))
 		return 0;
-	t = *template;
-	if (bpf_map_pop_elem(&free_slots, &t.slot))
+	if (bpf_map_pop_elem(&free_slots, &slot))
 		return 0;
-	t.bias = regs->reg[REG_PC] - template->bias;
-	if (!send_process_event(tgid, EVENT_PROCESS_FOLLOWED, t.slot)) {
-		bpf_map_push_elem(&free_slots, &t.slot, 0);
+	t = bpf_map_lookup_elem(&slots, &slot);
+	if (!t || !send_process_event(tgid, EVENT_PROCESS_FOLLOWED, slot)) {
+		bpf_map_push_elem(&free_slots, &slot, 0);
 		return 0;
 	}
-	bpf_map_update_elem(&targets, &tgid, &t, BPF_NOEXIST);
+	*t = *template;
+	t->slot = slot;
+	t->bias = regs->reg[REG_PC] - template->bias;
+	t->tgid = tgid;
+	if (bpf_map_update_elem(&targets, &tgid, &slot, BPF_NOEXIST))
+		t->tgid = 0; // another thread was first
 	return 0;
 }
 
 static __always_inline const struct target *current_target(void)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 only = 0;
+	__u32 *last = bpf_map_lookup_elem(&last_slot, &only);
+	const __u32 *slot;
+	const struct target *t;
 
-	return bpf_map_lookup_elem(&targets, &tgid);
+	if (!last)
+		return NULL;
+	t = bpf_map_lookup_elem(&slots, last);
+	if (t && t->tgid == tgid)
+		return t;
+	slot = bpf_map_lookup_elem(&targets, &tgid);
+	if (!slot)
+		return NULL;
+	t = bpf_map_lookup_elem(&slots, slot);
+	if (t)
+		*last = *slot;
+	return t && t->tgid == tgid ? t : NULL;
 }
 
 static __always_inline int transition(const struct registers *regs, const struct target *t, __u64 g, __u32 old, __u32 new)
@@ -744,7 +795,11 @@ SEC("raw_tracepoint/sched_process_exec")
 int on_exec(void *ctx)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	const __u32 *slot = bpf_map_lookup_elem(&targets, &tgid);
+	struct target *t = slot ? bpf_map_lookup_elem(&slots, slot) : NULL;
 
+	if (t)
+		t->tgid = 0;
 	bpf_map_delete_elem(&targets, &tgid);
 	send_process_event(tgid, EVENT_PROCESS_EXECUTED, 0);
 	return 0;
@@ -756,11 +811,11 @@ int on_exit(void *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 tgid = id >> 32;
-	const struct target *t = bpf_map_lookup_elem(&targets, &tgid);
+	const __u32 *slot = bpf_map_lookup_elem(&targets, &tgid);
 
-	if (!t || tgid != (__u32)id)
+	if (!slot || tgid != (__u32)id)
 		return 0;
-	if (t->slot == NO_SLOT)
+	if (*slot == NO_SLOT)
 		bpf_map_delete_elem(&targets, &tgid);
 	else
 		send_process_event(tgid, EVENT_PROCESS_EXITED, 0);

@@ -43,7 +43,8 @@ struct target {
 	__u64 sample_below;  /* a tree is sampled if a random 32-bit number is below this */
 	__u64 root_age;      /* ns; a creator older than this does not own what it creates */
 	__u64 bias;          /* how far above its link-time addresses the binary lies in memory; of a template, where on_casgstatus is */
-	__u32 slot;          /* index into counters, high 16 bits of goroutine keys */
+	__u32 tgid;          /* 0 if nobody is followed in this slot */
+	__u32 slot;          /* index into slots and counters, high 16 bits of goroutine keys */
 	__u32 executable;    /* index of the binary, for system_starts */
 	__u16 goid;          /* in runtime.g */
 	__u16 waitreason;
@@ -51,7 +52,6 @@ struct target {
 	__u16 gopc;
 	__u16 m;
 	__u16 sched_pc;
-	__u16 sched_bp;
 	__u16 labels;
 	__u16 curg;          /* in runtime.m */
 	__u8 preempted;      /* Go's status of a goroutine stopped for a stack scan */
@@ -59,9 +59,10 @@ struct target {
 	__u8 late_reasons;   /* a wait that keeps the thread has its reason stored only after the change of state */
 	__u8 stacks;         /* enum stack_depth */
 	__u8 live_syscalls;  /* g.sched has no frame pointer in a system call: the thread's own is right */
+	__u8 sched_has_ret;  /* g.sched has a field ret before bp */
 	__u8 label_form;     /* enum label_form */
 	__u8 by_function;    /* created and exited are counted for each start function too */
-	__u8 pad[3];
+	__u8 pad[7];
 };
 
 /*
@@ -82,7 +83,7 @@ struct goroutine {
 	__u8 pad;
 };
 
-/* The slot of a process that is not followed, and need not be asked about again. */
+/* The slot of a process that is not to be followed. */
 #define NO_SLOT 0xffffffff
 
 /* system_starts: start functions whose goroutines the runtime counts as its own. */

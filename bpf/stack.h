@@ -10,6 +10,14 @@ struct frame {
 	__u64 returns_to;
 };
 
+/* What g.sched tells of a goroutine that was switched away from, from pc on (runtime/runtime2.go, gobuf). */
+struct saved {
+	__u64 pc;
+	__u64 between[3];
+	__u64 bp;
+	__u64 bp_behind_ret; /* where there is a field ret, which was removed in Go 1.25 */
+};
+
 /* Writes the return addresses of a stack to pc, and a 0 behind them if there are fewer than frames. */
 static __always_inline void walk(__u64 *pc, __u32 frames, __u64 innermost, __u64 frame_pointer)
 {

@@ -207,6 +207,7 @@ type TracerTarget struct {
 	SampleBelow     uint64
 	RootAge         uint64
 	Bias            uint64
+	Tgid            uint32
 	Slot            uint32
 	Executable      uint32
 	Goid            uint16
@@ -215,7 +216,6 @@ type TracerTarget struct {
 	Gopc            uint16
 	M               uint16
 	SchedPc         uint16
-	SchedBp         uint16
 	Labels          uint16
 	Curg            uint16
 	Preempted       uint8
@@ -223,10 +223,11 @@ type TracerTarget struct {
 	LateReasons     uint8
 	Stacks          uint8
 	LiveSyscalls    uint8
+	SchedHasRet     uint8
 	LabelForm       uint8
 	ByFunction      uint8
-	Pad             [3]uint8
-	_               [4]byte
+	Pad             [7]uint8
+	_               [5]byte
 }
 
 // Names of all BPF objects in the ELF.
@@ -240,6 +241,9 @@ const (
 	TracerMapGoroutines        = "goroutines"
 	TracerMapHistograms        = "histograms"
 	TracerMapLabelsTold        = "labels_told"
+	TracerMapLastSlot          = "last_slot"
+	TracerMapMuted             = "muted"
+	TracerMapSlots             = "slots"
 	TracerMapSystemStarts      = "system_starts"
 	TracerMapTargets           = "targets"
 	TracerMapTemplates         = "templates"
@@ -252,13 +256,13 @@ const (
 	TracerVarBucketBounds      = "bucket_bounds"
 	TracerVarBucketGuess       = "bucket_guess"
 	TracerVarCreationType      = "creation_type"
+	TracerVarCrowdedBytes      = "crowded_bytes"
 	TracerVarEndingType        = "ending_type"
 	TracerVarEventKindType     = "event_kind_type"
 	TracerVarGoroutineFlagType = "goroutine_flag_type"
 	TracerVarHistogramKindType = "histogram_kind_type"
 	TracerVarLabelFormType     = "label_form_type"
 	TracerVarLabellingType     = "labelling_type"
-	TracerVarReservedBytes     = "reserved_bytes"
 	TracerVarStackDepthType    = "stack_depth_type"
 	TracerVarStateType         = "state_type"
 	TracerVarWakeupBytes       = "wakeup_bytes"
@@ -323,6 +327,9 @@ type TracerMapSpecs struct {
 	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
 	Histograms   *ebpf.MapSpec `ebpf:"histograms"`
 	LabelsTold   *ebpf.MapSpec `ebpf:"labels_told"`
+	LastSlot     *ebpf.MapSpec `ebpf:"last_slot"`
+	Muted        *ebpf.MapSpec `ebpf:"muted"`
+	Slots        *ebpf.MapSpec `ebpf:"slots"`
 	SystemStarts *ebpf.MapSpec `ebpf:"system_starts"`
 	Targets      *ebpf.MapSpec `ebpf:"targets"`
 	Templates    *ebpf.MapSpec `ebpf:"templates"`
@@ -337,13 +344,13 @@ type TracerVariableSpecs struct {
 	BucketBounds      *ebpf.VariableSpec `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.VariableSpec `ebpf:"bucket_guess"`
 	CreationType      *ebpf.VariableSpec `ebpf:"creation_type"`
+	CrowdedBytes      *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	EndingType        *ebpf.VariableSpec `ebpf:"ending_type"`
 	EventKindType     *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	GoroutineFlagType *ebpf.VariableSpec `ebpf:"goroutine_flag_type"`
 	HistogramKindType *ebpf.VariableSpec `ebpf:"histogram_kind_type"`
 	LabelFormType     *ebpf.VariableSpec `ebpf:"label_form_type"`
 	LabellingType     *ebpf.VariableSpec `ebpf:"labelling_type"`
-	ReservedBytes     *ebpf.VariableSpec `ebpf:"reserved_bytes"`
 	StackDepthType    *ebpf.VariableSpec `ebpf:"stack_depth_type"`
 	StateType         *ebpf.VariableSpec `ebpf:"state_type"`
 	WakeupBytes       *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
@@ -376,6 +383,9 @@ type TracerMaps struct {
 	Goroutines   *ebpf.Map `ebpf:"goroutines"`
 	Histograms   *ebpf.Map `ebpf:"histograms"`
 	LabelsTold   *ebpf.Map `ebpf:"labels_told"`
+	LastSlot     *ebpf.Map `ebpf:"last_slot"`
+	Muted        *ebpf.Map `ebpf:"muted"`
+	Slots        *ebpf.Map `ebpf:"slots"`
 	SystemStarts *ebpf.Map `ebpf:"system_starts"`
 	Targets      *ebpf.Map `ebpf:"targets"`
 	Templates    *ebpf.Map `ebpf:"templates"`
@@ -390,6 +400,9 @@ func (m *TracerMaps) Close() error {
 		m.Goroutines,
 		m.Histograms,
 		m.LabelsTold,
+		m.LastSlot,
+		m.Muted,
+		m.Slots,
 		m.SystemStarts,
 		m.Targets,
 		m.Templates,
@@ -405,13 +418,13 @@ type TracerVariables struct {
 	BucketBounds      *ebpf.Variable `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.Variable `ebpf:"bucket_guess"`
 	CreationType      *ebpf.Variable `ebpf:"creation_type"`
+	CrowdedBytes      *ebpf.Variable `ebpf:"crowded_bytes"`
 	EndingType        *ebpf.Variable `ebpf:"ending_type"`
 	EventKindType     *ebpf.Variable `ebpf:"event_kind_type"`
 	GoroutineFlagType *ebpf.Variable `ebpf:"goroutine_flag_type"`
 	HistogramKindType *ebpf.Variable `ebpf:"histogram_kind_type"`
 	LabelFormType     *ebpf.Variable `ebpf:"label_form_type"`
 	LabellingType     *ebpf.Variable `ebpf:"labelling_type"`
-	ReservedBytes     *ebpf.Variable `ebpf:"reserved_bytes"`
 	StackDepthType    *ebpf.Variable `ebpf:"stack_depth_type"`
 	StateType         *ebpf.Variable `ebpf:"state_type"`
 	WakeupBytes       *ebpf.Variable `ebpf:"wakeup_bytes"`

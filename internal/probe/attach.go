@@ -95,7 +95,10 @@ func (a *Attachment) target(s Settings) bpf.TracerTarget {
 	t.Executable = a.executable
 	t.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
 	t.RootAge = uint64(s.RootAge)
-	t.Stacks = uint8(s.Stacks)
+	switch a.binary.Layout.G.SchedBP - a.binary.Layout.G.SchedPC {
+	case bpBehindRet, bpBehindLR:
+		t.Stacks = uint8(s.Stacks)
+	}
 	if s.ByFunction {
 		t.ByFunction = 1
 	}

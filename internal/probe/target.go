@@ -67,31 +67,51 @@ func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
 	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: slot, value: a.target(s)}
 	t.value.Bias = bias
 	t.value.Slot = slot
+	t.value.Tgid = t.pid
 	if err = t.clearCounts(); err == nil {
-		err = a.tracer.objects.Targets.Update(t.pid, &t.value, ebpf.UpdateNoExist)
+		err = t.store()
 	}
-	switch {
-	case errors.Is(err, ebpf.ErrKeyExist):
-		a.tracer.freeSlot(slot)
-		return nil, fmt.Errorf("%w: %d", ErrFollowed, pid)
-	case err != nil:
-		a.tracer.freeSlot(slot)
-		return nil, fmt.Errorf("register process %d: %w", pid, err)
+	if err == nil {
+		err = a.tracer.objects.Targets.Update(t.pid, t.slot, ebpf.UpdateNoExist)
 	}
-	return t, nil
+	if err == nil {
+		return t, nil
+	}
+	if errors.Is(err, ebpf.ErrKeyExist) {
+		err = ErrFollowed
+	}
+	return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release())
+}
+
+// store tells the kernel how the process is followed.
+func (t *Target) store() error {
+	if err := t.tracer.objects.Slots.Put(t.slot, &t.value); err != nil {
+		return fmt.Errorf("register process %d: %w", t.pid, err)
+	}
+	return nil
+}
+
+// vacate lets the kernel follow nobody in the slot.
+func (t *Target) vacate() error {
+	if err := t.tracer.objects.Slots.Put(t.slot, &bpf.TracerTarget{}); err != nil {
+		return fmt.Errorf("vacate a slot: %w", err)
+	}
+	return t.Sample(true)
 }
 
 // Welcome returns the process pid, which the kernel has begun to follow by itself in a slot. Its error wraps ErrFollowed if the process is
 // in another slot by now.
 func (a *Attachment) Welcome(pid int, slot Slot) (*Target, error) {
 	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: uint32(slot)}
-	err := a.tracer.objects.Targets.Lookup(t.pid, &t.value)
+	err := t.tracer.objects.Slots.Lookup(t.slot, &t.value)
 	switch {
-	case err == nil && t.value.Slot != t.slot:
+	case err == nil && !t.Followed():
 		err = ErrFollowed
 	case err == nil && t.value.Executable != a.executable: // two overlays show the same file as two, and the other's probe was first
 		t.value.Executable = a.executable
-		err = a.tracer.objects.Targets.Update(t.pid, &t.value, ebpf.UpdateExist)
+		if err = t.store(); err == nil && !t.Followed() {
+			err = ErrFollowed // it has executed another program meanwhile
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release(), a.tracer.stock())
@@ -102,7 +122,7 @@ func (a *Attachment) Welcome(pid int, slot Slot) (*Target, error) {
 // Reject ends to follow the process pid, which the kernel has begun to follow by itself in a slot, and lets it not begin again.
 func (t *Tracer) Reject(pid int, slot Slot) error {
 	rejected := &Target{tracer: t, pid: uint32(pid), slot: uint32(slot)}
-	err := t.objects.Targets.Put(rejected.pid, &bpf.TracerTarget{Slot: noSlot})
+	err := t.objects.Targets.Put(rejected.pid, uint32(noSlot))
 	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 		err = errors.Join(err, t.objects.Targets.Delete(rejected.pid))
 	}
@@ -116,8 +136,8 @@ func (t *Tracer) Release(pid int, slot Slot) error {
 
 // Followed tells whether the kernel still follows the process as this target, and not as another after an exec.
 func (t *Target) Followed() bool {
-	var now bpf.TracerTarget
-	return t.tracer.objects.Targets.Lookup(t.pid, &now) == nil && now.Slot == t.slot
+	var now uint32
+	return t.tracer.objects.Targets.Lookup(t.pid, &now) == nil && now == t.slot
 }
 
 // noSlot is NO_SLOT of goroutine.h.
@@ -138,6 +158,13 @@ const reasonsFirst = "go1.20"
 // framesInSyscalls is the release from which on g.sched tells the frame pointer of a goroutine in a system call (save in runtime/proc.go).
 const framesInSyscalls = "go1.23"
 
+// bpBehindRet is the distance of g.sched.bp from g.sched.pc, in bytes, where there is a field ret before it, bpBehindLR where there is none
+// (gobuf in runtime/runtime2.go, from Go 1.25 on).
+const (
+	bpBehindRet = 40
+	bpBehindLR  = 32
+)
+
 // labelLists is the release from which on profiler labels are a list (labelMap in runtime/pprof/label.go).
 const labelLists = "go1.24"
 
@@ -145,7 +172,7 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	l := b.Layout
 	v := bpf.TracerTarget{
 		Goid: l.G.Goid, Waitreason: l.G.WaitReason, Startpc: l.G.StartPC, Gopc: l.G.GoPC, M: l.G.M, Curg: l.M.Curg,
-		SchedPc: l.G.SchedPC, SchedBp: l.G.SchedBP, Labels: l.G.Labels,
+		SchedPc: l.G.SchedPC, Labels: l.G.Labels,
 		Preempted: l.Status["Gpreempted"],
 		States:    ^uint64(0),
 	}
@@ -154,6 +181,9 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	}
 	if version.Compare(l.GoVersion, framesInSyscalls) < 0 {
 		v.LiveSyscalls = 1
+	}
+	if l.G.SchedBP == l.G.SchedPC+bpBehindRet {
+		v.SchedHasRet = 1
 	}
 	v.LabelForm = uint8(bpf.TracerLabelFormLABELS_LIST)
 	if version.Compare(l.GoVersion, labelLists) < 0 {
@@ -338,14 +368,11 @@ func (t *Target) read() (map[uint64]bpf.TracerGoroutine, error) {
 
 // Sample says whether trees that begin from now on are sampled, with the ratio of the target's settings, or not at all.
 func (t *Target) Sample(on bool) error {
-	value := t.value
+	var muted uint8
 	if !on {
-		value.SampleBelow = 0
+		muted = 1
 	}
-	if !t.Followed() {
-		return nil // it has executed another program, and an event is to come that tells so
-	}
-	if err := t.tracer.objects.Targets.Update(t.pid, &value, ebpf.UpdateExist); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := t.tracer.objects.Muted.Put(t.slot, muted); err != nil {
 		return fmt.Errorf("change the sampling of process %d: %w", t.pid, err)
 	}
 	return nil
@@ -396,7 +423,7 @@ func (t *Target) Unfollow() error {
 
 // release forgets what is known of goroutines in the slot, and frees it.
 func (t *Target) release() error {
-	err := errors.Join(t.deleteGoroutines(), t.deleteBuckets(), t.deleteFunctions())
+	err := errors.Join(t.vacate(), t.deleteGoroutines(), t.deleteBuckets(), t.deleteFunctions())
 	if err == nil {
 		t.tracer.freeSlot(t.slot)
 	}

@@ -95,6 +95,8 @@ func explain(err error) error {
 
 func configure(spec *ebpf.CollectionSpec, o Options) error {
 	for name, size := range map[string]int{
+		bpf.TracerMapSlots:        maxTargets,
+		bpf.TracerMapMuted:        maxTargets,
 		bpf.TracerMapTargets:      maxTargets,
 		bpf.TracerMapTemplates:    maxTargets,
 		bpf.TracerMapFreeSlots:    stocked,
@@ -112,7 +114,7 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 		bpf.TracerVarBucketBounds:  buckets.Bounds(),
 		bpf.TracerVarBucketGuess:   buckets.Guesses(),
 		bpf.TracerVarWakeupBytes:   uint64(ringBytes / wakeupShare),
-		bpf.TracerVarReservedBytes: uint64(ringBytes / reservedShare),
+		bpf.TracerVarCrowdedBytes: uint64(ringBytes - ringBytes/reservedShare),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)

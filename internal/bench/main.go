@@ -1,0 +1,71 @@
+// Command bench measures, as root, what following goroutines costs the program that is followed: it lets programs do one kind of thing as
+// often as they can, with nothing attached, with a probe that does nothing, with other tools, and with the collector. All are compared
+// within one run, in rounds, each with all cases one after the other; what is printed are medians of the rounds.
+//
+//	go run ./internal/bench -rounds 5 -seconds 1
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	rounds := flag.Int("rounds", 5, "rounds of all cases")
+	seconds := flag.Float64("seconds", 1, "seconds that are measured in each")
+	release := flag.String("release", "", "the release of Go that builds the programs, such as go1.20.14; the default is the one at hand")
+	targets := flag.String("targets", strings.Join(kinds, ","), "programs")
+	names := flag.String("cases", strings.Join(caseNames(), ","), "cases")
+	config := flag.String("config", "", "further settings of the collector, such as `overhead: {budget: 0.05}`")
+	settle := flag.Duration("settle", 0, "for how long a program works before it is measured, beside the moment that it always does")
+	flag.Parse()
+	b := bench{seconds: *seconds, settle: *settle, config: *config, collector: "bin/otelcol-goroutine"}
+	if err := b.build(*release); err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(b.dir)
+	for _, kind := range strings.Split(*targets, ",") {
+		results := map[string][]result{}
+		chosen := strings.Split(*names, ",")
+		for range *rounds {
+			for _, name := range chosen {
+				r, err := b.run(kind, name)
+				if err != nil {
+					log.Printf("%s, %s: %v", kind, name, err)
+					continue
+				}
+				results[name] = append(results[name], r)
+			}
+		}
+		report(os.Stdout, kind, chosen, results)
+	}
+}
+
+// bench is a run of the command.
+type bench struct {
+	dir, workload     string
+	collector, config string
+	seconds           float64
+	settle            time.Duration
+}
+
+// run measures one case of one kind of program.
+func (b *bench) run(kind, name string) (result, error) {
+	i := slices.IndexFunc(cases, func(c benchCase) bool { return c.name == name })
+	if i < 0 {
+		return result{}, fmt.Errorf("no such case")
+	}
+	c := cases[i]
+	attached, err := c.attach(b)
+	if err != nil {
+		return result{}, err
+	}
+	defer attached.detach()
+	return b.measure(kind, c.traces, attached)
+}

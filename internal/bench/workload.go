@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// kinds are those of testdata/workload.
+var kinds = []string{"pingpong", "spawn", "mutex", "files", "http"}
+
+// result is what was measured in one round.
+type result struct {
+	ops, seconds, cpu float64 // cpu is the program's processor time, in seconds
+	used              usage   // by who follows it
+}
+
+func (b *bench) build(release string) (err error) {
+	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
+		return err
+	}
+	b.workload = filepath.Join(b.dir, "workload")
+	cmd := exec.Command("go", "build", "-o", b.workload, ".")
+	cmd.Dir = filepath.Join("testdata", "workload")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if release != "" {
+		cmd.Env = append(cmd.Env, "GOTOOLCHAIN="+release)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the workload: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// program is a workload that runs.
+type program struct {
+	cmd *exec.Cmd
+	in  io.Writer
+	out *bufio.Scanner
+}
+
+func (b *bench) start(kind string, traced bool) (*program, error) {
+	args := []string{kind, fmt.Sprint(b.seconds + b.settle.Seconds())}
+	if traced {
+		args = append(args, filepath.Join(b.dir, "trace"))
+	}
+	p := &program{cmd: exec.Command(b.workload, args...)}
+	p.cmd.Stderr = os.Stderr
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewScanner(out)
+	return p, p.cmd.Start()
+}
+
+func (p *program) line() (string, error) {
+	if !p.out.Scan() {
+		return "", errors.Join(errors.New("the program ended early"), p.out.Err())
+	}
+	return p.out.Text(), nil
+}
+
+func (p *program) stop() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// measure lets a program work and returns how much it did.
+func (b *bench) measure(kind string, traced bool, by *attached) (r result, err error) {
+	p, err := b.start(kind, traced)
+	if err != nil {
+		return r, err
+	}
+	defer p.stop()
+	said, err := p.line()
+	if err != nil {
+		return r, err
+	}
+	if err := by.ready(); err != nil {
+		return r, err
+	}
+	before := by.usage()
+	if kind == "http" {
+		r, err = b.load(p, said)
+	} else {
+		r, err = p.work()
+	}
+	r.used = by.usage().since(before)
+	return r, err
+}
+
+func (p *program) work() (r result, err error) {
+	if _, err := io.WriteString(p.in, "\n"); err != nil {
+		return r, err
+	}
+	said, err := p.line()
+	if err != nil {
+		return r, err
+	}
+	_, err = fmt.Sscan(said, &r.ops, &r.seconds, &r.cpu)
+	return r, err
+}
+
+var answered = regexp.MustCompile(`(\d+) requests in`)
+
+// load has wrk ask the server: for a moment, and then for the time that is measured.
+func (b *bench) load(p *program, address string) (r result, err error) {
+	wrk := func(seconds float64) (string, error) {
+		out, err := exec.Command("wrk", "-t1", "-c16", fmt.Sprintf("-d%ds", max(1, int(seconds))), "http://"+address+"/").CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("wrk: %w\n%s", err, out)
+		}
+		return string(out), nil
+	}
+	if _, err := wrk(b.settle.Seconds()); err != nil {
+		return r, err
+	}
+	cpu, begin := processorTime(p.cmd.Process.Pid), time.Now()
+	out, err := wrk(b.seconds)
+	if err != nil {
+		return r, err
+	}
+	r.seconds, r.cpu = time.Since(begin).Seconds(), (processorTime(p.cmd.Process.Pid) - cpu).Seconds()
+	found := answered.FindStringSubmatch(out)
+	if found == nil {
+		return r, fmt.Errorf("wrk said\n%s", strings.TrimSpace(out))
+	}
+	r.ops, err = strconv.ParseFloat(found[1], 64)
+	return r, err
+}
