@@ -149,7 +149,8 @@ func attachBpftrace(b *bench) (*attached, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("bpftrace", "-B", "line", "-o", out.Name(), "-e", fmt.Sprintf(script, b.workload))
+	cmd := exec.Command("bpftrace", "-B", "line", "-e", fmt.Sprintf(script, b.workload))
+	cmd.Stdout = out
 	return running(cmd, func() bool {
 		data := make([]byte, 4096)
 		n, _ := out.ReadAt(data, 0)

@@ -111,9 +111,9 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 		spec.Maps[name].MaxEntries = uint32(size)
 	}
 	for name, value := range map[string]any{
-		bpf.TracerVarBucketBounds:  buckets.Bounds(),
-		bpf.TracerVarBucketGuess:   buckets.Guesses(),
-		bpf.TracerVarWakeupBytes:   uint64(ringBytes / wakeupShare),
+		bpf.TracerVarBucketBounds: buckets.Bounds(),
+		bpf.TracerVarBucketGuess:  buckets.Guesses(),
+		bpf.TracerVarWakeupBytes:  uint64(ringBytes / wakeupShare),
 		bpf.TracerVarCrowdedBytes: uint64(ringBytes - ringBytes/reservedShare),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
