@@ -37,7 +37,7 @@ fuzz:
 	go test -run '^$$' -fuzz '^FuzzTable$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pclntab
 
 lint:
-	test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_))" || { $(TOOL) gofumpt -d $$(git ls-files '*.go' | grep -v generated_); false; }
+	test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v -e generated_ -e _bpfel))" || { $(TOOL) gofumpt -d $$(git ls-files '*.go' | grep -v -e generated_ -e _bpfel); false; }
 	go vet -tags matrix ./...
 	$(TOOL) staticcheck -tags matrix ./...
 

@@ -3,6 +3,7 @@ package goroutinereceiver
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"regexp"
 	"slices"
 	"time"
@@ -35,6 +36,8 @@ type Config struct {
 	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 160 bytes for each
 	// at start.
 	MaxGoroutines int `mapstructure:"max_goroutines"`
+	// RingBufferSize is how many bytes of events of sampled goroutines can wait for the collector: a power of two.
+	RingBufferSize int `mapstructure:"ring_buffer_size"`
 	// Traces says what becomes a span.
 	Traces TracesConfig `mapstructure:"traces"`
 	// Blocked says which goroutines count as blocked.
@@ -147,6 +150,12 @@ type LabelsConfig struct {
 // minGoroutines is what even a small program needs.
 const minGoroutines = 1024
 
+// Ring buffers are made of pages, of which arm64 has some of 64 KiB.
+const (
+	minRingBuffer = 64 << 10
+	maxRingBuffer = 1 << 30
+)
+
 func createDefaultConfig() component.Config {
 	controller := scraperhelper.NewDefaultControllerConfig()
 	controller.CollectionInterval = 10 * time.Second
@@ -162,6 +171,7 @@ func createDefaultConfig() component.Config {
 		StartFunctions:     StartFunctionsConfig{Top: 20},
 		Syscalls:           true,
 		MaxGoroutines:      128 << 10,
+		RingBufferSize:     8 << 20,
 		Traces: TracesConfig{
 			SamplingRatio:     1,
 			MaxSpansPerSecond: 10_000,
@@ -190,6 +200,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxGoroutines < minGoroutines {
 		errs = append(errs, fmt.Errorf("max_goroutines: %d is not allowed, it must be %d or more", c.MaxGoroutines, minGoroutines))
+	}
+	if c.RingBufferSize < minRingBuffer || c.RingBufferSize > maxRingBuffer || bits.OnesCount(uint(c.RingBufferSize)) != 1 {
+		errs = append(errs, fmt.Errorf("ring_buffer_size: %d is not allowed, it must be a power of two from %d to %d", c.RingBufferSize, minRingBuffer, maxRingBuffer))
 	}
 	return errors.Join(errs...)
 }

@@ -43,6 +43,7 @@ func TestLoadConfig(t *testing.T) {
 			c.CollectionInterval = 30 * time.Second
 			c.Syscalls = false
 			c.MaxGoroutines = 2000
+			c.RingBufferSize = 1 << 20
 			c.Metrics.GoGoroutineTime.Enabled = false
 			c.Metrics.Lifetime.Enabled = false
 			c.ResourceAttributes.ProcessPid.Enabled = false
@@ -67,6 +68,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
 		"goroutine/stacks":           {error: `traces: stacks: "deep" is not allowed, it must be off, leaf or full`},
 		"goroutine/start_functions":  {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
+		"goroutine/ring_buffer":      {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
 		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
 		"goroutine/max_spans":        {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
 		"goroutine/max_states":       {error: "traces: max_states: -1 is not allowed"},

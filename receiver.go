@@ -144,10 +144,16 @@ func (s *shared) open() (source, error) {
 			Selection: s.config.selection(), BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Health: s.report,
 		})
 	}
-	tracer, err := probe.New(probe.Options{MaxGoroutines: s.config.MaxGoroutines, Labels: probe.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID}})
+	tracer, err := probe.New(probe.Options{
+		MaxGoroutines:  s.config.MaxGoroutines,
+		RingBufferSize: s.config.RingBufferSize,
+		Labels:         probe.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
+	})
 	if err != nil {
 		return nil, err
 	}
+	s.set.Logger.Info("Room for goroutines and their events", zap.Int("max_goroutines", s.config.MaxGoroutines),
+		zap.Int("ring_buffer_size", s.config.RingBufferSize), zap.Uint64("kernel_memory", tracer.Memory()))
 	return follow.New(s.options(), tracer, s), nil
 }
 

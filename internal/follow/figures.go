@@ -14,17 +14,22 @@ import (
 // maxFinished bounds how many processes that have ended await the next collection.
 const maxFinished = 4096
 
-// Figures returns the figures of all processes, with the last ones of those that have ended since the call before.
+// Figures returns the figures of all processes, with the last ones of those that have ended since the call before. What takes long is read
+// while events go on.
 func (f *Follower) Figures() ([]telemetry.Figures, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := f.finished
-	f.finished = nil
+	began := lifecycle.Now()
 	histograms, err := f.tracer.Histograms()
 	functions, functionsErr := f.functions()
 	counted, censusErr := f.census()
 	errs := []error{err, functionsErr, censusErr}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.finished
+	f.finished = nil
 	for _, p := range f.processes {
+		if p.joined > began {
+			continue // what was read of its slot is another's
+		}
 		figures, err := p.figures(histograms, functions, lifecycle.Now())
 		if err != nil {
 			errs = append(errs, err)

@@ -91,7 +91,8 @@ type process struct {
 	probe     *probe.Target
 	tracker   *lifecycle.Tracker
 	telemetry *telemetry.Process
-	since     int64
+	since     int64 // when it was followed first, which may be before it joined
+	joined    int64
 	watch     census.Watch
 	gone      bool   // at the last sweep
 	lost      uint64 // events
@@ -329,6 +330,7 @@ func (f *Follower) join(p target.Process, since int64, begin func(*process) erro
 		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), f.told(program.binary), bias),
 		bias:      bias,
 		since:     since,
+		joined:    lifecycle.Now(),
 		allowance: newAllowance(f.options.SpansPerSecond, lifecycle.Now()),
 	}
 	if err := begin(joined); err != nil {

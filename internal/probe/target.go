@@ -432,15 +432,22 @@ func (t *Target) release() error {
 
 const batch = 4096
 
+// deleteGoroutines forgets the process's goroutines, of which there may be a million.
 func (t *Target) deleteGoroutines() error {
-	known, err := t.read()
-	if err != nil {
-		return err
-	}
-	for g := range known {
-		if err := t.tracer.objects.Goroutines.Delete(t.key(g)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("delete a goroutine: %w", err)
+	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
+	var mine []uint64
+	if err := eachBatch(t.tracer.objects.Goroutines, keys, values, func(i int) {
+		if keys[i]>>slotShift == uint64(t.slot) {
+			mine = append(mine, keys[i])
 		}
+	}); err != nil {
+		return fmt.Errorf("read the goroutines: %w", err)
+	}
+	if len(mine) == 0 {
+		return nil
+	}
+	if _, err := t.tracer.objects.Goroutines.BatchDelete(mine, nil); err != nil {
+		return fmt.Errorf("delete the goroutines: %w", err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"sync"
 	"time"
 
@@ -25,16 +26,17 @@ const (
 	maxBuckets    = 16 << 10
 	maxFunctions  = 8 << 10
 	maxLabelled   = 16 << 10 // goroutines; labels of more are told again and again
-	ringBytes     = 8 << 20
-	wakeupShare   = 16 // the reader is woken when a 16th of the ring buffer is full
-	stocked       = 32 // slots that the kernel can give to processes by itself
-	reservedShare = 4  // a quarter is kept for creations and exits
+	wakeupShare   = 16       // the reader is woken when a 16th of the ring buffer is full
+	stocked       = 32       // slots that the kernel can give to processes by itself
+	reservedShare = 4        // a quarter is kept for creations and exits
 )
 
 // Options size what the kernel keeps.
 type Options struct {
 	// MaxGoroutines is how many goroutines of all targets together can be followed; memory for all is taken at once.
 	MaxGoroutines int
+	// RingBufferSize is how many bytes of events can wait to be read, a power of two of at least a page.
+	RingBufferSize int
 	// Labels name the profiler labels that are looked for; none if they are empty.
 	Labels LabelNames
 }
@@ -81,6 +83,20 @@ func New(o Options) (*Tracer, error) {
 	return t, nil
 }
 
+// Memory returns how many bytes of the kernel's memory the maps take.
+func (t *Tracer) Memory() (sum uint64) {
+	maps := reflect.ValueOf(t.objects.TracerMaps)
+	for i := range maps.NumField() {
+		info, err := maps.Field(i).Interface().(*ebpf.Map).Info()
+		if err != nil {
+			continue // of an old kernel
+		}
+		locked, _ := info.Memlock()
+		sum += locked
+	}
+	return sum
+}
+
 // explain adds the class of the problem to an error of the kernel's.
 func explain(err error) error {
 	var verifier *ebpf.VerifierError
@@ -106,15 +122,15 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 		bpf.TracerMapHistograms:   maxBuckets,
 		bpf.TracerMapFunctions:    maxFunctions,
 		bpf.TracerMapLabelsTold:   maxLabelled,
-		bpf.TracerMapEvents:       ringBytes,
+		bpf.TracerMapEvents:       o.RingBufferSize,
 	} {
 		spec.Maps[name].MaxEntries = uint32(size)
 	}
 	for name, value := range map[string]any{
 		bpf.TracerVarBucketBounds: buckets.Bounds(),
 		bpf.TracerVarBucketGuess:  buckets.Guesses(),
-		bpf.TracerVarWakeupBytes:  uint64(ringBytes / wakeupShare),
-		bpf.TracerVarCrowdedBytes: uint64(ringBytes - ringBytes/reservedShare),
+		bpf.TracerVarWakeupBytes:  uint64(o.RingBufferSize / wakeupShare),
+		bpf.TracerVarCrowdedBytes: uint64(o.RingBufferSize - o.RingBufferSize/reservedShare),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/require"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
@@ -16,10 +17,10 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-func newTracer(t testing.TB) *Tracer {
+func newTracer(t testing.TB, maxGoroutines int) *Tracer {
 	t.Helper()
 	testbuild.RequireRoot(t)
-	tracer, err := New(Options{MaxGoroutines: 4096})
+	tracer, err := New(Options{MaxGoroutines: maxGoroutines, RingBufferSize: 1 << 20})
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
 		t.Fatalf("%+v", verifier)
@@ -36,7 +37,7 @@ func newTracer(t testing.TB) *Tracer {
 }
 
 func TestKernelTakesThePrograms(t *testing.T) {
-	newTracer(t)
+	newTracer(t, 4096)
 }
 
 // TestRepair takes the probes away while goroutines exit, and compares what the kernel knows after a repair with the process's memory.
@@ -58,7 +59,7 @@ func TestRepair(t *testing.T) {
 		}
 		return known
 	}
-	tracer := newTracer(t)
+	tracer := newTracer(t, 4096)
 	attachment, err := tracer.Attach(binary, process.ExecutablePath(), true)
 	require.NoError(t, err)
 	followed, err := attachment.Follow(p.PID(), 0, Settings{})
@@ -92,4 +93,41 @@ func live(n lifecycle.Counts) (sum int64) {
 		sum += l
 	}
 	return sum
+}
+
+// BenchmarkScrape reads all that a collection of metrics reads, of a program with a million goroutines, and tells what one takes of the
+// kernel's memory.
+func BenchmarkScrape(b *testing.B) {
+	const million = 1_000_000
+	testbuild.RequireRoot(b)
+	exe := testbuild.Program(b, "busy", testbuild.Options{})
+	binary, err := goexe.Open(exe)
+	require.NoError(b, err)
+	defer binary.Close()
+	small, tracer := newTracer(b, 1<<10), newTracer(b, 1<<20)
+	attachment, err := tracer.Attach(binary, exe, true)
+	require.NoError(b, err)
+	defer attachment.Close()
+	p := testbuild.Start(b, exe, strconv.Itoa(million))
+	p.GoOn()
+	p.Line()
+	followed, err := attachment.Follow(p.PID(), 0, Settings{})
+	require.NoError(b, err)
+	found, err := snapshot.Read(p.PID(), binary, 0)
+	require.NoError(b, err)
+	for _, g := range found {
+		_, err := followed.Adopt(Known{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()})
+		require.NoError(b, err)
+	}
+	residents := 0
+	for b.Loop() {
+		residents = 0
+		require.NoError(b, tracer.Residents(func(Slot, census.Resident) { residents++ }))
+		_, err := followed.Counts()
+		require.NoError(b, err)
+		_, err = tracer.Histograms()
+		require.NoError(b, err)
+	}
+	require.Greater(b, residents, million)
+	b.ReportMetric(float64(tracer.Memory()-small.Memory())/(1<<20-1<<10), "kernel-B/goroutine")
 }

@@ -77,7 +77,8 @@ type UprobesMapSpecs struct {
 // UprobesVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
-type UprobesVariableSpecs struct{}
+type UprobesVariableSpecs struct {
+}
 
 // UprobesObjects contains all objects after they have been loaded into the kernel.
 //
@@ -111,7 +112,8 @@ func (m *UprobesMaps) Close() error {
 // UprobesVariables contains all global variables after they have been loaded into the kernel.
 //
 // It can be passed to LoadUprobesObjects or ebpf.CollectionSpec.LoadAndAssign.
-type UprobesVariables struct{}
+type UprobesVariables struct {
+}
 
 // UprobesPrograms contains all programs after they have been loaded into the kernel.
 //
