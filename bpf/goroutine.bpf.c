@@ -44,13 +44,13 @@ struct {
 	__uint(max_entries, 1);
 } targets SEC(".maps");
 
-// Processes whose new trees are not sampled for now.
+// Which of the trees that would be sampled are not for now: those of which the random number is below this.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32); // slot
-	__type(value, __u8);
+	__type(value, __u64);
 	__uint(max_entries, 1);
-} muted SEC(".maps");
+} withheld_below SEC(".maps");
 
 // The slot of the process that this CPU ran last: most often it runs it again, and looking into an array costs a tenth of what a hash does.
 struct {
@@ -123,8 +123,10 @@ struct {
 	__uint(max_entries, 4096);
 } events SEC(".maps");
 
-// Bytes of waiting events at which the reader is woken, and from which only creations and exits are taken.
+// Bytes of waiting events at which the reader is woken, above which no new tree is sampled, and from which only creations and exits are
+// taken.
 volatile const __u64 wakeup_bytes;
+volatile const __u64 busy_bytes;
 volatile const __u64 crowded_bytes;
 
 // A change of state on its way through the program.
@@ -226,9 +228,24 @@ static __always_inline void count_creation(const struct change *c)
 		add(&l->created, 1);
 }
 
+// What a g tells of how its goroutine came to be, read at once: each reading costs a fourteenth of a hit.
+struct origin {
+	__u64 gopc;
+	__u64 ancestors;
+	__u64 startpc;
+};
+
+static __always_inline struct origin read_origin(const struct change *c)
+{
+	struct origin o = {};
+
+	bpf_probe_read_user(&o, sizeof(o), (void *)(c->g + c->target->gopc));
+	return o;
+}
+
 static __always_inline void count_exit(const struct change *c)
 {
-	struct lives *l = c->target->by_function ? lives_of(c, read_word(c->g + c->target->startpc)) : NULL;
+	struct lives *l = c->target->by_function ? lives_of(c, read_origin(c).startpc) : NULL;
 
 	add(&c->counters->exited, 1);
 	if (l)
@@ -463,14 +480,20 @@ static __always_inline void send_creation(struct change *c, struct goroutine *g,
 	submit(e, c);
 }
 
-static __always_inline __u8 sampling_of_root(const struct target *t)
+// A reader that cannot keep up has fewer trees to read of; the target never waits for it.
+static __always_inline __u8 sampling_of_root(const struct change *c)
 {
-	__u32 slot = t->slot;
-	const __u8 *is_muted = bpf_map_lookup_elem(&muted, &slot);
+	__u32 slot = c->target->slot;
+	__u32 draw = bpf_get_prandom_u32();
+	const __u64 *below = bpf_map_lookup_elem(&withheld_below, &slot);
 
-	if (is_muted && *is_muted)
+	if (draw >= c->target->sample_below)
 		return GOROUTINE_ROOT;
-	return GOROUTINE_ROOT | (bpf_get_prandom_u32() < t->sample_below ? GOROUTINE_SAMPLED : 0);
+	if ((below && draw < *below) || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > busy_bytes) {
+		add(&c->counters->trees_withheld, 1);
+		return GOROUTINE_ROOT;
+	}
+	return GOROUTINE_ROOT | GOROUTINE_SAMPLED;
 }
 
 // A tree is sampled as a whole: what a short-lived creator spawns shares its lot.
@@ -480,7 +503,7 @@ static __always_inline __u8 sampling_of(const struct change *c, __u64 parent)
 	struct goroutine *p = parent ? bpf_map_lookup_elem(&goroutines, &key) : NULL;
 
 	if (!p || p->flags & (GOROUTINE_SYSTEM | GOROUTINE_PREEXISTING) || c->now - p->created > c->target->root_age)
-		return sampling_of_root(c->target);
+		return sampling_of_root(c);
 	return p->flags & GOROUTINE_SAMPLED;
 }
 
@@ -496,23 +519,24 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 {
 	__u64 key = key_of(c->target, c->g);
 	__u64 parent = 0;
+	struct origin origin = read_origin(c);
 	struct goroutine fresh = {
 		.created = c->now,
 		.since = c->now,
-		.creation_pc = read_word(c->g + c->target->gopc),
+		.creation_pc = origin.gopc,
 		.state = c->to,
 		.reason = c->reason,
 		.flags = flags,
 	};
 
-	c->start_pc = read_word(c->g + c->target->startpc);
+	c->start_pc = origin.startpc;
 	fresh.flags |= system_flag(c);
 	fresh.count[(c->to - 1) & 3] = 1;
 	if (flags & GOROUTINE_PREEXISTING)
 		fresh.goid = read_word(c->g + c->target->goid);
 	if (c->target->sample_below) {
 		if (flags & GOROUTINE_PREEXISTING) {
-			fresh.flags |= sampling_of_root(c->target);
+			fresh.flags |= sampling_of_root(c);
 		} else {
 			parent = current_g(regs, c->target);
 			if (parent == c->g)
@@ -599,7 +623,7 @@ static __always_inline void take_back_wait(const struct change *c, struct gorout
 
 static __always_inline void change_state(struct change *c, struct goroutine *g, const struct registers *regs)
 {
-	if (!g->goid)
+	if (!g->goid && g->flags & GOROUTINE_SAMPLED)
 		g->goid = read_word(c->g + c->target->goid);
 	if (c->target->late_reasons && g->state == STATE_WAITING && c->from == STATE_WAITING && c->to == STATE_RUNNING) {
 		take_back_wait(c, g);
@@ -714,6 +738,17 @@ static __always_inline const struct target *current_target(void)
 	return t && t->tgid == tgid ? t : NULL;
 }
 
+// Not every change of status is one of state; one to waiting gets its reason here.
+static __always_inline bool is_change(struct change *c, __u32 status)
+{
+	if (c->from == c->to || c->from >= STATES || c->to >= STATES)
+		return false;
+	if (c->to != STATE_WAITING)
+		return true;
+	c->reason = wait_reason(c->target, c->g, status);
+	return c->from != STATE_RUNNING || !(c->target->keeps_thread >> (c->reason & 63) & 1);
+}
+
 static __always_inline int transition(const struct registers *regs, const struct target *t, __u64 g, __u32 old, __u32 new)
 {
 	struct change c = {.target = t, .g = g};
@@ -721,20 +756,17 @@ static __always_inline int transition(const struct registers *regs, const struct
 
 	if (!t)
 		return 0;
+	slot = t->slot;
+	c.counters = bpf_map_lookup_elem(&counts, &slot);
+	if (!c.counters)
+		return 0;
 	c.now = bpf_ktime_get_ns();
 	c.from = state_of(t, old);
 	c.to = state_of(t, new);
-	if (c.from == c.to || c.from >= STATES || c.to >= STATES)
-		return 0;
-	if (c.to == STATE_WAITING) {
-		c.reason = wait_reason(t, g, new);
-		if (c.from == STATE_RUNNING && t->keeps_thread >> (c.reason & 63) & 1)
-			return 0;
-	}
-	slot = t->slot;
-	c.counters = bpf_map_lookup_elem(&counts, &slot);
-	if (c.counters)
+	if (is_change(&c, new))
 		apply(&c, regs);
+	else
+		add(&c.counters->ignored, 1);
 	return 0;
 }
 

@@ -48,8 +48,7 @@ struct target {
 	__u32 executable;    /* index of the binary, for system_starts */
 	__u16 goid;          /* in runtime.g */
 	__u16 waitreason;
-	__u16 startpc;
-	__u16 gopc;
+	__u16 gopc;          /* ancestors and startpc come behind it */
 	__u16 m;
 	__u16 sched_pc;
 	__u16 labels;
@@ -62,7 +61,7 @@ struct target {
 	__u8 sched_has_ret;  /* g.sched has a field ret before bp */
 	__u8 label_form;     /* enum label_form */
 	__u8 by_function;    /* created and exited are counted for each start function too */
-	__u8 pad[7];
+	__u8 pad[6];
 };
 
 /*
@@ -70,7 +69,7 @@ struct target {
  * goroutine; the entry is kept too, so that only the first use of a g inserts. Size counts: see max_goroutines.
  */
 struct goroutine {
-	__u64 goid;      /* 0 until the runtime has stored it */
+	__u64 goid;      /* 0 until the runtime has stored it, and if the goroutine is not sampled */
 	__u64 created;   /* ns, CLOCK_MONOTONIC */
 	__u64 since;     /* ns, when the state began */
 	__u64 creation_pc; /* behind the go statement that created it */
@@ -190,6 +189,8 @@ struct counters {
 	__u64 events_lost;    /* the ring buffer was full */
 	__u64 untracked;      /* goroutines map was full */
 	__u64 buckets_lost;   /* histograms map was full */
+	__u64 trees_withheld; /* not sampled because of a limit, or as too many events wait */
+	__u64 ignored;        /* hits that changed no state */
 	__u64 begins;         /* transitions */
 };
 

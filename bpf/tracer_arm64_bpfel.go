@@ -52,6 +52,8 @@ type TracerCounters struct {
 	EventsLost     uint64
 	Untracked      uint64
 	BucketsLost    uint64
+	TreesWithheld  uint64
+	Ignored        uint64
 	Begins         uint64
 }
 
@@ -212,7 +214,6 @@ type TracerTarget struct {
 	Executable      uint32
 	Goid            uint16
 	Waitreason      uint16
-	Startpc         uint16
 	Gopc            uint16
 	M               uint16
 	SchedPc         uint16
@@ -226,8 +227,7 @@ type TracerTarget struct {
 	SchedHasRet     uint8
 	LabelForm       uint8
 	ByFunction      uint8
-	Pad             [7]uint8
-	_               [5]byte
+	Pad             [6]uint8
 }
 
 // Names of all BPF objects in the ELF.
@@ -242,11 +242,11 @@ const (
 	TracerMapHistograms        = "histograms"
 	TracerMapLabelsTold        = "labels_told"
 	TracerMapLastSlot          = "last_slot"
-	TracerMapMuted             = "muted"
 	TracerMapSlots             = "slots"
 	TracerMapSystemStarts      = "system_starts"
 	TracerMapTargets           = "targets"
 	TracerMapTemplates         = "templates"
+	TracerMapWithheldBelow     = "withheld_below"
 	TracerProgOnCasgstatus     = "on_casgstatus"
 	TracerProgOnExec           = "on_exec"
 	TracerProgOnExit           = "on_exit"
@@ -255,6 +255,7 @@ const (
 	TracerVarBlockingType      = "blocking_type"
 	TracerVarBucketBounds      = "bucket_bounds"
 	TracerVarBucketGuess       = "bucket_guess"
+	TracerVarBusyBytes         = "busy_bytes"
 	TracerVarCreationType      = "creation_type"
 	TracerVarCrowdedBytes      = "crowded_bytes"
 	TracerVarEndingType        = "ending_type"
@@ -320,19 +321,19 @@ type TracerProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TracerMapSpecs struct {
-	Counts       *ebpf.MapSpec `ebpf:"counts"`
-	Events       *ebpf.MapSpec `ebpf:"events"`
-	FreeSlots    *ebpf.MapSpec `ebpf:"free_slots"`
-	Functions    *ebpf.MapSpec `ebpf:"functions"`
-	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
-	Histograms   *ebpf.MapSpec `ebpf:"histograms"`
-	LabelsTold   *ebpf.MapSpec `ebpf:"labels_told"`
-	LastSlot     *ebpf.MapSpec `ebpf:"last_slot"`
-	Muted        *ebpf.MapSpec `ebpf:"muted"`
-	Slots        *ebpf.MapSpec `ebpf:"slots"`
-	SystemStarts *ebpf.MapSpec `ebpf:"system_starts"`
-	Targets      *ebpf.MapSpec `ebpf:"targets"`
-	Templates    *ebpf.MapSpec `ebpf:"templates"`
+	Counts        *ebpf.MapSpec `ebpf:"counts"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
+	FreeSlots     *ebpf.MapSpec `ebpf:"free_slots"`
+	Functions     *ebpf.MapSpec `ebpf:"functions"`
+	Goroutines    *ebpf.MapSpec `ebpf:"goroutines"`
+	Histograms    *ebpf.MapSpec `ebpf:"histograms"`
+	LabelsTold    *ebpf.MapSpec `ebpf:"labels_told"`
+	LastSlot      *ebpf.MapSpec `ebpf:"last_slot"`
+	Slots         *ebpf.MapSpec `ebpf:"slots"`
+	SystemStarts  *ebpf.MapSpec `ebpf:"system_starts"`
+	Targets       *ebpf.MapSpec `ebpf:"targets"`
+	Templates     *ebpf.MapSpec `ebpf:"templates"`
+	WithheldBelow *ebpf.MapSpec `ebpf:"withheld_below"`
 }
 
 // TracerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -343,6 +344,7 @@ type TracerVariableSpecs struct {
 	BlockingType      *ebpf.VariableSpec `ebpf:"blocking_type"`
 	BucketBounds      *ebpf.VariableSpec `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.VariableSpec `ebpf:"bucket_guess"`
+	BusyBytes         *ebpf.VariableSpec `ebpf:"busy_bytes"`
 	CreationType      *ebpf.VariableSpec `ebpf:"creation_type"`
 	CrowdedBytes      *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	EndingType        *ebpf.VariableSpec `ebpf:"ending_type"`
@@ -376,19 +378,19 @@ func (o *TracerObjects) Close() error {
 //
 // It can be passed to LoadTracerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TracerMaps struct {
-	Counts       *ebpf.Map `ebpf:"counts"`
-	Events       *ebpf.Map `ebpf:"events"`
-	FreeSlots    *ebpf.Map `ebpf:"free_slots"`
-	Functions    *ebpf.Map `ebpf:"functions"`
-	Goroutines   *ebpf.Map `ebpf:"goroutines"`
-	Histograms   *ebpf.Map `ebpf:"histograms"`
-	LabelsTold   *ebpf.Map `ebpf:"labels_told"`
-	LastSlot     *ebpf.Map `ebpf:"last_slot"`
-	Muted        *ebpf.Map `ebpf:"muted"`
-	Slots        *ebpf.Map `ebpf:"slots"`
-	SystemStarts *ebpf.Map `ebpf:"system_starts"`
-	Targets      *ebpf.Map `ebpf:"targets"`
-	Templates    *ebpf.Map `ebpf:"templates"`
+	Counts        *ebpf.Map `ebpf:"counts"`
+	Events        *ebpf.Map `ebpf:"events"`
+	FreeSlots     *ebpf.Map `ebpf:"free_slots"`
+	Functions     *ebpf.Map `ebpf:"functions"`
+	Goroutines    *ebpf.Map `ebpf:"goroutines"`
+	Histograms    *ebpf.Map `ebpf:"histograms"`
+	LabelsTold    *ebpf.Map `ebpf:"labels_told"`
+	LastSlot      *ebpf.Map `ebpf:"last_slot"`
+	Slots         *ebpf.Map `ebpf:"slots"`
+	SystemStarts  *ebpf.Map `ebpf:"system_starts"`
+	Targets       *ebpf.Map `ebpf:"targets"`
+	Templates     *ebpf.Map `ebpf:"templates"`
+	WithheldBelow *ebpf.Map `ebpf:"withheld_below"`
 }
 
 func (m *TracerMaps) Close() error {
@@ -401,11 +403,11 @@ func (m *TracerMaps) Close() error {
 		m.Histograms,
 		m.LabelsTold,
 		m.LastSlot,
-		m.Muted,
 		m.Slots,
 		m.SystemStarts,
 		m.Targets,
 		m.Templates,
+		m.WithheldBelow,
 	)
 }
 
@@ -417,6 +419,7 @@ type TracerVariables struct {
 	BlockingType      *ebpf.Variable `ebpf:"blocking_type"`
 	BucketBounds      *ebpf.Variable `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.Variable `ebpf:"bucket_guess"`
+	BusyBytes         *ebpf.Variable `ebpf:"busy_bytes"`
 	CreationType      *ebpf.Variable `ebpf:"creation_type"`
 	CrowdedBytes      *ebpf.Variable `ebpf:"crowded_bytes"`
 	EndingType        *ebpf.Variable `ebpf:"ending_type"`

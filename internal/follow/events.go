@@ -131,7 +131,7 @@ func (f *Follower) ration() {
 		if muted == p.muted {
 			continue
 		}
-		if err := p.probe.Sample(!muted); err != nil {
+		if err := p.withhold(muted); err != nil {
 			f.options.Logger.Warn("Sampling could not be changed", zap.Int("pid", p.PID), zap.Error(err))
 			continue
 		}
@@ -141,6 +141,14 @@ func (f *Follower) ration() {
 		}
 		p.muted = muted
 	}
+}
+
+// withhold lets all trees that begin from now on be left out, or none.
+func (p *process) withhold(all bool) error {
+	if all {
+		return p.probe.Withhold(1)
+	}
+	return p.probe.Withhold(0)
 }
 
 func (f *Follower) upkeep() {

@@ -11,6 +11,9 @@ import (
 // Offsets of fields, in bytes, by their names in DWARF, nested ones joined by dots.
 type Offsets map[string]uint16
 
+// startPCBehindGoPC is the distance of g.startpc from g.gopc, in bytes: the probes read both at once (runtime/runtime2.go, Go 1.17 to 1.27).
+const startPCBehindGoPC = 16
+
 // NewLayout makes a layout of what was measured, whichever way. A field that only some releases have is 0 where it is missing.
 func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status map[string]uint8, reasons []string) (*Layout, error) {
 	for _, need := range []struct {
@@ -27,6 +30,9 @@ func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status 
 				return nil, fmt.Errorf("runtime.%s has no field %s", need.name, f)
 			}
 		}
+	}
+	if g["startpc"] != g["gopc"]+startPCBehindGoPC {
+		return nil, errors.New("runtime.g has not gopc, ancestors and startpc one after the other")
 	}
 	delete(status, "Gscan")
 	return &Layout{

@@ -106,8 +106,11 @@ type Counts struct {
 	Created, Exited uint64
 	// Transitions is how many changes were seen; Repeats were told twice, before Resynchronized one was missed.
 	Transitions, Repeats, Resynchronized uint64
-	// EventsLost, Untracked and BucketsLost are events, goroutines and durations that there was no room for.
-	EventsLost, Untracked, BucketsLost uint64
+	// Ignored is how many hits of the probes changed no state.
+	Ignored uint64
+	// EventsLost, Untracked and BucketsLost are events, goroutines and durations that there was no room for, TreesWithheld those that
+	// would have been sampled if a limit allowed it.
+	EventsLost, Untracked, BucketsLost, TreesWithheld uint64
 }
 
 // Lives are how many goroutines have been created and have exited.

@@ -71,6 +71,8 @@ func (t *Target) Counts() (lifecycle.Counts, error) {
 		n.EventsLost += c.EventsLost
 		n.Untracked += c.Untracked
 		n.BucketsLost += c.BucketsLost
+		n.TreesWithheld += c.TreesWithheld
+		n.Ignored += c.Ignored
 	}
 	for s := range lifecycle.States {
 		// Changes between now and the reading, and those under way, are microseconds; a sum must not go back by them.

@@ -96,7 +96,7 @@ func (t *Target) vacate() error {
 	if err := t.tracer.objects.Slots.Put(t.slot, &bpf.TracerTarget{}); err != nil {
 		return fmt.Errorf("vacate a slot: %w", err)
 	}
-	return t.Sample(true)
+	return t.Withhold(0)
 }
 
 // Welcome returns the process pid, which the kernel has begun to follow by itself in a slot. Its error wraps ErrFollowed if the process is
@@ -171,7 +171,7 @@ const labelLists = "go1.24"
 func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	l := b.Layout
 	v := bpf.TracerTarget{
-		Goid: l.G.Goid, Waitreason: l.G.WaitReason, Startpc: l.G.StartPC, Gopc: l.G.GoPC, M: l.G.M, Curg: l.M.Curg,
+		Goid: l.G.Goid, Waitreason: l.G.WaitReason, Gopc: l.G.GoPC, M: l.G.M, Curg: l.M.Curg,
 		SchedPc: l.G.SchedPC, Labels: l.G.Labels,
 		Preempted: l.Status["Gpreempted"],
 		States:    ^uint64(0),
@@ -244,6 +244,12 @@ func (t *Target) asProbed(k Known) Known {
 	return k
 }
 
+// is tells whether the kernel knows this goroutine in its g, and not one before it, as far as can be told: of goroutines that are not
+// sampled the kernel does not know the id.
+func (k Known) is(v bpf.TracerGoroutine) bool {
+	return v.Goid == k.GoID || v.Goid == 0 && v.CreationPc == k.CreationPC
+}
+
 // entry is what the kernel is told of the goroutine.
 func (k Known) entry() bpf.TracerGoroutine {
 	flags := bpf.TracerGoroutineFlagGOROUTINE_PREEXISTING
@@ -304,9 +310,9 @@ func (t *Target) Repair(living []Known, at int64) (wrong int, err error) {
 				wrong++
 			}
 			continue
-		case int64(v.Since) > at-settled || v.Goid == k.GoID && lifecycle.State(v.State) == k.State:
+		case int64(v.Since) > at-settled || k.is(v) && lifecycle.State(v.State) == k.State:
 			continue
-		case v.Goid != k.GoID:
+		case !k.is(v):
 			fixed = k.entry()
 		default:
 			fixed.State, fixed.Reason, fixed.Since = uint8(k.State), k.Reason, uint64(k.Since)
@@ -341,7 +347,7 @@ func (t *Target) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
 	if was := lifecycle.State(old.State); was != lifecycle.Dead && !isSystem(old) {
 		t.adoptedLive[was]--
 		t.adoptedTime[was] += int64(old.Since)
-		if old.Goid != fixed.Goid || lifecycle.State(fixed.State) == lifecycle.Dead {
+		if old.Created != fixed.Created || lifecycle.State(fixed.State) == lifecycle.Dead {
 			t.adoptedExited++
 		}
 	}
@@ -366,13 +372,9 @@ func (t *Target) read() (map[uint64]bpf.TracerGoroutine, error) {
 	return known, nil
 }
 
-// Sample says whether trees that begin from now on are sampled, with the ratio of the target's settings, or not at all.
-func (t *Target) Sample(on bool) error {
-	var muted uint8
-	if !on {
-		muted = 1
-	}
-	if err := t.tracer.objects.Muted.Put(t.slot, muted); err != nil {
+// Withhold leaves out a share of the trees that would be sampled of those that begin from now on, from 0 to 1.
+func (t *Target) Withhold(share float64) error {
+	if err := t.tracer.objects.WithheldBelow.Put(t.slot, uint64(math.Round(share*float64(t.value.SampleBelow)))); err != nil {
 		return fmt.Errorf("change the sampling of process %d: %w", t.pid, err)
 	}
 	return nil

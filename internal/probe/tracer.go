@@ -27,6 +27,7 @@ const (
 	maxFunctions  = 8 << 10
 	maxLabelled   = 16 << 10 // goroutines; labels of more are told again and again
 	wakeupShare   = 16       // the reader is woken when a 16th of the ring buffer is full
+	busyShare     = 2        // no new tree is sampled while more of it is full
 	stocked       = 32       // slots that the kernel can give to processes by itself
 	reservedShare = 4        // a quarter is kept for creations and exits
 )
@@ -111,18 +112,18 @@ func explain(err error) error {
 
 func configure(spec *ebpf.CollectionSpec, o Options) error {
 	for name, size := range map[string]int{
-		bpf.TracerMapSlots:        maxTargets,
-		bpf.TracerMapMuted:        maxTargets,
-		bpf.TracerMapTargets:      maxTargets,
-		bpf.TracerMapTemplates:    maxTargets,
-		bpf.TracerMapFreeSlots:    stocked,
-		bpf.TracerMapGoroutines:   o.MaxGoroutines,
-		bpf.TracerMapSystemStarts: maxStarts,
-		bpf.TracerMapCounts:       maxTargets,
-		bpf.TracerMapHistograms:   maxBuckets,
-		bpf.TracerMapFunctions:    maxFunctions,
-		bpf.TracerMapLabelsTold:   maxLabelled,
-		bpf.TracerMapEvents:       o.RingBufferSize,
+		bpf.TracerMapSlots:         maxTargets,
+		bpf.TracerMapWithheldBelow: maxTargets,
+		bpf.TracerMapTargets:       maxTargets,
+		bpf.TracerMapTemplates:     maxTargets,
+		bpf.TracerMapFreeSlots:     stocked,
+		bpf.TracerMapGoroutines:    o.MaxGoroutines,
+		bpf.TracerMapSystemStarts:  maxStarts,
+		bpf.TracerMapCounts:        maxTargets,
+		bpf.TracerMapHistograms:    maxBuckets,
+		bpf.TracerMapFunctions:     maxFunctions,
+		bpf.TracerMapLabelsTold:    maxLabelled,
+		bpf.TracerMapEvents:        o.RingBufferSize,
 	} {
 		spec.Maps[name].MaxEntries = uint32(size)
 	}
@@ -130,6 +131,7 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 		bpf.TracerVarBucketBounds: buckets.Bounds(),
 		bpf.TracerVarBucketGuess:  buckets.Guesses(),
 		bpf.TracerVarWakeupBytes:  uint64(o.RingBufferSize / wakeupShare),
+		bpf.TracerVarBusyBytes:    uint64(o.RingBufferSize / busyShare),
 		bpf.TracerVarCrowdedBytes: uint64(o.RingBufferSize - o.RingBufferSize/reservedShare),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
