@@ -38,6 +38,8 @@ type Config struct {
 	MaxGoroutines int `mapstructure:"max_goroutines"`
 	// RingBufferSize is how many bytes of events of sampled goroutines can wait for the collector: a power of two.
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
+	// Overhead says what following may cost a process.
+	Overhead OverheadConfig `mapstructure:"overhead"`
 	// Traces says what becomes a span.
 	Traces TracesConfig `mapstructure:"traces"`
 	// Blocked says which goroutines count as blocked.
@@ -55,6 +57,14 @@ const (
 	modeProbes   Mode = "probes"
 	modeSnapshot Mode = "snapshot"
 )
+
+// OverheadConfig says what following may cost a process.
+type OverheadConfig struct {
+	// Budget is the share of its processor time that probes may take, from 0 to 1. If they take more, less is seen of it. 0 sets no limit.
+	Budget float64 `mapstructure:"budget"`
+
+	_ struct{}
+}
 
 // BlockedConfig says which goroutines count as blocked.
 type BlockedConfig struct {
@@ -172,6 +182,7 @@ func createDefaultConfig() component.Config {
 		Syscalls:           true,
 		MaxGoroutines:      128 << 10,
 		RingBufferSize:     8 << 20,
+		Overhead:           OverheadConfig{Budget: 0.05},
 		Traces: TracesConfig{
 			SamplingRatio:     1,
 			MaxSpansPerSecond: 10_000,
@@ -197,6 +208,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Mode != modeProbes && c.Mode != modeSnapshot {
 		errs = append(errs, fmt.Errorf("mode: %q is not allowed, it must be probes or snapshot", c.Mode))
+	}
+	if c.Overhead.Budget < 0 || c.Overhead.Budget > 1 {
+		errs = append(errs, fmt.Errorf("overhead: budget: %v is not allowed, it must be from 0 to 1", c.Overhead.Budget))
 	}
 	if c.MaxGoroutines < minGoroutines {
 		errs = append(errs, fmt.Errorf("max_goroutines: %d is not allowed, it must be %d or more", c.MaxGoroutines, minGoroutines))

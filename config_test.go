@@ -44,6 +44,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Syscalls = false
 			c.MaxGoroutines = 2000
 			c.RingBufferSize = 1 << 20
+			c.Overhead.Budget = 0.1
 			c.Metrics.GoGoroutineTime.Enabled = false
 			c.Metrics.Lifetime.Enabled = false
 			c.ResourceAttributes.ProcessPid.Enabled = false
@@ -67,6 +68,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/top":              {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
 		"goroutine/stacks":           {error: `traces: stacks: "deep" is not allowed, it must be off, leaf or full`},
+		"goroutine/overhead":         {error: "overhead: budget: 5 is not allowed, it must be from 0 to 1"},
 		"goroutine/start_functions":  {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ring_buffer":      {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
 		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
@@ -92,7 +94,8 @@ func TestLoadConfig(t *testing.T) {
 			want := createDefaultConfig().(*Config)
 			c.want(want)
 			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(metadata.GoGoroutineTimeMetricConfig{}, metadata.ResourceAttributeConfig{},
-				metadata.GoGoroutineBlockedMetricConfig{}, metadata.GoGoroutineCountMetricConfig{}, metadata.GoGoroutineCreatedMetricConfig{}, metadata.GoGoroutineExitedMetricConfig{})))
+				metadata.GoGoroutineBlockedMetricConfig{}, metadata.GoGoroutineCountMetricConfig{}, metadata.GoGoroutineCreatedMetricConfig{}, metadata.GoGoroutineExitedMetricConfig{},
+				metadata.GoGoroutineOverheadShareMetricConfig{}, metadata.GoGoroutineOverheadStatusMetricConfig{})))
 		})
 	}
 }

@@ -25,6 +25,7 @@ func (s *shared) observeHealth(of source) error {
 		observe(b.RegisterReceiverGoroutineTransitionsMissedCallback, func(_ int, n lifecycle.Counts) uint64 { return n.Resynchronized }),
 		observe(b.RegisterReceiverGoroutineEventsLostCallback, func(_ int, n lifecycle.Counts) uint64 { return n.EventsLost }),
 		observe(b.RegisterReceiverGoroutineUntrackedCallback, func(_ int, n lifecycle.Counts) uint64 { return n.Untracked }),
+		observe(b.RegisterReceiverGoroutineTreesWithheldCallback, func(_ int, n lifecycle.Counts) uint64 { return n.TreesWithheld }),
 		observe(b.RegisterReceiverGoroutineDurationsLostCallback, func(_ int, n lifecycle.Counts) uint64 { return n.BucketsLost }),
 	)
 }

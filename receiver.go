@@ -172,6 +172,7 @@ func (s *shared) options() follow.Options {
 			Join:          s.config.Traces.Join,
 		},
 		SpansPerSecond: s.config.Traces.MaxSpansPerSecond,
+		Budget:         s.config.Overhead.Budget,
 		Resource:       s.resource,
 		Logger:         s.set.Logger,
 		Health:         s.report,

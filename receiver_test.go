@@ -93,6 +93,7 @@ func run(t *testing.T, configure func(*Config)) *running {
 	cfg := factory.CreateDefaultConfig().(*Config)
 	cfg.CollectionInterval = 200 * time.Millisecond
 	cfg.InitialDelay = 0
+	cfg.Overhead.Budget = 0
 	configure(cfg)
 	ctx := context.Background()
 	traces, err := factory.CreateTraces(ctx, set, cfg, &r.traces)

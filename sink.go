@@ -40,6 +40,13 @@ func (s *shared) Ended(p *telemetry.Process, g *lifecycle.Goroutine) {
 	}
 }
 
+// Leveled takes a change of how much is seen of a process as a log record.
+func (s *shared) Leveled(p *telemetry.Process, c telemetry.LevelChange) {
+	if s.nextLogs != nil {
+		s.logs.AddLevelChange(p, c)
+	}
+}
+
 // Flush hands on what has been gathered, if it is old enough or much. It waits for the pipeline: while that is slow, or refuses data
 // as memory_limiter does, the kernel's ring buffer fills, and what it has no room for is counted; the targets never wait.
 func (s *shared) Flush(done <-chan struct{}, last bool) {

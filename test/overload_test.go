@@ -21,6 +21,7 @@ receivers:
     collection_interval: 500ms
     initial_delay: 0s
     targets: [{executable: %s}]
+    overhead: {budget: 0}
     traces: {max_spans_per_second: 0}
 processors:
   memory_limiter: {check_interval: 100ms, limit_mib: 500}

@@ -22,6 +22,7 @@ receivers:
     collection_interval: 1s
     initial_delay: 0s
     targets: [{executable: %q}]
+    overhead: {budget: 0}
 exporters:
   otlp_http: {endpoint: "http://%s/api/v1/otlp"}
 service:

@@ -27,6 +27,7 @@ receivers:
     collection_interval: 500ms
     initial_delay: 0s
     targets: [{executable: %s}]
+    overhead: {budget: 0}
     blocked: {threshold: 1s, top: 12}
     metrics: {go.goroutine.count: {attributes: [go.goroutine.state, go.goroutine.wait.reason]}}
 `

@@ -57,12 +57,19 @@ var cases = []benchCase{
 	{name: "first version", attach: attachFirstVersion},
 	{name: "bpftrace", attach: attachBpftrace},
 	{name: "runtime/trace", traces: true, attach: func(*bench) (*attached, error) { return nobody(), nil }},
-	{name: "metrics", attach: collector("traces: {sampling_ratio: 0}")},
-	{name: "traces 1 %", attach: collector("traces: {sampling_ratio: 0.01, max_spans_per_second: 0}")},
-	{name: "traces 100 %", attach: collector("traces: {sampling_ratio: 1, max_spans_per_second: 0}")},
-	{name: "default", attach: collector("")},
-	{name: "snapshot", attach: collector("mode: snapshot")},
+	{name: "metrics", attach: collector(noTraces, noBudget)},
+	{name: "traces 1 %", attach: collector("traces: {sampling_ratio: 0.01, max_spans_per_second: 0}", noBudget)},
+	{name: "traces 100 %", attach: collector("traces: {sampling_ratio: 1, max_spans_per_second: 0}", noBudget)},
+	{name: "default", attach: collector()},
+	{name: "snapshot", attach: collector(snapshotMode)},
 }
+
+// Settings of the receiver. Without a budget, the probes stay whatever they cost.
+const (
+	noBudget     = "overhead: {budget: 0}"
+	noTraces     = "traces: {sampling_ratio: 0}"
+	snapshotMode = "mode: snapshot"
+)
 
 func caseNames() (names []string) {
 	for _, c := range cases {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,20 +36,21 @@ const tracesPipeline = `    traces: {receivers: [goroutine], exporters: [debug]}
 `
 
 // collector follows the program with the built collector and some settings.
-func collector(settings string) func(*bench) (*attached, error) {
+func collector(settings ...string) func(*bench) (*attached, error) {
 	return func(b *bench) (*attached, error) {
 		port, err := freePort()
 		if err != nil {
 			return nil, err
 		}
 		var lines []string
-		for _, s := range []string{settings, b.config} {
+		for _, s := range append(slices.Clone(settings), b.config) {
 			if s != "" {
 				lines = append(lines, "    "+s)
 			}
 		}
+		isSnapshot := slices.Contains(settings, snapshotMode)
 		traces := tracesPipeline
-		if strings.Contains(settings, "ratio: 0}") || strings.Contains(settings, "snapshot") {
+		if isSnapshot || slices.Contains(settings, noTraces) {
 			traces = ""
 		}
 		file := filepath.Join(b.dir, "config.yaml")
@@ -64,7 +66,7 @@ func collector(settings string) func(*bench) (*attached, error) {
 			return nil, fmt.Errorf("%w\n%s", err, &said)
 		}
 		a.ready = func() error {
-			if strings.Contains(settings, "snapshot") {
+			if isSnapshot {
 				return nil
 			}
 			return eventually(func() bool { return said.has("Following process") })

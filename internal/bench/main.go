@@ -23,7 +23,7 @@ func main() {
 	targets := flag.String("targets", strings.Join(kinds, ","), "programs")
 	names := flag.String("cases", strings.Join(caseNames(), ","), "cases")
 	config := flag.String("config", "", "further settings of the collector, such as `overhead: {budget: 0.05}`")
-	settle := flag.Duration("settle", 0, "for how long a program works before it is measured, beside the moment that it always does")
+	settle := flag.Duration("settle", 200*time.Millisecond, "for how long a program works before it is measured")
 	flag.Parse()
 	b := bench{seconds: *seconds, settle: *settle, config: *config, collector: "bin/otelcol-goroutine"}
 	if err := b.build(*release); err != nil {

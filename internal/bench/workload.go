@@ -48,7 +48,7 @@ type program struct {
 }
 
 func (b *bench) start(kind string, traced bool) (*program, error) {
-	args := []string{kind, fmt.Sprint(b.seconds + b.settle.Seconds())}
+	args := []string{kind, fmt.Sprint(b.seconds), fmt.Sprint(b.settle.Seconds())}
 	if traced {
 		args = append(args, filepath.Join(b.dir, "trace"))
 	}

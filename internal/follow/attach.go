@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 )
@@ -16,10 +18,19 @@ import (
 // program is an executable file with its probes, and how many processes they are for.
 type program struct {
 	binary     *goexe.Binary
-	attachment *probe.Attachment
+	file       *os.File
+	attachment *probe.Attachment // nil while the budget allows no probes; set by govern only
+	syscalls   bool              // as the governor wants it, or wanted it
+	governor   *overhead.Governor
+	processes  map[int]*process
+	dearest    int // the process to which the probes cost the most
 	users      int
 	idle       time.Time // since when there are none
+	closed     chan struct{}
 }
+
+// path returns a path by which the executable can be opened, whatever has become of its name.
+func (p *program) path() string { return fmt.Sprintf("/proc/self/fd/%d", p.file.Fd()) }
 
 // attach puts the probes on the executable that a process runs, and then considers the process again, and all others that have begun to
 // run it meanwhile. It does so in the background: the kernel may take tenths of a second.
@@ -40,6 +51,7 @@ func (f *Follower) attach(p target.Process) {
 			f.warnOfCost(p, attached.binary)
 			f.programs[p.File] = attached
 			f.followNewcomers(attached)
+			f.closing.Go(func() { f.govern(attached) })
 		}
 		f.mu.Unlock()
 		for _, pid := range waiting {
@@ -50,7 +62,7 @@ func (f *Follower) attach(p target.Process) {
 
 // followNewcomers lets the kernel follow processes that begin to run an executable, if such may count.
 func (f *Follower) followNewcomers(p *program) {
-	if !f.options.Selection.Open() {
+	if !f.options.Selection.Open() || p.attachment == nil {
 		return
 	}
 	if err := p.attachment.FollowNewcomers(f.options.Settings); err != nil {
@@ -67,17 +79,16 @@ func (f *Follower) open(p target.Process) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	path := fmt.Sprintf("/proc/self/fd/%d", file.Fd())
-	binary, err := f.known.Open(path)
-	if err != nil {
-		return nil, err
+	opened := &program{file: file, syscalls: true, processes: map[int]*process{}, idle: time.Now(), closed: make(chan struct{})}
+	if opened.binary, err = f.known.Open(opened.path()); err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
-	attachment, err := f.tracer.Attach(binary, path, f.options.Syscalls)
-	if err != nil {
-		return nil, errors.Join(err, binary.Close())
+	if opened.attachment, err = f.tracer.Attach(opened.binary, opened.path(), f.options.Syscalls); err != nil {
+		return nil, errors.Join(err, opened.binary.Close(), file.Close())
 	}
-	return &program{binary: binary, attachment: attachment, idle: time.Now()}, nil
+	seesSyscalls := slices.ContainsFunc(opened.binary.Sites, func(s goexe.Site) bool { return s.Syscall })
+	opened.governor = overhead.NewGovernor(f.options.Budget, f.options.Syscalls && seesSyscalls, f.options.Settings.SamplingRatio > 0)
+	return opened, nil
 }
 
 // warnOfCost says which probes the kernel must single-step.
@@ -101,18 +112,24 @@ func (f *Follower) detach(file target.File) {
 // linger is how long probes stay on an executable that no process runs: it may be started again at once.
 const linger = 5 * time.Second
 
-// closeIdle takes the probes from executables that no process has run for longer than a time. That takes the kernel tenths of a second,
-// in which events go on.
+// closeIdle closes programs that no process has run for longer than a time.
 func (f *Follower) closeIdle(after time.Duration) {
 	for file, p := range f.programs {
 		if p.users > 0 || time.Since(p.idle) < after {
 			continue
 		}
 		delete(f.programs, file)
-		f.closing.Go(func() {
-			if err := errors.Join(p.attachment.Close(), p.binary.Close()); err != nil {
-				f.options.Logger.Warn("Probes could not be removed", zap.Error(err))
-			}
-		})
+		close(p.closed)
+	}
+}
+
+// close takes a program's probes away. That takes the kernel tenths of a second, in which events go on.
+func (f *Follower) close(p *program) {
+	var err error
+	if p.attachment != nil {
+		err = p.attachment.Close()
+	}
+	if err = errors.Join(err, p.binary.Close(), p.file.Close()); err != nil {
+		f.options.Logger.Warn("Probes could not be removed", zap.Error(err))
 	}
 }

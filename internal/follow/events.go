@@ -64,9 +64,12 @@ func (f *Follower) readBurst() (more bool) {
 // handOn gives the sink what has ended, piece by piece: a process that ends may end hundreds of thousands of goroutines at once.
 func (f *Follower) handOn() {
 	f.mu.Lock()
-	ended, left := f.ended, f.left
-	f.ended, f.left = nil, nil
+	ended, left, changes := f.ended, f.left, f.changes
+	f.ended, f.left, f.changes = nil, nil, nil
 	f.mu.Unlock()
+	for _, c := range changes {
+		f.sink.Leveled(c.of, c.LevelChange)
+	}
 	for _, e := range ended {
 		f.sink.Ended(e.of, e.goroutine)
 		f.sink.Flush(f.stop, false)
@@ -103,6 +106,9 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
 		return false
 	}
+	if p.probe == nil || e.Time < p.began.at {
+		return false // of a stretch that is over
+	}
 	ended := p.tracker.Handle(e)
 	g := p.tracker.Get(e.G)
 	if e.Kind == lifecycle.Exited {
@@ -131,24 +137,13 @@ func (f *Follower) ration() {
 		if muted == p.muted {
 			continue
 		}
-		if err := p.withhold(muted); err != nil {
-			f.options.Logger.Warn("Sampling could not be changed", zap.Int("pid", p.PID), zap.Error(err))
-			continue
-		}
 		if muted && !p.wasMuted {
 			f.options.Logger.Info("More spans than traces::max_spans_per_second: for moments, trees that begin are left out", zap.Int("pid", p.PID))
 			p.wasMuted = true
 		}
 		p.muted = muted
+		f.withhold(p)
 	}
-}
-
-// withhold lets all trees that begin from now on be left out, or none.
-func (p *process) withhold(all bool) error {
-	if all {
-		return p.probe.Withhold(1)
-	}
-	return p.probe.Withhold(0)
 }
 
 func (f *Follower) upkeep() {
@@ -158,6 +153,9 @@ func (f *Follower) upkeep() {
 	now := lifecycle.Now()
 	for _, p := range f.processes {
 		f.end(p, p.tracker.Segments(now)...)
+		if p.probe == nil {
+			continue
+		}
 		counts, err := p.probe.Counts()
 		if err != nil {
 			f.options.Logger.Warn("Counts could not be read", zap.Int("pid", p.PID), zap.Error(err))
@@ -213,14 +211,10 @@ func (f *Follower) living(p *process) ([]found, error) {
 		return nil, err
 	}
 	now := lifecycle.Now()
-	system := map[uint64]bool{}
-	for _, pc := range p.program.binary.SystemStarts {
-		system[pc+p.bias] = true
-	}
 	all := make([]found, len(existing))
 	for i, x := range existing {
 		all[i] = found{x, probe.Known{
-			G: x.G, GoID: x.GoID, State: x.State, Reason: x.WaitReason, Since: now, CreationPC: x.CreationPC, System: system[x.StartPC],
+			G: x.G, GoID: x.GoID, State: x.State, Reason: x.WaitReason, Since: now, CreationPC: x.CreationPC, System: p.look.IsSystem(x.StartPC),
 		}}
 	}
 	return all, nil
@@ -233,7 +227,7 @@ func (f *Follower) adopt(p *process) error {
 		return err
 	}
 	for _, x := range living {
-		x.known.Sampled = f.options.Settings.Samples()
+		x.known.Sampled = f.options.Settings.Samples(p.program.governor.Ratio())
 		adopted, err := p.probe.Adopt(x.known)
 		if err != nil {
 			return err

@@ -3,10 +3,11 @@ package follow
 import (
 	"errors"
 
-	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
@@ -14,28 +15,50 @@ import (
 // maxFinished bounds how many processes that have ended await the next collection.
 const maxFinished = 4096
 
+// distributions is what is read of all processes at once.
+type distributions struct {
+	histograms probe.Histograms
+	functions  probe.Functions
+	err        error
+}
+
+func (f *Follower) distributions() (d distributions) {
+	var functionsErr error
+	d.histograms, d.err = f.tracer.Histograms()
+	d.functions, functionsErr = f.functions()
+	d.err = errors.Join(d.err, functionsErr)
+	return d
+}
+
 // Figures returns the figures of all processes, with the last ones of those that have ended since the call before. What takes long is read
 // while events go on.
 func (f *Follower) Figures() ([]telemetry.Figures, error) {
 	began := lifecycle.Now()
-	histograms, err := f.tracer.Histograms()
-	functions, functionsErr := f.functions()
-	counted, censusErr := f.census()
-	errs := []error{err, functionsErr, censusErr}
+	read := f.distributions()
+	counted, looked, countErr := f.count()
+	errs := []error{read.err, countErr}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := f.finished
 	f.finished = nil
 	for _, p := range f.processes {
-		if p.joined > began {
-			continue // what was read of its slot is another's
-		}
-		figures, err := p.figures(histograms, functions, lifecycle.Now())
-		if err != nil {
-			errs = append(errs, err)
+		isNew := p.began.at > began // what was read of its slot is another's
+		if isNew && p.past.lasted == 0 {
 			continue
 		}
-		if c := counted[p.probe.Slot()]; c != nil && censusErr == nil {
+		figures := f.figures(p, lifecycle.Now())
+		if p.probe != nil && !isNew {
+			did, err := p.stretch(read)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			figures.Add(did)
+		}
+		if c := looked[p]; c != nil {
+			figures.Found(*c)
+			figures.Changes = p.watch.Update(c.Blocked)
+		} else if c := counted[p]; c != nil && !isNew {
 			figures.Waiting, figures.Blocked, figures.Changes = c.Waiting, c.Blocked, p.watch.Update(c.Blocked)
 		}
 		all = append(all, figures)
@@ -43,7 +66,35 @@ func (f *Follower) Figures() ([]telemetry.Figures, error) {
 	return all, errors.Join(errs...)
 }
 
-// census counts the goroutines of all processes, one by one.
+// count counts the goroutines of all processes, one by one: as the probes know them, or where those do not always know, by a look.
+func (f *Follower) count() (counted, looked map[*process]*census.Count, err error) {
+	bySlot, err := f.census()
+	if err != nil {
+		bySlot = nil
+	}
+	f.mu.Lock()
+	counted, looked = map[*process]*census.Count{}, map[*process]*census.Count{}
+	for _, p := range f.processes {
+		switch {
+		case p.program.governor.Level() >= overhead.Slices:
+			looked[p] = nil
+		case p.probe != nil:
+			counted[p] = bySlot[p.probe.Slot()]
+		}
+	}
+	f.mu.Unlock()
+	for p := range looked {
+		c, lookErr := p.look.Count(f.options.BlockedAfter)
+		if lookErr == nil {
+			looked[p] = &c
+		} else if !errors.Is(lookErr, unix.ESRCH) {
+			err = errors.Join(err, lookErr)
+		}
+	}
+	return counted, looked, err
+}
+
+// census counts the goroutines that the probes know, one by one.
 func (f *Follower) census() (map[probe.Slot]*census.Count, error) {
 	if f.options.BlockedAfter == 0 {
 		return nil, nil
@@ -67,30 +118,38 @@ func (f *Follower) functions() (probe.Functions, error) {
 	return f.tracer.Functions()
 }
 
-func (p *process) figures(h probe.Histograms, functions probe.Functions, now int64) (telemetry.Figures, error) {
+// stretch returns what has been seen of the process since it got its probe.
+func (p *process) stretch(read distributions) (lifecycle.Totals, error) {
 	counts, err := p.probe.Counts()
-	return telemetry.Figures{
-		Process: p.telemetry, Start: p.since, Time: now, Counts: counts, Histograms: h.Of(p.probe), Functions: functions.Of(p.probe),
-	}, err
+	return lifecycle.Totals{Counts: counts, Histograms: read.histograms.Of(p.probe), Functions: read.functions.Of(p.probe)}, errors.Join(read.err, err)
+}
+
+// figures returns what is known of a process, but for the present stretch.
+func (f *Follower) figures(p *process, now int64) telemetry.Figures {
+	level := p.program.governor.Level()
+	figures := telemetry.Figures{
+		Process: p.telemetry, Start: p.since, Time: now, CountsOnly: level == overhead.Snapshots,
+	}
+	if p.past.estimated != nil {
+		figures.Estimated = &lifecycle.Totals{}
+		figures.Estimated.Add(*p.past.estimated)
+	}
+	if f.options.Budget > 0 {
+		figures.Overhead = &telemetry.Overhead{Level: level.String(), Share: p.program.governor.Share()}
+	}
+	figures.Add(p.past.seen)
+	return figures
 }
 
 // retire keeps the last figures of a process that is left.
 func (f *Follower) retire(p *process, at int64) {
-	histograms, err := f.tracer.Histograms()
-	functions, functionsErr := f.functions()
-	if err = errors.Join(err, functionsErr); err == nil {
-		var figures telemetry.Figures
-		if figures, err = p.figures(histograms, functions, at); err == nil {
-			addHealth(&f.retired, figures.Counts)
-			figures.Counts.Live = [lifecycle.States]int64{}
-			if len(f.finished) < maxFinished {
-				f.finished = append(f.finished, figures)
-			}
-		}
+	f.retired.Add(p.past.seen.Counts)
+	if len(f.finished) >= maxFinished {
+		return
 	}
-	if err != nil {
-		f.options.Logger.Warn("The last figures of a process could not be read", zap.Int("pid", p.PID), zap.Error(err))
-	}
+	figures := f.figures(p, at)
+	figures.Counts.Live = [lifecycle.States]int64{}
+	f.finished = append(f.finished, figures)
 }
 
 // Health returns how many processes are followed and, over all that ever were, what the probes have seen and lost.
@@ -99,18 +158,13 @@ func (f *Follower) Health() (processes int, sum lifecycle.Counts) {
 	defer f.mu.Unlock()
 	sum = f.retired
 	for _, p := range f.processes {
+		sum.Add(p.past.seen.Counts)
+		if p.probe == nil {
+			continue
+		}
 		if counts, err := p.probe.Counts(); err == nil {
-			addHealth(&sum, counts)
+			sum.Add(counts)
 		}
 	}
 	return len(f.processes), sum
-}
-
-func addHealth(to *lifecycle.Counts, n lifecycle.Counts) {
-	to.Transitions += n.Transitions
-	to.Repeats += n.Repeats
-	to.Resynchronized += n.Resynchronized
-	to.EventsLost += n.EventsLost
-	to.Untracked += n.Untracked
-	to.BucketsLost += n.BucketsLost
 }

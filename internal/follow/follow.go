@@ -17,6 +17,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	// SpansPerSecond is how many spans of a process are made in a second: trees that begin while there are more are not sampled; 0 sets no
 	// limit.
 	SpansPerSecond int
+	// Budget is the share of a process's processor time that probes may cost; 0 sets no limit.
+	Budget float64
 	// BlockedAfter is for how long a goroutine waits until it counts as blocked; 0 does not look at single goroutines at all.
 	BlockedAfter time.Duration
 	// Resource describes a process.
@@ -46,6 +49,8 @@ type Sink interface {
 	// goroutine.
 	Changed(*telemetry.Process, *lifecycle.Goroutine, *lifecycle.Event)
 	Ended(*telemetry.Process, *lifecycle.Goroutine)
+	// Leveled is called, by the same goroutine, with each change of how much is seen of a process.
+	Leveled(*telemetry.Process, telemetry.LevelChange)
 	// Flush is called often, with no lock held, when what was gathered may be handed on; it may wait until done is closed. last says
 	// that nothing will come after it.
 	Flush(done <-chan struct{}, last bool)
@@ -58,6 +63,7 @@ type Follower struct {
 	sink    Sink
 	bootID  string
 	known   goexe.Cache
+	costs   costs
 
 	started  chan execution
 	stop     chan struct{}
@@ -69,6 +75,7 @@ type Follower struct {
 	mu        sync.Mutex    // guards what follows
 	ended     []life        // not yet handed to the sink
 	left      []target.File // executables of processes that were left since
+	changes   []levelChange // not yet handed to the sink
 	processes map[int]*process
 	programs  map[target.File]*program
 	attaching map[target.File][]int // processes that wait for the probes
@@ -87,20 +94,24 @@ type execution struct {
 // process is a followed process.
 type process struct {
 	target.Process
-	program   *program
-	probe     *probe.Target
-	tracker   *lifecycle.Tracker
-	telemetry *telemetry.Process
-	since     int64 // when it was followed first, which may be before it joined
-	joined    int64
-	watch     census.Watch
-	gone      bool   // at the last sweep
-	lost      uint64 // events
-	missed    uint64 // changes of state
-	allowance allowance
-	muted     bool // new trees are not sampled
-	wasMuted  bool
-	bias      uint64
+	program      *program
+	probe        *probe.Target // nil while its program has no probes
+	began        moment        // when it got its probe
+	past         history
+	look         *survey.Look // used by Figures only
+	measured     moment       // when it was last looked at what probes cost it, and after how many hits
+	measuredHits uint64
+	tracker      *lifecycle.Tracker
+	telemetry    *telemetry.Process
+	since        int64 // when it was followed first
+	watch        census.Watch
+	gone         bool   // at the last sweep
+	lost         uint64 // events
+	missed       uint64 // changes of state
+	allowance    allowance
+	muted        bool // new trees are not sampled
+	wasMuted     bool
+	bias         uint64
 }
 
 // life is one that is over, or a segment of one.
@@ -140,6 +151,9 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 func (f *Follower) Start() {
 	f.running.Go(f.discover)
 	f.running.Go(f.read)
+	if f.options.Budget > 0 {
+		f.running.Go(f.measureCosts)
+	}
 }
 
 // Stop detaches all probes, ends all lives that are open and returns when nothing runs any more.
@@ -255,8 +269,12 @@ func (f *Follower) consider(pid int, executed int64) {
 	}
 }
 
-// follow begins to follow a process that runs already.
+// follow begins to follow a process that runs already, if there are probes.
 func (f *Follower) follow(p *process) (err error) {
+	if p.program.attachment == nil {
+		return nil
+	}
+	p.began = momentOf(p.PID)
 	p.probe, err = p.program.attachment.Follow(p.PID, p.bias, f.options.Settings)
 	return err
 }
@@ -265,7 +283,7 @@ func (f *Follower) follow(p *process) (err error) {
 func (f *Follower) welcome(e *lifecycle.Event) error {
 	slot := probe.Slot(e.G)
 	if known := f.processes[e.PID]; known != nil {
-		if known.probe.Followed() { // two of its threads were there first
+		if known.probe == nil || known.probe.Followed() { // its probes are being removed, or two of its threads were there first
 			return f.tracer.Release(e.PID, slot)
 		}
 		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
@@ -278,7 +296,11 @@ func (f *Follower) welcome(e *lifecycle.Event) error {
 		f.attach(p)
 		return f.tracer.Release(e.PID, slot)
 	}
+	if f.programs[p.File].attachment == nil { // as the budget demands
+		return errors.Join(f.tracer.Release(e.PID, slot), f.join(p, e.Time, f.follow))
+	}
 	if err := f.join(p, e.Time, func(p *process) (err error) {
+		p.began = moment{at: e.Time}
 		p.probe, err = p.program.attachment.Welcome(p.PID, slot)
 		return err
 	}); err != nil {
@@ -329,21 +351,33 @@ func (f *Follower) join(p target.Process, since int64, begin func(*process) erro
 		tracker:   lifecycle.NewTracker(f.options.Limits),
 		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), f.told(program.binary), bias),
 		bias:      bias,
+		look:      survey.NewLook(p.PID, program.binary, bias),
 		since:     since,
-		joined:    lifecycle.Now(),
 		allowance: newAllowance(f.options.SpansPerSecond, lifecycle.Now()),
 	}
-	if err := begin(joined); err != nil {
+	joined.measured = momentOf(p.PID)
+	if err := f.begin(joined, begin); err != nil {
 		return err
 	}
-	f.processes[p.PID] = joined
-	if err := f.adopt(joined); err != nil {
-		f.options.Logger.Warn("Goroutines that the process has already are followed from their next change of state on",
-			zap.Int("pid", p.PID), zap.Error(err))
-	}
+	f.processes[p.PID], program.processes[p.PID] = joined, joined
 	f.options.Logger.Info("Following process", zap.Int("pid", p.PID), zap.String("executable", p.Executable),
 		zap.String("go", program.binary.GoVersion), zap.Int("probes", len(program.binary.Sites)))
 	f.options.Health(nil)
+	return nil
+}
+
+// begin begins a stretch of following a process, in the way that get knows.
+func (f *Follower) begin(p *process, get func(*process) error) error {
+	if err := get(p); err != nil || p.probe == nil {
+		return err
+	}
+	p.lost, p.missed = 0, 0
+	p.past.resume(p.began)
+	f.withhold(p)
+	if err := f.adopt(p); err != nil {
+		f.options.Logger.Warn("Goroutines that the process has already are followed from their next change of state on",
+			zap.Int("pid", p.PID), zap.Error(err))
+	}
 	return nil
 }
 
@@ -356,13 +390,12 @@ func (f *Follower) told(b *goexe.Binary) telemetry.Program {
 func (f *Follower) leave(pid int, at int64, why lifecycle.Ending) {
 	p := f.processes[pid]
 	delete(f.processes, pid)
-	if counts, err := p.probe.Counts(); err == nil && counts.EventsLost > 0 {
-		f.end(p, p.tracker.Settle(lifecycle.Final, p.probe.Fate)...)
+	delete(p.program.processes, pid)
+	if p.probe != nil {
+		f.halt(p, f.distributions(), at, why)
+	} else {
+		p.past.resume(momentOf(pid))
 	}
-	f.end(p, p.tracker.Interrupt(at, why)...)
 	f.retire(p, at)
-	if err := p.probe.Unfollow(); err != nil {
-		f.options.Logger.Warn("What the kernel knows of a process could not be removed", zap.Int("pid", pid), zap.Error(err))
-	}
 	f.left = append(f.left, p.File)
 }

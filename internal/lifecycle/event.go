@@ -113,6 +113,9 @@ type Counts struct {
 	EventsLost, Untracked, BucketsLost, TreesWithheld uint64
 }
 
+// Hits returns how often probes were hit.
+func (n *Counts) Hits() uint64 { return n.Transitions + n.Repeats + n.Ignored }
+
 // Lives are how many goroutines have been created and have exited.
 type Lives struct {
 	Created, Exited uint64

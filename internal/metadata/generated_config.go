@@ -117,7 +117,8 @@ func (ms *GoGoroutineCountMetricConfig) Validate() error {
 type GoGoroutineCreatedMetricAttributeKey string
 
 const (
-	GoGoroutineCreatedMetricAttributeKeyCodeFunctionName GoGoroutineCreatedMetricAttributeKey = "code.function.name"
+	GoGoroutineCreatedMetricAttributeKeyCodeFunctionName     GoGoroutineCreatedMetricAttributeKey = "code.function.name"
+	GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated GoGoroutineCreatedMetricAttributeKey = "go.goroutine.estimated"
 )
 
 // GoGoroutineCreatedMetricConfig provides config for the go.goroutine.created metric.
@@ -146,9 +147,9 @@ func (ms *GoGoroutineCreatedMetricConfig) Unmarshal(parser *confmap.Conf) error 
 func (ms *GoGoroutineCreatedMetricConfig) Validate() error {
 	for _, val := range ms.EnabledAttributes {
 		switch val {
-		case GoGoroutineCreatedMetricAttributeKeyCodeFunctionName:
+		case GoGoroutineCreatedMetricAttributeKeyCodeFunctionName, GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated:
 		default:
-			return fmt.Errorf("metric go.goroutine.created doesn't have an attribute %v, valid attributes: [code.function.name]", val)
+			return fmt.Errorf("metric go.goroutine.created doesn't have an attribute %v, valid attributes: [code.function.name, go.goroutine.estimated]", val)
 		}
 	}
 
@@ -165,7 +166,8 @@ func (ms *GoGoroutineCreatedMetricConfig) Validate() error {
 type GoGoroutineExitedMetricAttributeKey string
 
 const (
-	GoGoroutineExitedMetricAttributeKeyCodeFunctionName GoGoroutineExitedMetricAttributeKey = "code.function.name"
+	GoGoroutineExitedMetricAttributeKeyCodeFunctionName     GoGoroutineExitedMetricAttributeKey = "code.function.name"
+	GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated GoGoroutineExitedMetricAttributeKey = "go.goroutine.estimated"
 )
 
 // GoGoroutineExitedMetricConfig provides config for the go.goroutine.exited metric.
@@ -194,9 +196,9 @@ func (ms *GoGoroutineExitedMetricConfig) Unmarshal(parser *confmap.Conf) error {
 func (ms *GoGoroutineExitedMetricConfig) Validate() error {
 	for _, val := range ms.EnabledAttributes {
 		switch val {
-		case GoGoroutineExitedMetricAttributeKeyCodeFunctionName:
+		case GoGoroutineExitedMetricAttributeKeyCodeFunctionName, GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated:
 		default:
-			return fmt.Errorf("metric go.goroutine.exited doesn't have an attribute %v, valid attributes: [code.function.name]", val)
+			return fmt.Errorf("metric go.goroutine.exited doesn't have an attribute %v, valid attributes: [code.function.name, go.goroutine.estimated]", val)
 		}
 	}
 
@@ -209,10 +211,61 @@ func (ms *GoGoroutineExitedMetricConfig) Validate() error {
 	return nil
 }
 
+// GoGoroutineOverheadShareMetricConfig provides config for the go.goroutine.overhead.share metric.
+type GoGoroutineOverheadShareMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *GoGoroutineOverheadShareMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+// GoGoroutineOverheadStatusMetricConfig provides config for the go.goroutine.overhead.status metric.
+type GoGoroutineOverheadStatusMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *GoGoroutineOverheadStatusMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+// GoGoroutineTimeMetricAttributeKey specifies the key of an attribute for the go.goroutine.time metric.
+type GoGoroutineTimeMetricAttributeKey string
+
+const (
+	GoGoroutineTimeMetricAttributeKeyGoGoroutineState     GoGoroutineTimeMetricAttributeKey = "go.goroutine.state"
+	GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated GoGoroutineTimeMetricAttributeKey = "go.goroutine.estimated"
+)
+
 // GoGoroutineTimeMetricConfig provides config for the go.goroutine.time metric.
 type GoGoroutineTimeMetricConfig struct {
 	Enabled          bool `mapstructure:"enabled"`
 	enabledSetByUser bool
+
+	AggregationStrategy string                              `mapstructure:"aggregation_strategy"`
+	EnabledAttributes   []GoGoroutineTimeMetricAttributeKey `mapstructure:"attributes"`
 }
 
 func (ms *GoGoroutineTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
@@ -229,13 +282,36 @@ func (ms *GoGoroutineTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
 	return nil
 }
 
+func (ms *GoGoroutineTimeMetricConfig) Validate() error {
+	for _, val := range ms.EnabledAttributes {
+		switch val {
+		case GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated:
+		default:
+			return fmt.Errorf("metric go.goroutine.time doesn't have an attribute %v, valid attributes: [go.goroutine.state, go.goroutine.estimated]", val)
+		}
+	}
+	if !slices.Contains(ms.EnabledAttributes, GoGoroutineTimeMetricAttributeKeyGoGoroutineState) {
+		return fmt.Errorf("go.goroutine.state is a required attribute for go.goroutine.time metric and must be included")
+	}
+
+	switch ms.AggregationStrategy {
+	case AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax:
+	default:
+		return fmt.Errorf("invalid aggregation strategy %q, valid strategies: [%s, %s, %s, %s]", ms.AggregationStrategy, AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax)
+	}
+
+	return nil
+}
+
 // MetricsConfig provides config for goroutine metrics.
 type MetricsConfig struct {
-	GoGoroutineBlocked GoGoroutineBlockedMetricConfig `mapstructure:"go.goroutine.blocked"`
-	GoGoroutineCount   GoGoroutineCountMetricConfig   `mapstructure:"go.goroutine.count"`
-	GoGoroutineCreated GoGoroutineCreatedMetricConfig `mapstructure:"go.goroutine.created"`
-	GoGoroutineExited  GoGoroutineExitedMetricConfig  `mapstructure:"go.goroutine.exited"`
-	GoGoroutineTime    GoGoroutineTimeMetricConfig    `mapstructure:"go.goroutine.time"`
+	GoGoroutineBlocked        GoGoroutineBlockedMetricConfig        `mapstructure:"go.goroutine.blocked"`
+	GoGoroutineCount          GoGoroutineCountMetricConfig          `mapstructure:"go.goroutine.count"`
+	GoGoroutineCreated        GoGoroutineCreatedMetricConfig        `mapstructure:"go.goroutine.created"`
+	GoGoroutineExited         GoGoroutineExitedMetricConfig         `mapstructure:"go.goroutine.exited"`
+	GoGoroutineOverheadShare  GoGoroutineOverheadShareMetricConfig  `mapstructure:"go.goroutine.overhead.share"`
+	GoGoroutineOverheadStatus GoGoroutineOverheadStatusMetricConfig `mapstructure:"go.goroutine.overhead.status"`
+	GoGoroutineTime           GoGoroutineTimeMetricConfig           `mapstructure:"go.goroutine.time"`
 }
 
 func DefaultMetricsConfig() MetricsConfig {
@@ -253,15 +329,23 @@ func DefaultMetricsConfig() MetricsConfig {
 		GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
 			Enabled:             true,
 			AggregationStrategy: AggregationStrategySum,
-			EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{},
+			EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated},
 		},
 		GoGoroutineExited: GoGoroutineExitedMetricConfig{
 			Enabled:             true,
 			AggregationStrategy: AggregationStrategySum,
-			EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{},
+			EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated},
+		},
+		GoGoroutineOverheadShare: GoGoroutineOverheadShareMetricConfig{
+			Enabled: true,
+		},
+		GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
+			Enabled: true,
 		},
 		GoGoroutineTime: GoGoroutineTimeMetricConfig{
-			Enabled: true,
+			Enabled:             true,
+			AggregationStrategy: AggregationStrategySum,
+			EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
 		},
 	}
 }

@@ -39,15 +39,23 @@ func TestMetricsBuilderConfig(t *testing.T) {
 					GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
 						Enabled:             true,
 						AggregationStrategy: AggregationStrategySum,
-						EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyCodeFunctionName},
+						EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyCodeFunctionName, GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated},
 					},
 					GoGoroutineExited: GoGoroutineExitedMetricConfig{
 						Enabled:             true,
 						AggregationStrategy: AggregationStrategySum,
-						EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyCodeFunctionName},
+						EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyCodeFunctionName, GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated},
+					},
+					GoGoroutineOverheadShare: GoGoroutineOverheadShareMetricConfig{
+						Enabled: true,
+					},
+					GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
+						Enabled: true,
 					},
 					GoGoroutineTime: GoGoroutineTimeMetricConfig{
-						Enabled: true,
+						Enabled:             true,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
 					},
 				},
 				ResourceAttributes: ResourceAttributesConfig{
@@ -81,15 +89,23 @@ func TestMetricsBuilderConfig(t *testing.T) {
 					GoGoroutineCreated: GoGoroutineCreatedMetricConfig{
 						Enabled:             false,
 						AggregationStrategy: AggregationStrategySum,
-						EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyCodeFunctionName},
+						EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyCodeFunctionName, GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated},
 					},
 					GoGoroutineExited: GoGoroutineExitedMetricConfig{
 						Enabled:             false,
 						AggregationStrategy: AggregationStrategySum,
-						EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyCodeFunctionName},
+						EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyCodeFunctionName, GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated},
+					},
+					GoGoroutineOverheadShare: GoGoroutineOverheadShareMetricConfig{
+						Enabled: false,
+					},
+					GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
+						Enabled: false,
 					},
 					GoGoroutineTime: GoGoroutineTimeMetricConfig{
-						Enabled: false,
+						Enabled:             false,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
 					},
 				},
 				ResourceAttributes: ResourceAttributesConfig{
@@ -110,7 +126,7 @@ func TestMetricsBuilderConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := loadMetricsBuilderConfig(t, tt.name)
-			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
+			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
 			require.Emptyf(t, diff, "Config mismatch (-expected +actual):\n%s", diff)
 		})
 	}
@@ -144,7 +160,7 @@ func TestGoGoroutineCreatedMetricsConfig_Validate(t *testing.T) {
 	require.NoError(t, cfg.Validate())
 
 	cfg.EnabledAttributes = []GoGoroutineCreatedMetricAttributeKey{"invalid"}
-	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.created doesn't have an attribute invalid, valid attributes: [code.function.name]")
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.created doesn't have an attribute invalid, valid attributes: [code.function.name, go.goroutine.estimated]")
 
 	cfg = DefaultMetricsConfig().GoGoroutineCreated
 	cfg.AggregationStrategy = "invalid"
@@ -156,9 +172,21 @@ func TestGoGoroutineExitedMetricsConfig_Validate(t *testing.T) {
 	require.NoError(t, cfg.Validate())
 
 	cfg.EnabledAttributes = []GoGoroutineExitedMetricAttributeKey{"invalid"}
-	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.exited doesn't have an attribute invalid, valid attributes: [code.function.name]")
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.exited doesn't have an attribute invalid, valid attributes: [code.function.name, go.goroutine.estimated]")
 
 	cfg = DefaultMetricsConfig().GoGoroutineExited
+	cfg.AggregationStrategy = "invalid"
+	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
+}
+
+func TestGoGoroutineTimeMetricsConfig_Validate(t *testing.T) {
+	cfg := DefaultMetricsConfig().GoGoroutineTime
+	require.NoError(t, cfg.Validate())
+
+	cfg.EnabledAttributes = []GoGoroutineTimeMetricAttributeKey{"invalid"}
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.time doesn't have an attribute invalid, valid attributes: [go.goroutine.state, go.goroutine.estimated]")
+
+	cfg = DefaultMetricsConfig().GoGoroutineTime
 	cfg.AggregationStrategy = "invalid"
 	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
 }

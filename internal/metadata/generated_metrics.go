@@ -20,6 +20,44 @@ const (
 	AggregationStrategyMax = "max"
 )
 
+// AttributeGoGoroutineOverheadLevel specifies the value go.goroutine.overhead.level attribute.
+type AttributeGoGoroutineOverheadLevel int
+
+const (
+	_ AttributeGoGoroutineOverheadLevel = iota
+	AttributeGoGoroutineOverheadLevelFull
+	AttributeGoGoroutineOverheadLevelFewerTrees
+	AttributeGoGoroutineOverheadLevelNoSyscalls
+	AttributeGoGoroutineOverheadLevelSlices
+	AttributeGoGoroutineOverheadLevelSnapshots
+)
+
+// String returns the string representation of the AttributeGoGoroutineOverheadLevel.
+func (av AttributeGoGoroutineOverheadLevel) String() string {
+	switch av {
+	case AttributeGoGoroutineOverheadLevelFull:
+		return "full"
+	case AttributeGoGoroutineOverheadLevelFewerTrees:
+		return "fewer_trees"
+	case AttributeGoGoroutineOverheadLevelNoSyscalls:
+		return "no_syscalls"
+	case AttributeGoGoroutineOverheadLevelSlices:
+		return "slices"
+	case AttributeGoGoroutineOverheadLevelSnapshots:
+		return "snapshots"
+	}
+	return ""
+}
+
+// MapAttributeGoGoroutineOverheadLevel is a helper map of string to AttributeGoGoroutineOverheadLevel attribute value.
+var MapAttributeGoGoroutineOverheadLevel = map[string]AttributeGoGoroutineOverheadLevel{
+	"full":        AttributeGoGoroutineOverheadLevelFull,
+	"fewer_trees": AttributeGoGoroutineOverheadLevelFewerTrees,
+	"no_syscalls": AttributeGoGoroutineOverheadLevelNoSyscalls,
+	"slices":      AttributeGoGoroutineOverheadLevelSlices,
+	"snapshots":   AttributeGoGoroutineOverheadLevelSnapshots,
+}
+
 // AttributeGoGoroutineState specifies the value go.goroutine.state attribute.
 type AttributeGoGoroutineState int
 
@@ -65,24 +103,33 @@ var MetricsInfo = metricsInfo{
 	},
 	GoGoroutineCreated: metricInfo{
 		Name:       "go.goroutine.created",
-		Attributes: []string{"code.function.name"},
+		Attributes: []string{"code.function.name", "go.goroutine.estimated"},
 	},
 	GoGoroutineExited: metricInfo{
 		Name:       "go.goroutine.exited",
-		Attributes: []string{"code.function.name"},
+		Attributes: []string{"code.function.name", "go.goroutine.estimated"},
+	},
+	GoGoroutineOverheadShare: metricInfo{
+		Name: "go.goroutine.overhead.share",
+	},
+	GoGoroutineOverheadStatus: metricInfo{
+		Name:       "go.goroutine.overhead.status",
+		Attributes: []string{"go.goroutine.overhead.level"},
 	},
 	GoGoroutineTime: metricInfo{
 		Name:       "go.goroutine.time",
-		Attributes: []string{"go.goroutine.state"},
+		Attributes: []string{"go.goroutine.state", "go.goroutine.estimated"},
 	},
 }
 
 type metricsInfo struct {
-	GoGoroutineBlocked metricInfo
-	GoGoroutineCount   metricInfo
-	GoGoroutineCreated metricInfo
-	GoGoroutineExited  metricInfo
-	GoGoroutineTime    metricInfo
+	GoGoroutineBlocked        metricInfo
+	GoGoroutineCount          metricInfo
+	GoGoroutineCreated        metricInfo
+	GoGoroutineExited         metricInfo
+	GoGoroutineOverheadShare  metricInfo
+	GoGoroutineOverheadStatus metricInfo
+	GoGoroutineTime           metricInfo
 }
 
 type metricInfo struct {
@@ -303,7 +350,7 @@ func (m *metricGoGoroutineCreated) init() {
 	m.aggDataPoints = m.aggDataPoints[:0]
 }
 
-func (m *metricGoGoroutineCreated) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string) {
+func (m *metricGoGoroutineCreated) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
 	if !m.config.Enabled {
 		return
 	}
@@ -313,6 +360,9 @@ func (m *metricGoGoroutineCreated) recordDataPoint(start pcommon.Timestamp, ts p
 	dp.SetTimestamp(ts)
 	if slices.Contains(m.config.EnabledAttributes, GoGoroutineCreatedMetricAttributeKeyCodeFunctionName) {
 		dp.Attributes().PutStr("code.function.name", codeFunctionNameAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated) {
+		dp.Attributes().PutBool("go.goroutine.estimated", goGoroutineEstimatedAttributeValue)
 	}
 
 	var s string
@@ -394,7 +444,7 @@ func (m *metricGoGoroutineExited) init() {
 	m.aggDataPoints = m.aggDataPoints[:0]
 }
 
-func (m *metricGoGoroutineExited) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string) {
+func (m *metricGoGoroutineExited) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
 	if !m.config.Enabled {
 		return
 	}
@@ -404,6 +454,9 @@ func (m *metricGoGoroutineExited) recordDataPoint(start pcommon.Timestamp, ts pc
 	dp.SetTimestamp(ts)
 	if slices.Contains(m.config.EnabledAttributes, GoGoroutineExitedMetricAttributeKeyCodeFunctionName) {
 		dp.Attributes().PutStr("code.function.name", codeFunctionNameAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated) {
+		dp.Attributes().PutBool("go.goroutine.estimated", goGoroutineEstimatedAttributeValue)
 	}
 
 	var s string
@@ -466,10 +519,113 @@ func newMetricGoGoroutineExited(cfg GoGoroutineExitedMetricConfig) metricGoGorou
 	return m
 }
 
+type metricGoGoroutineOverheadShare struct {
+	data     pmetric.Metric                       // data buffer for generated metric.
+	config   GoGoroutineOverheadShareMetricConfig // metric config provided by user.
+	capacity int                                  // max observed number of data points added to the metric.
+}
+
+// init fills go.goroutine.overhead.share metric with initial data.
+func (m *metricGoGoroutineOverheadShare) init() {
+	m.data.SetName("go.goroutine.overhead.share")
+	m.data.SetDescription("Estimated share of the process's CPU time that the probes took while they were last attached.")
+	m.data.SetUnit("1")
+	m.data.SetEmptyGauge()
+}
+
+func (m *metricGoGoroutineOverheadShare) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Gauge().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetDoubleValue(val)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricGoGoroutineOverheadShare) updateCapacity() {
+	if m.data.Gauge().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Gauge().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricGoGoroutineOverheadShare) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Gauge().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricGoGoroutineOverheadShare(cfg GoGoroutineOverheadShareMetricConfig) metricGoGoroutineOverheadShare {
+	m := metricGoGoroutineOverheadShare{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
+type metricGoGoroutineOverheadStatus struct {
+	data     pmetric.Metric                        // data buffer for generated metric.
+	config   GoGoroutineOverheadStatusMetricConfig // metric config provided by user.
+	capacity int                                   // max observed number of data points added to the metric.
+}
+
+// init fills go.goroutine.overhead.status metric with initial data.
+func (m *metricGoGoroutineOverheadStatus) init() {
+	m.data.SetName("go.goroutine.overhead.status")
+	m.data.SetDescription("1 for the level at which the process is followed.")
+	m.data.SetUnit("1")
+	m.data.SetEmptyGauge()
+	m.data.Gauge().DataPoints().EnsureCapacity(m.capacity)
+}
+
+func (m *metricGoGoroutineOverheadStatus) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, goGoroutineOverheadLevelAttributeValue string) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Gauge().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetIntValue(val)
+	dp.Attributes().PutStr("go.goroutine.overhead.level", goGoroutineOverheadLevelAttributeValue)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricGoGoroutineOverheadStatus) updateCapacity() {
+	if m.data.Gauge().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Gauge().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricGoGoroutineOverheadStatus) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Gauge().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricGoGoroutineOverheadStatus(cfg GoGoroutineOverheadStatusMetricConfig) metricGoGoroutineOverheadStatus {
+	m := metricGoGoroutineOverheadStatus{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
 type metricGoGoroutineTime struct {
-	data     pmetric.Metric              // data buffer for generated metric.
-	config   GoGoroutineTimeMetricConfig // metric config provided by user.
-	capacity int                         // max observed number of data points added to the metric.
+	data          pmetric.Metric              // data buffer for generated metric.
+	config        GoGoroutineTimeMetricConfig // metric config provided by user.
+	capacity      int                         // max observed number of data points added to the metric.
+	aggDataPoints []float64                   // slice containing number of aggregated datapoints at each index
 }
 
 // init fills go.goroutine.time metric with initial data.
@@ -481,17 +637,51 @@ func (m *metricGoGoroutineTime) init() {
 	m.data.Sum().SetIsMonotonic(true)
 	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
 	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+	m.aggDataPoints = m.aggDataPoints[:0]
 }
 
-func (m *metricGoGoroutineTime) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64, goGoroutineStateAttributeValue string) {
+func (m *metricGoGoroutineTime) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64, goGoroutineStateAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
 	if !m.config.Enabled {
 		return
 	}
-	dp := m.data.Sum().DataPoints().AppendEmpty()
+
+	dp := pmetric.NewNumberDataPoint()
 	dp.SetStartTimestamp(start)
 	dp.SetTimestamp(ts)
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineTimeMetricAttributeKeyGoGoroutineState) {
+		dp.Attributes().PutStr("go.goroutine.state", goGoroutineStateAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated) {
+		dp.Attributes().PutBool("go.goroutine.estimated", goGoroutineEstimatedAttributeValue)
+	}
+
+	var s string
+	dps := m.data.Sum().DataPoints()
+	for i := 0; i < dps.Len(); i++ {
+		dpi := dps.At(i)
+		if dp.Attributes().Equal(dpi.Attributes()) && dp.StartTimestamp() == dpi.StartTimestamp() && dp.Timestamp() == dpi.Timestamp() {
+			switch s = m.config.AggregationStrategy; s {
+			case AggregationStrategySum, AggregationStrategyAvg:
+				dpi.SetDoubleValue(dpi.DoubleValue() + val)
+				m.aggDataPoints[i] += 1
+				return
+			case AggregationStrategyMin:
+				if dpi.DoubleValue() > val {
+					dpi.SetDoubleValue(val)
+				}
+				return
+			case AggregationStrategyMax:
+				if dpi.DoubleValue() < val {
+					dpi.SetDoubleValue(val)
+				}
+				return
+			}
+		}
+	}
+
 	dp.SetDoubleValue(val)
-	dp.Attributes().PutStr("go.goroutine.state", goGoroutineStateAttributeValue)
+	m.aggDataPoints = append(m.aggDataPoints, 1)
+	dp.MoveTo(dps.AppendEmpty())
 }
 
 // updateCapacity saves max length of data point slices that will be used for the slice capacity.
@@ -504,6 +694,11 @@ func (m *metricGoGoroutineTime) updateCapacity() {
 // emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
 func (m *metricGoGoroutineTime) emit(metrics pmetric.MetricSlice) {
 	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		if m.config.AggregationStrategy == AggregationStrategyAvg {
+			for i, aggCount := range m.aggDataPoints {
+				m.data.Sum().DataPoints().At(i).SetDoubleValue(m.data.Sum().DataPoints().At(i).DoubleValue() / aggCount)
+			}
+		}
 		m.updateCapacity()
 		m.data.MoveTo(metrics.AppendEmpty())
 		m.init()
@@ -523,18 +718,20 @@ func newMetricGoGoroutineTime(cfg GoGoroutineTimeMetricConfig) metricGoGoroutine
 // MetricsBuilder provides an interface for scrapers to report metrics while taking care of all the transformations
 // required to produce metric representation defined in metadata and user config.
 type MetricsBuilder struct {
-	config                         MetricsBuilderConfig // config of the metrics builder.
-	startTime                      pcommon.Timestamp    // start time that will be applied to all recorded data points.
-	metricsCapacity                int                  // maximum observed number of metrics per resource.
-	metricsBuffer                  pmetric.Metrics      // accumulates metrics data before emitting.
-	buildInfo                      component.BuildInfo  // contains version information.
-	resourceAttributeIncludeFilter map[string]filter.Filter
-	resourceAttributeExcludeFilter map[string]filter.Filter
-	metricGoGoroutineBlocked       metricGoGoroutineBlocked
-	metricGoGoroutineCount         metricGoGoroutineCount
-	metricGoGoroutineCreated       metricGoGoroutineCreated
-	metricGoGoroutineExited        metricGoGoroutineExited
-	metricGoGoroutineTime          metricGoGoroutineTime
+	config                          MetricsBuilderConfig // config of the metrics builder.
+	startTime                       pcommon.Timestamp    // start time that will be applied to all recorded data points.
+	metricsCapacity                 int                  // maximum observed number of metrics per resource.
+	metricsBuffer                   pmetric.Metrics      // accumulates metrics data before emitting.
+	buildInfo                       component.BuildInfo  // contains version information.
+	resourceAttributeIncludeFilter  map[string]filter.Filter
+	resourceAttributeExcludeFilter  map[string]filter.Filter
+	metricGoGoroutineBlocked        metricGoGoroutineBlocked
+	metricGoGoroutineCount          metricGoGoroutineCount
+	metricGoGoroutineCreated        metricGoGoroutineCreated
+	metricGoGoroutineExited         metricGoGoroutineExited
+	metricGoGoroutineOverheadShare  metricGoGoroutineOverheadShare
+	metricGoGoroutineOverheadStatus metricGoGoroutineOverheadStatus
+	metricGoGoroutineTime           metricGoGoroutineTime
 }
 
 // MetricBuilderOption applies changes to default metrics builder.
@@ -556,17 +753,19 @@ func WithStartTime(startTime pcommon.Timestamp) MetricBuilderOption {
 }
 func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, options ...MetricBuilderOption) *MetricsBuilder {
 	mb := &MetricsBuilder{
-		config:                         mbc,
-		startTime:                      pcommon.NewTimestampFromTime(time.Now()),
-		metricsBuffer:                  pmetric.NewMetrics(),
-		buildInfo:                      settings.BuildInfo,
-		metricGoGoroutineBlocked:       newMetricGoGoroutineBlocked(mbc.Metrics.GoGoroutineBlocked),
-		metricGoGoroutineCount:         newMetricGoGoroutineCount(mbc.Metrics.GoGoroutineCount),
-		metricGoGoroutineCreated:       newMetricGoGoroutineCreated(mbc.Metrics.GoGoroutineCreated),
-		metricGoGoroutineExited:        newMetricGoGoroutineExited(mbc.Metrics.GoGoroutineExited),
-		metricGoGoroutineTime:          newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
-		resourceAttributeIncludeFilter: make(map[string]filter.Filter),
-		resourceAttributeExcludeFilter: make(map[string]filter.Filter),
+		config:                          mbc,
+		startTime:                       pcommon.NewTimestampFromTime(time.Now()),
+		metricsBuffer:                   pmetric.NewMetrics(),
+		buildInfo:                       settings.BuildInfo,
+		metricGoGoroutineBlocked:        newMetricGoGoroutineBlocked(mbc.Metrics.GoGoroutineBlocked),
+		metricGoGoroutineCount:          newMetricGoGoroutineCount(mbc.Metrics.GoGoroutineCount),
+		metricGoGoroutineCreated:        newMetricGoGoroutineCreated(mbc.Metrics.GoGoroutineCreated),
+		metricGoGoroutineExited:         newMetricGoGoroutineExited(mbc.Metrics.GoGoroutineExited),
+		metricGoGoroutineOverheadShare:  newMetricGoGoroutineOverheadShare(mbc.Metrics.GoGoroutineOverheadShare),
+		metricGoGoroutineOverheadStatus: newMetricGoGoroutineOverheadStatus(mbc.Metrics.GoGoroutineOverheadStatus),
+		metricGoGoroutineTime:           newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
+		resourceAttributeIncludeFilter:  make(map[string]filter.Filter),
+		resourceAttributeExcludeFilter:  make(map[string]filter.Filter),
 	}
 	if mbc.ResourceAttributes.ContainerID.MetricsInclude != nil {
 		mb.resourceAttributeIncludeFilter["container.id"] = filter.CreateFilter(mbc.ResourceAttributes.ContainerID.MetricsInclude)
@@ -702,6 +901,8 @@ func (mb *MetricsBuilder) EmitForResource(options ...ResourceMetricsOption) {
 	mb.metricGoGoroutineCount.emit(ils.Metrics())
 	mb.metricGoGoroutineCreated.emit(ils.Metrics())
 	mb.metricGoGoroutineExited.emit(ils.Metrics())
+	mb.metricGoGoroutineOverheadShare.emit(ils.Metrics())
+	mb.metricGoGoroutineOverheadStatus.emit(ils.Metrics())
 	mb.metricGoGoroutineTime.emit(ils.Metrics())
 
 	for _, op := range options {
@@ -745,18 +946,28 @@ func (mb *MetricsBuilder) RecordGoGoroutineCountDataPoint(ts pcommon.Timestamp, 
 }
 
 // RecordGoGoroutineCreatedDataPoint adds a data point to go.goroutine.created metric.
-func (mb *MetricsBuilder) RecordGoGoroutineCreatedDataPoint(ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string) {
-	mb.metricGoGoroutineCreated.recordDataPoint(mb.startTime, ts, val, codeFunctionNameAttributeValue)
+func (mb *MetricsBuilder) RecordGoGoroutineCreatedDataPoint(ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
+	mb.metricGoGoroutineCreated.recordDataPoint(mb.startTime, ts, val, codeFunctionNameAttributeValue, goGoroutineEstimatedAttributeValue)
 }
 
 // RecordGoGoroutineExitedDataPoint adds a data point to go.goroutine.exited metric.
-func (mb *MetricsBuilder) RecordGoGoroutineExitedDataPoint(ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string) {
-	mb.metricGoGoroutineExited.recordDataPoint(mb.startTime, ts, val, codeFunctionNameAttributeValue)
+func (mb *MetricsBuilder) RecordGoGoroutineExitedDataPoint(ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
+	mb.metricGoGoroutineExited.recordDataPoint(mb.startTime, ts, val, codeFunctionNameAttributeValue, goGoroutineEstimatedAttributeValue)
+}
+
+// RecordGoGoroutineOverheadShareDataPoint adds a data point to go.goroutine.overhead.share metric.
+func (mb *MetricsBuilder) RecordGoGoroutineOverheadShareDataPoint(ts pcommon.Timestamp, val float64) {
+	mb.metricGoGoroutineOverheadShare.recordDataPoint(mb.startTime, ts, val)
+}
+
+// RecordGoGoroutineOverheadStatusDataPoint adds a data point to go.goroutine.overhead.status metric.
+func (mb *MetricsBuilder) RecordGoGoroutineOverheadStatusDataPoint(ts pcommon.Timestamp, val int64, goGoroutineOverheadLevelAttributeValue AttributeGoGoroutineOverheadLevel) {
+	mb.metricGoGoroutineOverheadStatus.recordDataPoint(mb.startTime, ts, val, goGoroutineOverheadLevelAttributeValue.String())
 }
 
 // RecordGoGoroutineTimeDataPoint adds a data point to go.goroutine.time metric.
-func (mb *MetricsBuilder) RecordGoGoroutineTimeDataPoint(ts pcommon.Timestamp, val float64, goGoroutineStateAttributeValue AttributeGoGoroutineState) {
-	mb.metricGoGoroutineTime.recordDataPoint(mb.startTime, ts, val, goGoroutineStateAttributeValue.String())
+func (mb *MetricsBuilder) RecordGoGoroutineTimeDataPoint(ts pcommon.Timestamp, val float64, goGoroutineStateAttributeValue AttributeGoGoroutineState, goGoroutineEstimatedAttributeValue bool) {
+	mb.metricGoGoroutineTime.recordDataPoint(mb.startTime, ts, val, goGoroutineStateAttributeValue.String(), goGoroutineEstimatedAttributeValue)
 }
 
 // Reset resets metrics builder to its initial state. It should be used when external metrics source is restarted,

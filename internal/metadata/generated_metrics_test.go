@@ -71,6 +71,7 @@ func TestMetricsBuilder(t *testing.T) {
 			aggMap["go.goroutine.count"] = mb.metricGoGoroutineCount.config.AggregationStrategy
 			aggMap["go.goroutine.created"] = mb.metricGoGoroutineCreated.config.AggregationStrategy
 			aggMap["go.goroutine.exited"] = mb.metricGoGoroutineExited.config.AggregationStrategy
+			aggMap["go.goroutine.time"] = mb.metricGoGoroutineTime.config.AggregationStrategy
 
 			expectedWarnings := 0
 			if tt.metricsSet != testDataSetReag {
@@ -93,19 +94,28 @@ func TestMetricsBuilder(t *testing.T) {
 			}
 			defaultMetricsCount++
 			allMetricsCount++
-			mb.RecordGoGoroutineCreatedDataPoint(ts, 1, "code.function.name-val")
+			mb.RecordGoGoroutineCreatedDataPoint(ts, 1, "code.function.name-val", true)
 			if tt.name == "reaggregate_set" {
-				mb.RecordGoGoroutineCreatedDataPoint(ts, 3, "code.function.name-val-2")
+				mb.RecordGoGoroutineCreatedDataPoint(ts, 3, "code.function.name-val-2", false)
 			}
 			defaultMetricsCount++
 			allMetricsCount++
-			mb.RecordGoGoroutineExitedDataPoint(ts, 1, "code.function.name-val")
+			mb.RecordGoGoroutineExitedDataPoint(ts, 1, "code.function.name-val", true)
 			if tt.name == "reaggregate_set" {
-				mb.RecordGoGoroutineExitedDataPoint(ts, 3, "code.function.name-val-2")
+				mb.RecordGoGoroutineExitedDataPoint(ts, 3, "code.function.name-val-2", false)
 			}
 			defaultMetricsCount++
 			allMetricsCount++
-			mb.RecordGoGoroutineTimeDataPoint(ts, 1, AttributeGoGoroutineStateRunnable)
+			mb.RecordGoGoroutineOverheadShareDataPoint(ts, 1)
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordGoGoroutineOverheadStatusDataPoint(ts, 1, AttributeGoGoroutineOverheadLevelFull)
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordGoGoroutineTimeDataPoint(ts, 1, AttributeGoGoroutineStateRunnable, true)
+			if tt.name == "reaggregate_set" {
+				mb.RecordGoGoroutineTimeDataPoint(ts, 3, AttributeGoGoroutineStateRunnable, false)
+			}
 
 			rb := mb.NewResourceBuilder()
 			rb.SetContainerID("container.id-val")
@@ -125,6 +135,7 @@ func TestMetricsBuilder(t *testing.T) {
 				assert.Empty(t, mb.metricGoGoroutineCount.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineCreated.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineExited.aggDataPoints)
+				assert.Empty(t, mb.metricGoGoroutineTime.aggDataPoints)
 			}
 
 			if tt.expectEmpty {
@@ -272,6 +283,9 @@ func TestMetricsBuilder(t *testing.T) {
 						assert.Equal(t, ts, dp.Timestamp())
 						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
 						assert.Equal(t, int64(1), dp.IntValue())
+						goGoroutineEstimatedAttrVal, ok := dp.Attributes().Get("go.goroutine.estimated")
+						assert.True(t, ok)
+						assert.True(t, goGoroutineEstimatedAttrVal.Bool())
 					} else {
 						assert.False(t, validatedMetrics["go.goroutine.created"], "Found a duplicate in the metrics slice: go.goroutine.created")
 						validatedMetrics["go.goroutine.created"] = true
@@ -297,6 +311,8 @@ func TestMetricsBuilder(t *testing.T) {
 						}
 						_, ok := dp.Attributes().Get("code.function.name")
 						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.estimated")
+						assert.False(t, ok)
 					}
 				case "go.goroutine.exited":
 					if tt.name != "reaggregate_set" {
@@ -313,6 +329,9 @@ func TestMetricsBuilder(t *testing.T) {
 						assert.Equal(t, ts, dp.Timestamp())
 						assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
 						assert.Equal(t, int64(1), dp.IntValue())
+						goGoroutineEstimatedAttrVal, ok := dp.Attributes().Get("go.goroutine.estimated")
+						assert.True(t, ok)
+						assert.True(t, goGoroutineEstimatedAttrVal.Bool())
 					} else {
 						assert.False(t, validatedMetrics["go.goroutine.exited"], "Found a duplicate in the metrics slice: go.goroutine.exited")
 						validatedMetrics["go.goroutine.exited"] = true
@@ -338,24 +357,85 @@ func TestMetricsBuilder(t *testing.T) {
 						}
 						_, ok := dp.Attributes().Get("code.function.name")
 						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.estimated")
+						assert.False(t, ok)
 					}
-				case "go.goroutine.time":
-					assert.False(t, validatedMetrics["go.goroutine.time"], "Found a duplicate in the metrics slice: go.goroutine.time")
-					validatedMetrics["go.goroutine.time"] = true
-					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
-					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
-					assert.Equal(t, "Time that all goroutines together have spent in a state.", mi.Description())
-					assert.Equal(t, "s", mi.Unit())
-					assert.True(t, mi.Sum().IsMonotonic())
-					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
-					dp := mi.Sum().DataPoints().At(0)
+				case "go.goroutine.overhead.share":
+					assert.False(t, validatedMetrics["go.goroutine.overhead.share"], "Found a duplicate in the metrics slice: go.goroutine.overhead.share")
+					validatedMetrics["go.goroutine.overhead.share"] = true
+					assert.Equal(t, pmetric.MetricTypeGauge, mi.Type())
+					assert.Equal(t, 1, mi.Gauge().DataPoints().Len())
+					assert.Equal(t, "Estimated share of the process's CPU time that the probes took while they were last attached.", mi.Description())
+					assert.Equal(t, "1", mi.Unit())
+					dp := mi.Gauge().DataPoints().At(0)
 					assert.Equal(t, start, dp.StartTimestamp())
 					assert.Equal(t, ts, dp.Timestamp())
 					assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
 					assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
-					goGoroutineStateAttrVal, ok := dp.Attributes().Get("go.goroutine.state")
+				case "go.goroutine.overhead.status":
+					assert.False(t, validatedMetrics["go.goroutine.overhead.status"], "Found a duplicate in the metrics slice: go.goroutine.overhead.status")
+					validatedMetrics["go.goroutine.overhead.status"] = true
+					assert.Equal(t, pmetric.MetricTypeGauge, mi.Type())
+					assert.Equal(t, 1, mi.Gauge().DataPoints().Len())
+					assert.Equal(t, "1 for the level at which the process is followed.", mi.Description())
+					assert.Equal(t, "1", mi.Unit())
+					dp := mi.Gauge().DataPoints().At(0)
+					assert.Equal(t, start, dp.StartTimestamp())
+					assert.Equal(t, ts, dp.Timestamp())
+					assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+					assert.Equal(t, int64(1), dp.IntValue())
+					goGoroutineOverheadLevelAttrVal, ok := dp.Attributes().Get("go.goroutine.overhead.level")
 					assert.True(t, ok)
-					assert.Equal(t, "runnable", goGoroutineStateAttrVal.Str())
+					assert.Equal(t, "full", goGoroutineOverheadLevelAttrVal.Str())
+				case "go.goroutine.time":
+					if tt.name != "reaggregate_set" {
+						assert.False(t, validatedMetrics["go.goroutine.time"], "Found a duplicate in the metrics slice: go.goroutine.time")
+						validatedMetrics["go.goroutine.time"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Time that all goroutines together have spent in a state.", mi.Description())
+						assert.Equal(t, "s", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+						assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+						goGoroutineStateAttrVal, ok := dp.Attributes().Get("go.goroutine.state")
+						assert.True(t, ok)
+						assert.Equal(t, "runnable", goGoroutineStateAttrVal.Str())
+						goGoroutineEstimatedAttrVal, ok := dp.Attributes().Get("go.goroutine.estimated")
+						assert.True(t, ok)
+						assert.True(t, goGoroutineEstimatedAttrVal.Bool())
+					} else {
+						assert.False(t, validatedMetrics["go.goroutine.time"], "Found a duplicate in the metrics slice: go.goroutine.time")
+						validatedMetrics["go.goroutine.time"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Time that all goroutines together have spent in a state.", mi.Description())
+						assert.Equal(t, "s", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+						switch aggMap["go.goroutine.time"] {
+						case "sum":
+							assert.InDelta(t, float64(4), dp.DoubleValue(), 0.01)
+						case "avg":
+							assert.InDelta(t, float64(2), dp.DoubleValue(), 0.01)
+						case "min":
+							assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+						case "max":
+							assert.InDelta(t, float64(3), dp.DoubleValue(), 0.01)
+						}
+						_, ok := dp.Attributes().Get("go.goroutine.state")
+						assert.True(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.estimated")
+						assert.False(t, ok)
+					}
 				}
 			}
 		})

@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	ReceiverGoroutineTransitions         metric.Int64ObservableCounter
 	ReceiverGoroutineTransitionsMissed   metric.Int64ObservableCounter
 	ReceiverGoroutineTransitionsRepeated metric.Int64ObservableCounter
+	ReceiverGoroutineTreesWithheld       metric.Int64ObservableCounter
 	ReceiverGoroutineUntracked           metric.Int64ObservableCounter
 }
 
@@ -139,6 +140,21 @@ func (builder *TelemetryBuilder) RegisterReceiverGoroutineTransitionsRepeatedCal
 	return nil
 }
 
+// RegisterReceiverGoroutineTreesWithheldCallback sets callback for observable ReceiverGoroutineTreesWithheld metric.
+func (builder *TelemetryBuilder) RegisterReceiverGoroutineTreesWithheldCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverGoroutineTreesWithheld, obs: o})
+		return nil
+	}, builder.ReceiverGoroutineTreesWithheld)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverGoroutineUntrackedCallback sets callback for observable ReceiverGoroutineUntracked metric.
 func (builder *TelemetryBuilder) RegisterReceiverGoroutineUntrackedCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -222,6 +238,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_goroutine_transitions_repeated",
 		metric.WithDescription("Hits of a probe that told nothing new and were ignored. [Development]"),
 		metric.WithUnit("{transition}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverGoroutineTreesWithheld, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_goroutine_trees_withheld",
+		metric.WithDescription("Trees of goroutines that would have been sampled, but for a limit or because too many events were waiting. [Development]"),
+		metric.WithUnit("{tree}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverGoroutineUntracked, err = builder.meter.Int64ObservableCounter(

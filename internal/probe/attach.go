@@ -89,6 +89,14 @@ func (a *Attachment) FollowNewcomers(s Settings) error {
 	return nil
 }
 
+// IgnoreNewcomers ends what FollowNewcomers began.
+func (a *Attachment) IgnoreNewcomers() error {
+	if err := a.tracer.objects.Templates.Delete(a.executable); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("forget the executable: %w", err)
+	}
+	return nil
+}
+
 // target returns what the kernel must know of a process that runs the executable, but for its own slot and bias.
 func (a *Attachment) target(s Settings) bpf.TracerTarget {
 	t := layoutOf(a.binary)
@@ -110,10 +118,7 @@ func (a *Attachment) target(s Settings) bpf.TracerTarget {
 
 // Close detaches the probes, all at once: for each the kernel waits until no processor is at it.
 func (a *Attachment) Close() error {
-	errs := make([]error, len(a.links))
-	if err := a.tracer.objects.Templates.Delete(a.executable); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		errs = append(errs, err)
-	}
+	errs := append(make([]error, len(a.links)), a.IgnoreNewcomers())
 	var closing sync.WaitGroup
 	for i, l := range a.links {
 		closing.Go(func() { errs[i] = l.Close() })

@@ -471,5 +471,6 @@ func eachBatch(m *ebpf.Map, keys, values any, visit func(i int)) error {
 	}
 }
 
-// Samples draws whether a tree of goroutines is sampled, as the kernel does for those that begin there.
-func (s Settings) Samples() bool { return rand.Float64() < s.SamplingRatio }
+// Samples draws whether a tree of goroutines is sampled if this share of those that would be are, as the kernel does for those that begin
+// there.
+func (s Settings) Samples(share float64) bool { return rand.Float64() < share*s.SamplingRatio }

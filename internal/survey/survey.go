@@ -54,11 +54,9 @@ type Surveyor struct {
 type process struct {
 	target.Process
 	binary    *goexe.Binary
-	bias      uint64
-	system    map[uint64]bool // start functions
+	look      *Look
 	telemetry *telemetry.Process
 	since     int64
-	history   census.History
 	watch     census.Watch
 }
 
@@ -105,7 +103,7 @@ func (s *Surveyor) Figures() ([]telemetry.Figures, error) {
 	var all []telemetry.Figures
 	var errs []error
 	for pid, p := range s.processes {
-		f, err := p.look(s.options.BlockedAfter)
+		f, err := p.figures(s.options.BlockedAfter)
 		switch {
 		case errors.Is(err, unix.ESRCH):
 			errs = append(errs, s.leave(pid)) // it has ended meanwhile
@@ -196,11 +194,8 @@ func (s *Surveyor) join(p target.Process) error {
 	}
 	identity := telemetry.Identity{BootID: s.bootID, PID: p.PID, StartTime: p.StartTime}
 	joined := &process{
-		Process: p, binary: binary, bias: bias, since: lifecycle.Now(), system: map[uint64]bool{},
+		Process: p, binary: binary, look: NewLook(p.PID, binary, bias), since: lifecycle.Now(),
 		telemetry: telemetry.NewProcess(identity, s.options.Resource(p, binary), telemetry.Program{Symbols: binary, WaitReasons: binary.WaitReasons}, bias),
-	}
-	for _, pc := range binary.SystemStarts {
-		joined.system[pc+bias] = true
 	}
 	s.processes[p.PID] = joined
 	s.options.Logger.Info("Looking at process", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.String("go", binary.GoVersion))
@@ -213,27 +208,11 @@ func (s *Surveyor) leave(pid int) error {
 	return p.binary.Close()
 }
 
-// look counts the goroutines that the process has now.
-func (p *process) look(blockedAfter time.Duration) (telemetry.Figures, error) {
-	goroutines, err := snapshot.Read(p.PID, p.binary, p.bias)
-	if err != nil {
-		return telemetry.Figures{}, err
-	}
-	now := lifecycle.Now()
-	var c census.Count
-	p.history.Begin()
-	for _, g := range goroutines {
-		if p.system[g.StartPC] {
-			continue
-		}
-		r := census.Resident{
-			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, CreationPC: g.CreationPC,
-		}
-		p.history.Date(&r, g.WaitSince, now)
-		c.Take(r, now-int64(blockedAfter))
-	}
-	p.history.End()
-	f := telemetry.Figures{Process: p.telemetry, Start: p.since, Time: now, CountsOnly: true, Waiting: c.Waiting, Blocked: c.Blocked, Changes: p.watch.Update(c.Blocked)}
-	f.Counts.Live = c.Live
-	return f, nil
+// figures counts the goroutines that the process has now.
+func (p *process) figures(blockedAfter time.Duration) (telemetry.Figures, error) {
+	c, err := p.look.Count(blockedAfter)
+	f := telemetry.Figures{Process: p.telemetry, Start: p.since, Time: lifecycle.Now(), CountsOnly: true}
+	f.Found(c)
+	f.Changes = p.watch.Update(c.Blocked)
+	return f, err
 }

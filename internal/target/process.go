@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -150,3 +151,14 @@ func List() ([]int, error) {
 
 // Name returns the executable's file name.
 func (p Process) Name() string { return filepath.Base(p.Executable) }
+
+// CPUTime returns how much processor time the threads of a process have used, those that have ended included (CPU-time clocks of processes,
+// clock_getcpuclockid(3)).
+func CPUTime(pid int) (time.Duration, error) {
+	const scheduling = 2 // CPUCLOCK_SCHED
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduling), &used); err != nil {
+		return 0, noProcess(pid, err)
+	}
+	return time.Duration(used.Nano()), nil
+}

@@ -26,12 +26,19 @@ const (
 	attributeThread            = "thread.id"
 	attributeProcess           = "process.pid"
 
+	attributeEstimated      = "go.goroutine.estimated"
+	attributeLevel          = "go.goroutine.overhead.level"
+	attributeLevelBefore    = "go.goroutine.overhead.level.before"
+	attributeOverheadShare  = "go.goroutine.overhead.share"
+	attributeOverheadBudget = "go.goroutine.overhead.budget"
+
 	attributeBlockedCount = "go.goroutine.blocked.count"
 
 	attributeWaker = "go.goroutine.waker.id"
 
 	eventStateChange = "go.goroutine.state_change"
 	eventBlocked     = "go.goroutine.blocked"
+	eventLevel       = "go.goroutine.overhead.level_change"
 	eventCleared     = "go.goroutine.unblocked"
 
 	// unknownFunction is the name of a goroutine whose start function the binary's table does not tell, as of threads that C made.

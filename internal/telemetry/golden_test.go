@@ -102,8 +102,8 @@ func TestGoldenLogs(t *testing.T) {
 func TestGoldenMetrics(t *testing.T) {
 	p := play(t, false)
 	f := Figures{
-		Process: p.process, Start: p.Start, Time: p.End, Counts: p.Counts, Functions: p.Functions,
-		Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{},
+		Process: p.process, Start: p.Start, Time: p.End,
+		Totals: lifecycle.Totals{Counts: p.Counts, Functions: p.Functions, Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{}},
 	}
 	for _, h := range p.Histograms {
 		f.Histograms[h.HistogramKey] = &h.Histogram

@@ -19,10 +19,11 @@ type Figures struct {
 	Process *Process
 	// Start and Time are in ns of CLOCK_MONOTONIC: since when, and until when, the figures count.
 	Start, Time int64
-	Counts      lifecycle.Counts
-	Histograms  map[lifecycle.HistogramKey]*lifecycle.Histogram
-	// Functions are the lives by the address at which goroutines start, nil if they are not counted.
-	Functions map[uint64]lifecycle.Lives
+	lifecycle.Totals
+	// Estimated is what the goroutines may have done while nobody looked, nil if there was no such time.
+	Estimated *lifecycle.Totals
+	// Overhead is what the probes cost, nil if nobody asks.
+	Overhead *Overhead
 	// Waiting and Blocked are how many goroutines wait, by reason, and where they are blocked; Changes is what is new of that. They are
 	// nil if nobody has looked.
 	Waiting map[uint8]int64
@@ -30,6 +31,19 @@ type Figures struct {
 	Changes census.Changes
 	// CountsOnly says that the figures are of a look at the process, and all but the numbers of goroutines is not known.
 	CountsOnly bool
+}
+
+// Overhead is what following a process costs it.
+type Overhead struct {
+	// Level names how much is seen of the process.
+	Level string
+	// Share is the probes' share of the process's processor time while they were last attached.
+	Share float64
+}
+
+// Found takes how many goroutines there are, as a look at the process has found.
+func (f *Figures) Found(c census.Count) {
+	f.Counts.Live, f.Waiting, f.Blocked = c.Live, c.Waiting, c.Blocked
 }
 
 // Switch turns a metric on or off.
@@ -112,13 +126,15 @@ func (m *Metrics) Make(all []Figures) pmetric.Metrics {
 		start, now := reading.Timestamp(f.Start), reading.Timestamp(f.Time)
 		m.recordCounts(f, now)
 		m.recordBlocked(f, now)
+		m.recordOverhead(f, now)
 		if !f.CountsOnly {
-			for state, attribute := range metricStates {
-				m.builder.RecordGoGoroutineTimeDataPoint(now, time.Duration(f.Counts.Time[state]).Seconds(), attribute)
+			for _, k := range f.kinds() {
+				m.recordTimes(k, now)
+				m.recordLives(k, f.Process, now)
 			}
-			m.recordLives(f, now)
 		}
 		one := m.builder.Emit(metadata.WithResource(f.Process.resource), metadata.WithStartTimeOverride(start))
+		markEstimates(one)
 		m.addHistograms(one, f, reading)
 		one.ResourceMetrics().MoveAndAppendTo(made.ResourceMetrics())
 	}
@@ -142,16 +158,62 @@ func (m *Metrics) recordCounts(f Figures, now pcommon.Timestamp) {
 	}
 }
 
+// kind are figures of one kind: what was seen, or what is estimated.
+type kind struct {
+	lifecycle.Totals
+	estimated bool
+	starts    *starts
+}
+
+func (f *Figures) kinds() []kind {
+	kinds := []kind{{f.Totals, false, &f.Process.starts}}
+	if f.Estimated != nil {
+		kinds = append(kinds, kind{*f.Estimated, true, &f.Process.estimatedStarts})
+	}
+	return kinds
+}
+
+// markEstimates leaves the mark of estimates only where it says something.
+func markEstimates(made pmetric.Metrics) {
+	isNone := func(name string, v pcommon.Value) bool { return name == attributeEstimated && !v.Bool() }
+	for _, rm := range made.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, metric := range sm.Metrics().All() {
+				if metric.Type() != pmetric.MetricTypeSum {
+					continue
+				}
+				for _, p := range metric.Sum().DataPoints().All() {
+					p.Attributes().RemoveIf(isNone)
+				}
+			}
+		}
+	}
+}
+
+func (m *Metrics) recordOverhead(f Figures, now pcommon.Timestamp) {
+	if f.Overhead == nil {
+		return
+	}
+	m.builder.RecordGoGoroutineOverheadShareDataPoint(now, f.Overhead.Share)
+	m.builder.RecordGoGoroutineOverheadStatusDataPoint(now, 1, metadata.MapAttributeGoGoroutineOverheadLevel[f.Overhead.Level])
+}
+
+func (m *Metrics) recordTimes(k kind, now pcommon.Timestamp) {
+	for state, attribute := range metricStates {
+		m.builder.RecordGoGoroutineTimeDataPoint(now, time.Duration(k.Counts.Time[state]).Seconds(), attribute, k.estimated)
+	}
+}
+
 // recordLives tells how many goroutines have been created and have exited, by function if that is known.
-func (m *Metrics) recordLives(f Figures, now pcommon.Timestamp) {
-	all := lifecycle.Lives{Created: f.Counts.Created, Exited: f.Counts.Exited}
+func (m *Metrics) recordLives(k kind, p *Process, now pcommon.Timestamp) {
+	all := lifecycle.Lives{Created: k.Counts.Created, Exited: k.Counts.Exited}
 	divided := map[string]lifecycle.Lives{"": all}
-	if f.Functions != nil {
-		divided = f.Process.starts.divide(f.Process.byFunction(f.Functions), all, m.tops.StartFunctions)
+	if k.Functions != nil {
+		divided = k.starts.divide(p.byFunction(k.Functions), all, m.tops.StartFunctions)
 	}
 	for name, n := range divided {
-		m.builder.RecordGoGoroutineCreatedDataPoint(now, int64(n.Created), name)
-		m.builder.RecordGoGoroutineExitedDataPoint(now, int64(n.Exited), name)
+		m.builder.RecordGoGoroutineCreatedDataPoint(now, int64(n.Created), name, k.estimated)
+		m.builder.RecordGoGoroutineExitedDataPoint(now, int64(n.Exited), name, k.estimated)
 	}
 }
 
@@ -173,29 +235,40 @@ func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, reading Reading) 
 	}
 	sm := to.ResourceMetrics().At(0).ScopeMetrics().At(0)
 	m.scope.set(sm.Scope())
-	keys := slices.SortedFunc(maps.Keys(f.Histograms), func(a, b lifecycle.HistogramKey) int { return int(a.Reason) - int(b.Reason) })
 	newest := f.Process.exemplars.take()
 	for _, h := range m.histograms {
 		var points pmetric.ExponentialHistogramDataPointSlice
-		for _, key := range keys {
-			if key.Kind != h.kind {
-				continue
-			}
-			if points == (pmetric.ExponentialHistogramDataPointSlice{}) {
-				points = newHistogram(sm.Metrics().AppendEmpty(), h)
-			}
-			p := points.AppendEmpty()
-			p.SetStartTimestamp(reading.Timestamp(f.Start))
-			p.SetTimestamp(reading.Timestamp(f.Time))
-			if key.Kind == lifecycle.Wait {
-				p.Attributes().PutStr(attributeWaitReason, f.Process.waitReason(key.Reason))
-			}
-			fill(p, f.Histograms[key])
-			if r := newest[key]; r != nil {
-				r.addTo(p.Exemplars(), f.Process, reading)
+		for _, k := range f.kinds() {
+			for _, key := range k.distributions(h.kind) {
+				if points == (pmetric.ExponentialHistogramDataPointSlice{}) {
+					points = newHistogram(sm.Metrics().AppendEmpty(), h)
+				}
+				p := points.AppendEmpty()
+				p.SetStartTimestamp(reading.Timestamp(f.Start))
+				p.SetTimestamp(reading.Timestamp(f.Time))
+				if key.Kind == lifecycle.Wait {
+					p.Attributes().PutStr(attributeWaitReason, f.Process.waitReason(key.Reason))
+				}
+				fill(p, k.Histograms[key])
+				if k.estimated {
+					p.Attributes().PutBool(attributeEstimated, true)
+				} else if r := newest[key]; r != nil {
+					r.addTo(p.Exemplars(), f.Process, reading)
+				}
 			}
 		}
 	}
+}
+
+// distributions returns the keys of those that make one metric, in the order of wait reasons.
+func (k kind) distributions(of lifecycle.HistogramKind) (keys []lifecycle.HistogramKey) {
+	for key := range k.Histograms {
+		if key.Kind == of {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b lifecycle.HistogramKey) int { return int(a.Reason) - int(b.Reason) })
+	return keys
 }
 
 func newHistogram(m pmetric.Metric, h histogram) pmetric.ExponentialHistogramDataPointSlice {

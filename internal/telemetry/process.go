@@ -20,7 +20,8 @@ type Process struct {
 	// fullStacks says that all of a stack is told.
 	fullStacks bool
 	exemplars  exemplars
-	starts     starts // used by Metrics only
+	// starts and estimatedStarts are used by Metrics only.
+	starts, estimatedStarts starts
 	// reasons are the texts of wait reasons, waiting the names of stretches of waiting.
 	reasons, waiting []string
 

@@ -93,6 +93,7 @@ receivers:
   goroutine:
     collection_interval: %s
     targets: [{executable: %s}]
+    overhead: {budget: 0} # show all of a program that does nothing but answer requests
 exporters:
   otlp_grpc:
     endpoint: %s

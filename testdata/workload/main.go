@@ -1,8 +1,9 @@
 // Program workload does one kind of thing as often as it can, for as many seconds as it is told to.
 //
-// It writes "ready", or the address at which it listens, and waits for a line on its standard input. Then it works for a moment, works on
-// for the time that is measured, and writes how many operations that were, how many seconds they took, and how many seconds of processor
-// time. With a third argument it writes its runtime's trace to that file meanwhile. The server ends when it is told to.
+// It writes "ready", or the address at which it listens, and waits for a line on its standard input. Then it works for as many seconds as
+// the third argument says, works on for the time that is measured, which is the second, and writes how many operations that were, how many
+// seconds they took, and how many seconds of processor time. With a fourth argument it writes its runtime's trace to that file meanwhile. The
+// server ends when it is told to.
 package main
 
 import (
@@ -20,9 +21,6 @@ import (
 	"time"
 )
 
-// warmUp is for how long it works before it is measured.
-const warmUp = 200 * time.Millisecond
-
 var kinds = map[string]func(ops *uint64){
 	"pingpong": pingPong,
 	"spawn":    spawn,
@@ -31,8 +29,8 @@ var kinds = map[string]func(ops *uint64){
 }
 
 func main() {
-	if len(os.Args) > 3 {
-		f, err := os.Create(os.Args[3])
+	if len(os.Args) > 4 {
+		f, err := os.Create(os.Args[4])
 		check(err)
 		check(trace.Start(f))
 		defer trace.Stop()
@@ -41,17 +39,22 @@ func main() {
 		serve()
 		return
 	}
-	seconds, err := strconv.ParseFloat(os.Args[2], 64)
-	check(err)
+	measured, before := duration(os.Args[2]), duration(os.Args[3])
 	fmt.Println("ready")
 	bufio.NewReader(os.Stdin).ReadString('\n')
 	var ops uint64
 	go kinds[os.Args[1]](&ops)
-	time.Sleep(warmUp)
+	time.Sleep(before)
 	n, cpu, begin := atomic.LoadUint64(&ops), processorTime(), time.Now()
-	time.Sleep(time.Duration(seconds * float64(time.Second)))
+	time.Sleep(measured)
 	n, cpu = atomic.LoadUint64(&ops)-n, processorTime()-cpu
 	fmt.Println(n, time.Since(begin).Seconds(), cpu.Seconds())
+}
+
+func duration(seconds string) time.Duration {
+	s, err := strconv.ParseFloat(seconds, 64)
+	check(err)
+	return time.Duration(s * float64(time.Second))
 }
 
 func check(err error) {

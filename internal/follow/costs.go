@@ -1,0 +1,97 @@
+package follow
+
+import (
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
+)
+
+const (
+	// measureEvery is how often it is measured how long the programs run, measureFor for how long, and fewestHits how many of them tell.
+	measureEvery = 5 * time.Second
+	measureFor   = 100 * time.Millisecond
+	fewestHits   = 100
+	// usualColdness is by how much a trap costs more in a program that does something else between two of them than in a loop of nothing
+	// else, coldness how much it does at the most: see docs/performance.md.
+	usualColdness, coldness = 1.25, 2.0
+)
+
+// assumedTraps is what traps are believed to cost if they cannot be measured.
+var assumedTraps = overhead.Traps{goexe.Nop5: time.Microsecond, goexe.Emulated: time.Microsecond, goexe.SingleStepped: 5 * time.Microsecond}
+
+// costs is what hits of probes cost their programs.
+type costs struct {
+	mu    sync.Mutex
+	traps overhead.Traps // nil until it is known
+	run   time.Duration  // of the probes' own program, on average
+}
+
+// hit returns what a hit costs at the most, 0 if that is not known yet.
+func (c *costs) hit(b *goexe.Binary) time.Duration { return c.ofHit(b, coldness) }
+
+// usualHit returns what a hit costs, 0 if that is not known yet.
+func (c *costs) usualHit(b *goexe.Binary) time.Duration { return c.ofHit(b, usualColdness) }
+
+func (c *costs) ofHit(b *goexe.Binary, coldness float64) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.traps == nil {
+		return 0
+	}
+	return time.Duration(coldness*float64(c.traps[kindOfProbes(b)])) + c.run
+}
+
+// kindOfProbes is the dearest kind of the probes that are hit often, or of all if there are none of those.
+func kindOfProbes(b *goexe.Binary) (kind goexe.Cost) {
+	var often, any goexe.Cost
+	found := false
+	for _, s := range b.Sites {
+		any = max(any, s.Cost)
+		if s.Kind == goexe.Call || s.Syscall {
+			often, found = max(often, s.Cost), true
+		}
+	}
+	if found {
+		return often
+	}
+	return any
+}
+
+// measureCosts keeps the costs up to date.
+func (f *Follower) measureCosts() {
+	traps, err := overhead.MeasureTraps()
+	if err != nil {
+		f.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
+		traps = assumedTraps
+	}
+	f.costs.mu.Lock()
+	f.costs.traps, f.costs.run = traps, traps[goexe.Emulated]
+	f.costs.mu.Unlock()
+	f.options.Logger.Info("What the kernel takes for a hit of a probe that does nothing", zap.Duration("nop", traps[goexe.Nop5]),
+		zap.Duration("emulated", traps[goexe.Emulated]), zap.Duration("single_stepped", traps[goexe.SingleStepped]))
+	tick := time.NewTicker(measureFor)
+	defer tick.Stop()
+	for {
+		select {
+		case <-f.stop:
+			return
+		case <-tick.C:
+		}
+		sum, hits, err := f.tracer.RunTime(measureFor)
+		if err != nil {
+			f.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
+			return
+		}
+		if hits < fewestHits {
+			continue
+		}
+		f.costs.mu.Lock()
+		f.costs.run = sum / time.Duration(hits)
+		f.costs.mu.Unlock()
+		tick.Reset(measureEvery)
+	}
+}

@@ -1,0 +1,54 @@
+package survey
+
+import (
+	"time"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
+)
+
+// Look counts the goroutines of a process by looking at its memory. It is not safe for concurrent use.
+type Look struct {
+	pid     int
+	binary  *goexe.Binary
+	bias    uint64
+	system  map[uint64]bool // start functions
+	history census.History
+}
+
+// NewLook returns a Look at a process that runs a binary with all addresses bias higher than linked.
+func NewLook(pid int, binary *goexe.Binary, bias uint64) *Look {
+	l := &Look{pid: pid, binary: binary, bias: bias, system: map[uint64]bool{}}
+	for _, pc := range binary.SystemStarts {
+		l.system[pc+bias] = true
+	}
+	return l
+}
+
+// IsSystem tells whether goroutines that start at an address are the runtime's own.
+func (l *Look) IsSystem(startPC uint64) bool { return l.system[startPC] }
+
+// Count counts the goroutines that the process has now, but for the runtime's own. One that has waited for longer than blockedAfter is
+// blocked: as its runtime says, or as it was found at each Count. The error wraps unix.ESRCH if there is no such process.
+func (l *Look) Count(blockedAfter time.Duration) (c census.Count, err error) {
+	goroutines, err := snapshot.Read(l.pid, l.binary, l.bias)
+	if err != nil {
+		return c, err
+	}
+	now := lifecycle.Now()
+	l.history.Begin()
+	for _, g := range goroutines {
+		if l.system[g.StartPC] {
+			continue
+		}
+		r := census.Resident{
+			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, CreationPC: g.CreationPC,
+		}
+		l.history.Date(&r, g.WaitSince, now)
+		c.Take(r, now-int64(blockedAfter))
+	}
+	l.history.End()
+	return c, nil
+}

@@ -1,0 +1,39 @@
+package telemetry
+
+import (
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// LevelChange is a change of how much is seen of a process.
+type LevelChange struct {
+	// At is when, in ns of CLOCK_MONOTONIC.
+	At int64
+	// From and To name the levels.
+	From, To string
+	// Share is the probes' share of the process's processor time that made it necessary or allowed it, Budget what it may be.
+	Share, Budget float64
+	// Less tells whether less is seen than before.
+	Less bool
+}
+
+// AddLevelChange gathers a record of how much is seen of a process.
+func (l *Logs) AddLevelChange(p *Process, c LevelChange) {
+	r := l.recordsOf(p).AppendEmpty()
+	r.SetTimestamp(l.reading.Timestamp(c.At))
+	r.SetObservedTimestamp(l.reading.Timestamp(l.clock.now()))
+	r.SetEventName(eventLevel)
+	r.SetSeverityNumber(plog.SeverityNumberInfo)
+	r.SetSeverityText("INFO")
+	if c.Less {
+		r.SetSeverityNumber(plog.SeverityNumberWarn)
+		r.SetSeverityText("WARN")
+	}
+	r.Body().SetStr(fmt.Sprintf("probes took %.1f %% of the CPU time: %s -> %s", 100*c.Share, c.From, c.To))
+	a := r.Attributes()
+	a.PutStr(attributeLevelBefore, c.From)
+	a.PutStr(attributeLevel, c.To)
+	a.PutDouble(attributeOverheadShare, c.Share)
+	a.PutDouble(attributeOverheadBudget, c.Budget)
+}

@@ -1,0 +1,79 @@
+package telemetry
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+)
+
+// TestEstimates has what was seen and what is estimated in series of their own, of which only the second is marked.
+func TestEstimates(t *testing.T) {
+	builder := metadata.NewMetricsBuilder(metadata.NewDefaultMetricsBuilderConfig(), receivertest.NewNopSettings(metadata.Type))
+	m := NewMetrics(scope, testClock(), builder, DefaultHistogramsConfig(), Tops{})
+	seen := lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{
+		{Kind: lifecycle.Run}: {Buckets: map[int]uint64{7: 2}, Count: 2, Sum: 9},
+	}}
+	seen.Counts.Created, seen.Counts.Exited = 10, 4
+	seen.Counts.Time[lifecycle.Running] = uint64(time.Second)
+	estimated := seen.Times(2.5, 2.5)
+	made := m.Make([]Figures{{
+		Process: testProcess(), Totals: seen, Estimated: &estimated, Overhead: &Overhead{Level: "slices", Share: 0.25},
+	}})
+	found := map[string]map[bool]float64{} // by whether it is estimated
+	note := func(name string, estimated bool, value float64) {
+		if found[name] == nil {
+			found[name] = map[bool]float64{}
+		}
+		found[name][estimated] += value
+	}
+	for _, metric := range made.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+		switch metric.Type() {
+		case pmetric.MetricTypeSum:
+			for _, p := range metric.Sum().DataPoints().All() {
+				mark, marked := p.Attributes().Get(attributeEstimated)
+				require.Equal(t, marked, marked && mark.Bool())
+				note(metric.Name(), marked, float64(p.IntValue())+p.DoubleValue())
+			}
+		case pmetric.MetricTypeExponentialHistogram:
+			for _, p := range metric.ExponentialHistogram().DataPoints().All() {
+				_, marked := p.Attributes().Get(attributeEstimated)
+				note(metric.Name(), marked, float64(p.Count()))
+			}
+		case pmetric.MetricTypeGauge:
+			for _, p := range metric.Gauge().DataPoints().All() {
+				level, _ := p.Attributes().Get(attributeLevel)
+				note(metric.Name()+level.Str(), false, float64(p.IntValue())+p.DoubleValue())
+			}
+		}
+	}
+	for name, want := range map[string]map[bool]float64{
+		"go.goroutine.created":               {false: 10, true: 25},
+		"go.goroutine.exited":                {false: 4, true: 10},
+		"go.goroutine.time":                  {false: 1, true: 2.5},
+		"go.goroutine.run.duration":          {false: 2, true: 5},
+		"go.goroutine.overhead.share":        {false: 0.25},
+		"go.goroutine.overhead.statusslices": {false: 1},
+	} {
+		require.Equal(t, want, found[name], name)
+	}
+}
+
+func TestLevelChange(t *testing.T) {
+	l := NewLogs(scope, testClock())
+	l.AddLevelChange(testProcess(), LevelChange{At: 5, From: "full", To: "slices", Share: 0.31, Budget: 0.05, Less: true})
+	l.AddLevelChange(testProcess(), LevelChange{At: 6, From: "slices", To: "full", Share: 0.01, Budget: 0.05})
+	records := l.Take().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+	require.Equal(t, plog.SeverityNumberWarn, records.At(0).SeverityNumber())
+	require.Equal(t, "probes took 31.0 % of the CPU time: full -> slices", records.At(0).Body().Str())
+	require.Equal(t, map[string]any{
+		"go.goroutine.overhead.level.before": "full", "go.goroutine.overhead.level": "slices",
+		"go.goroutine.overhead.share": 0.31, "go.goroutine.overhead.budget": 0.05,
+	}, records.At(0).Attributes().AsRaw())
+}

@@ -1,0 +1,129 @@
+package test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+const budgetedReceiver = `
+receivers:
+  goroutine:
+    collection_interval: 500ms
+    initial_delay: 0s
+    targets: [{executable: %s}]
+    overhead: {budget: %v}
+    traces: {max_spans_per_second: 0}
+`
+
+// handoffs is a program of two goroutines that take turns.
+type handoffs struct{ *testbuild.Running }
+
+func startHandoffs(t *testing.T, exe string) handoffs {
+	t.Helper()
+	p := handoffs{testbuild.Start(t, exe, "4")}
+	if line := p.Line(); line != "ready" {
+		t.Fatalf("the program said %q", line)
+	}
+	return p
+}
+
+// work lets it work for 4 seconds and returns how often its goroutines handed over, and how many there are.
+func (p handoffs) work(t *testing.T) (done, goroutines int) {
+	t.Helper()
+	p.GoOn()
+	if line := p.Line(); line != "" {
+		if _, err := fmt.Sscan(line, &done, &goroutines); err != nil {
+			t.Fatalf("the program said %q: %v", line, err)
+		}
+	}
+	return done, goroutines
+}
+
+// levelOf returns the level that was told last.
+func levelOf(b *otlptest.Backend) (level string) {
+	for _, m := range b.Metric("go.goroutine.overhead.status") {
+		for _, p := range m.Gauge().DataPoints().All() {
+			v, _ := p.Attributes().Get("go.goroutine.overhead.level")
+			level = v.Str()
+		}
+	}
+	return level
+}
+
+// levelsTold returns the levels that log records tell of, in their order.
+func levelsTold(b *otlptest.Backend) (levels []string) {
+	for _, r := range records(b, "go.goroutine.overhead.level_change") {
+		v, _ := r.Attributes().Get("go.goroutine.overhead.level")
+		levels = append(levels, v.Str())
+	}
+	return levels
+}
+
+// stretchesTold returns how many stretches of running were told, as seen and as estimated.
+func stretchesTold(b *otlptest.Backend) (seen, estimated uint64) {
+	for _, m := range b.Metric("go.goroutine.run.duration") {
+		if m.Type() != pmetric.MetricTypeExponentialHistogram {
+			continue
+		}
+		for _, p := range m.ExponentialHistogram().DataPoints().All() {
+			if _, is := p.Attributes().Get("go.goroutine.estimated"); is {
+				estimated += p.Count()
+			} else {
+				seen += p.Count()
+			}
+		}
+	}
+	return seen, estimated
+}
+
+// TestBudget lets probes be attached to a program that is slower with them. It soon does what it does without them, or nearly so;
+// what the probes do not see is estimated; and when the program rests, more is seen of it again.
+func TestBudget(t *testing.T) {
+	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
+	b := newBackend(t)
+	c := startCollector(t, fmt.Sprintf(budgetedReceiver, exe, 0.05)+fmt.Sprintf(exporterTo, b.Endpoint()))
+	p := startHandoffs(t, exe)
+	c.await("Following process")
+	first, _ := p.work(t)
+	with, _ := p.work(t)
+	if level := levelOf(b); level != "slices" {
+		t.Errorf("the program is followed at the level %q", level)
+	}
+	want := []string{"fewer_trees", "no_syscalls", "slices"}
+	if told := levelsTold(b); !slices.Equal(told, want) {
+		t.Errorf("records tell of the levels %v, want %v", told, want)
+	}
+	eventually(t, "more to be seen of a program that rests", func() bool { return slices.Contains(levelsTold(b)[len(want):], "no_syscalls") },
+		func() string { return fmt.Sprint(levelsTold(b)) })
+	seen, estimated := stretchesTold(b)
+	c.stop()
+	without, _ := p.work(t)
+	t.Logf("%d handoffs at first, %d with the budget, %d without the collector; told are %d stretches of running, and %d estimated",
+		first, with, without, seen, estimated)
+	if with < without*7/10 {
+		t.Errorf("the program did %d with the budget, without the collector %d", with, without)
+	}
+	// A handoff to and fro takes two goroutines a stretch each.
+	if ratio := float64(seen+estimated) / float64(2*(first+with)); ratio < 0.5 || ratio > 2 || estimated < seen {
+		t.Errorf("%d stretches are told and %d estimated of %d", seen, estimated, 2*(first+with))
+	}
+}
+
+// TestBudgetOfNextToNothing leaves only looks at the program's memory.
+func TestBudgetOfNextToNothing(t *testing.T) {
+	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
+	b := newBackend(t)
+	c := startCollector(t, fmt.Sprintf(budgetedReceiver, exe, 0.0005)+fmt.Sprintf(exporterTo, b.Endpoint()))
+	p := startHandoffs(t, exe)
+	c.await("Following process")
+	_, goroutines := p.work(t)
+	eventually(t, "snapshots only", func() bool { return levelOf(b) == "snapshots" }, func() string { return fmt.Sprint(levelsTold(b)) })
+	eventually(t, "the goroutines to be counted", func() bool { return b.Sum("go.goroutine.count") == goroutines },
+		func() string { return fmt.Sprintf("%d are, of %d", b.Sum("go.goroutine.count"), goroutines) })
+}
