@@ -36,6 +36,8 @@ type Config struct {
 	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 160 bytes for each
 	// at start.
 	MaxGoroutines int `mapstructure:"max_goroutines"`
+	// MaxGoroutinesPerTarget is how many goroutines of one process can be followed at a time.
+	MaxGoroutinesPerTarget int `mapstructure:"max_goroutines_per_target"`
 	// RingBufferSize is how many bytes of events of sampled goroutines can wait for the collector: a power of two.
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
 	// Overhead says what following may cost a process.
@@ -181,8 +183,10 @@ func createDefaultConfig() component.Config {
 		StartFunctions:     StartFunctionsConfig{Top: 20},
 		Syscalls:           true,
 		MaxGoroutines:      128 << 10,
-		RingBufferSize:     8 << 20,
-		Overhead:           OverheadConfig{Budget: 0.05},
+		// A process that leaks leaves a quarter to others.
+		MaxGoroutinesPerTarget: 96 << 10,
+		RingBufferSize:         8 << 20,
+		Overhead:               OverheadConfig{Budget: 0.05},
 		Traces: TracesConfig{
 			SamplingRatio:     1,
 			MaxSpansPerSecond: 10_000,
@@ -214,6 +218,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxGoroutines < minGoroutines {
 		errs = append(errs, fmt.Errorf("max_goroutines: %d is not allowed, it must be %d or more", c.MaxGoroutines, minGoroutines))
+	}
+	if c.MaxGoroutinesPerTarget < minGoroutines {
+		errs = append(errs, fmt.Errorf("max_goroutines_per_target: %d is not allowed, it must be %d or more", c.MaxGoroutinesPerTarget, minGoroutines))
 	}
 	if c.RingBufferSize < minRingBuffer || c.RingBufferSize > maxRingBuffer || bits.OnesCount(uint(c.RingBufferSize)) != 1 {
 		errs = append(errs, fmt.Errorf("ring_buffer_size: %d is not allowed, it must be a power of two from %d to %d", c.RingBufferSize, minRingBuffer, maxRingBuffer))

@@ -43,6 +43,7 @@ func TestLoadConfig(t *testing.T) {
 			c.CollectionInterval = 30 * time.Second
 			c.Syscalls = false
 			c.MaxGoroutines = 2000
+			c.MaxGoroutinesPerTarget = 1500
 			c.RingBufferSize = 1 << 20
 			c.Overhead.Budget = 0.1
 			c.Metrics.GoGoroutineTime.Enabled = false
@@ -68,6 +69,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/top":              {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
 		"goroutine/stacks":           {error: `traces: stacks: "deep" is not allowed, it must be off, leaf or full`},
+		"goroutine/per_target":       {error: "max_goroutines_per_target: 5 is not allowed, it must be 1024 or more"},
 		"goroutine/overhead":         {error: "overhead: budget: 5 is not allowed, it must be from 0 to 1"},
 		"goroutine/start_functions":  {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ring_buffer":      {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},

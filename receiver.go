@@ -145,14 +145,15 @@ func (s *shared) open() (source, error) {
 		})
 	}
 	tracer, err := probe.New(probe.Options{
-		MaxGoroutines:  s.config.MaxGoroutines,
-		RingBufferSize: s.config.RingBufferSize,
-		Labels:         probe.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
+		MaxGoroutines:          s.config.MaxGoroutines,
+		MaxGoroutinesPerTarget: s.config.MaxGoroutinesPerTarget,
+		RingBufferSize:         s.config.RingBufferSize,
+		Labels:                 probe.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.set.Logger.Info("Room for goroutines and their events", zap.Int("max_goroutines", s.config.MaxGoroutines),
+	s.set.Logger.Info("Room for goroutines and their events", zap.Int("max_goroutines", s.config.MaxGoroutines), zap.Int("max_goroutines_per_target", s.config.MaxGoroutinesPerTarget),
 		zap.Int("ring_buffer_size", s.config.RingBufferSize), zap.Uint64("kernel_memory", tracer.Memory()))
 	return follow.New(s.options(), tracer, s), nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,15 +17,19 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadatatest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
@@ -296,6 +301,45 @@ func TestShutdownLeavesNothing(t *testing.T) {
 	assert.Equal(t, files, openBPF(t))
 	p.GoOn()
 	p.Line()
+}
+
+// TestSlowPipelineWithholdsTrees has a consumer that needs longer for spans than the program for goroutines: fewer are sampled, whole trees
+// at a time, and the program goes on.
+func TestSlowPipelineWithholdsTrees(t *testing.T) {
+	const created = 50_000
+	testbuild.RequireRoot(t)
+	p := testbuild.Start(t, testbuild.Program(t, "spawn", testbuild.Options{}), strconv.Itoa(created))
+	p.Line()
+	telemetry := componenttest.NewTelemetry()
+	defer telemetry.Shutdown(t.Context())
+	set := metadatatest.NewSettings(telemetry)
+	cfg := createDefaultConfig().(*Config)
+	cfg.Targets = []TargetConfig{{PID: p.PID()}}
+	cfg.Overhead.Budget, cfg.Traces.MaxSpansPerSecond, cfg.RingBufferSize = 0, 0, minRingBuffer
+	goOn := make(chan struct{})
+	spans := 0
+	slow, err := consumer.NewTraces(func(_ context.Context, td ptrace.Traces) error {
+		<-goOn
+		spans += td.SpanCount()
+		return nil
+	})
+	require.NoError(t, err)
+	core, log := observer.New(zap.InfoLevel)
+	set.Logger = zap.New(core)
+	traces, err := NewFactory().CreateTraces(t.Context(), set, cfg, slow)
+	require.NoError(t, err)
+	require.NoError(t, traces.Start(t.Context(), componenttest.NewNopHost()))
+	require.Eventually(t, func() bool { return log.FilterMessage("Following process").Len() > 0 }, patience, 20*time.Millisecond)
+	p.GoOn()
+	require.Equal(t, "done", p.Line()) // while the consumer waits
+	withheld, err := telemetry.GetMetric("otelcol_receiver_goroutine_trees_withheld")
+	require.NoError(t, err)
+	n := withheld.Data.(metricdata.Sum[int64]).DataPoints[0].Value
+	close(goOn)
+	require.NoError(t, traces.Shutdown(t.Context()))
+	t.Logf("%d of %d trees are withheld, %d spans were taken", n, created, spans)
+	assert.Greater(t, n, int64(created/2))
+	assert.Positive(t, spans)
 }
 
 // openBPF returns how many programs, maps, links and perf events this process has open: a probe lives as long as they do.

@@ -44,13 +44,20 @@ struct {
 	__uint(max_entries, 1);
 } targets SEC(".maps");
 
-// Which of the trees that would be sampled are not for now: those of which the random number is below this.
+// Only the Go side writes limits, and only the programs add to tracked, which is how many goroutines they have put into the map.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32); // slot
+	__type(value, struct limit);
+	__uint(max_entries, 1);
+} limits SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32); // slot
 	__type(value, __u64);
 	__uint(max_entries, 1);
-} withheld_below SEC(".maps");
+} tracked SEC(".maps");
 
 // The slot of the process that this CPU ran last: most often it runs it again, and looking into an array costs a tenth of what a hash does.
 struct {
@@ -128,6 +135,9 @@ struct {
 volatile const __u64 wakeup_bytes;
 volatile const __u64 busy_bytes;
 volatile const __u64 crowded_bytes;
+
+// How many goroutines of one target there is room for.
+volatile const __u64 target_goroutines;
 
 // A change of state on its way through the program.
 struct change {
@@ -485,11 +495,11 @@ static __always_inline __u8 sampling_of_root(const struct change *c)
 {
 	__u32 slot = c->target->slot;
 	__u32 draw = bpf_get_prandom_u32();
-	const __u64 *below = bpf_map_lookup_elem(&withheld_below, &slot);
+	const struct limit *limit = bpf_map_lookup_elem(&limits, &slot);
 
 	if (draw >= c->target->sample_below)
 		return GOROUTINE_ROOT;
-	if ((below && draw < *below) || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > busy_bytes) {
+	if ((limit && draw < limit->withheld_below) || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > busy_bytes) {
 		add(&c->counters->trees_withheld, 1);
 		return GOROUTINE_ROOT;
 	}
@@ -514,10 +524,24 @@ static __always_inline __u8 system_flag(const struct change *c)
 	return bpf_map_lookup_elem(&system_starts, &key) ? GOROUTINE_SYSTEM : 0;
 }
 
+static __always_inline struct goroutine *track(const struct change *c, const struct goroutine *fresh)
+{
+	__u64 key = key_of(c->target, c->g);
+	__u32 slot = c->target->slot;
+	const struct limit *limit = bpf_map_lookup_elem(&limits, &slot);
+	__u64 *count = bpf_map_lookup_elem(&tracked, &slot);
+
+	if (!limit || !count || *count + limit->adopted >= target_goroutines || bpf_map_update_elem(&goroutines, &key, fresh, BPF_NOEXIST)) {
+		add(&c->counters->untracked, 1);
+		return NULL;
+	}
+	add(count, 1);
+	return bpf_map_lookup_elem(&goroutines, &key);
+}
+
 // Brings a g into the map or to a new life. flags tells whether the runtime has created the goroutine just now.
 static __always_inline void begin_life(struct change *c, const struct registers *regs, struct goroutine *known, __u8 flags)
 {
-	__u64 key = key_of(c->target, c->g);
 	__u64 parent = 0;
 	struct origin origin = read_origin(c);
 	struct goroutine fresh = {
@@ -547,11 +571,7 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 	if (known) {
 		*known = fresh;
 	} else {
-		if (bpf_map_update_elem(&goroutines, &key, &fresh, BPF_NOEXIST)) {
-			add(&c->counters->untracked, 1);
-			return;
-		}
-		known = bpf_map_lookup_elem(&goroutines, &key);
+		known = track(c, &fresh);
 		if (!known)
 			return;
 	}

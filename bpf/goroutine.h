@@ -64,6 +64,12 @@ struct target {
 	__u8 pad[6];
 };
 
+/* What the Go side allows a target. */
+struct limit {
+	__u64 withheld_below; /* of the trees that would be sampled, those are not of which the random number is below this */
+	__u64 adopted;        /* goroutines that the Go side has put into the map */
+};
+
 /*
  * A goroutine, keyed by slot << 48 | address of its runtime.g. The runtime never frees a g but gives it to a later
  * goroutine; the entry is kept too, so that only the first use of a g inserts. Size counts: see max_goroutines.

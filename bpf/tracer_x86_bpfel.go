@@ -169,6 +169,12 @@ type TracerLabelling struct {
 	}
 }
 
+type TracerLimit struct {
+	_             structs.HostLayout
+	WithheldBelow uint64
+	Adopted       uint64
+}
+
 type TracerLives struct {
 	_       structs.HostLayout
 	Created uint64
@@ -242,11 +248,12 @@ const (
 	TracerMapHistograms        = "histograms"
 	TracerMapLabelsTold        = "labels_told"
 	TracerMapLastSlot          = "last_slot"
+	TracerMapLimits            = "limits"
 	TracerMapSlots             = "slots"
 	TracerMapSystemStarts      = "system_starts"
 	TracerMapTargets           = "targets"
 	TracerMapTemplates         = "templates"
-	TracerMapWithheldBelow     = "withheld_below"
+	TracerMapTracked           = "tracked"
 	TracerProgOnCasgstatus     = "on_casgstatus"
 	TracerProgOnExec           = "on_exec"
 	TracerProgOnExit           = "on_exit"
@@ -266,6 +273,7 @@ const (
 	TracerVarLabellingType     = "labelling_type"
 	TracerVarStackDepthType    = "stack_depth_type"
 	TracerVarStateType         = "state_type"
+	TracerVarTargetGoroutines  = "target_goroutines"
 	TracerVarWakeupBytes       = "wakeup_bytes"
 )
 
@@ -321,19 +329,20 @@ type TracerProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TracerMapSpecs struct {
-	Counts        *ebpf.MapSpec `ebpf:"counts"`
-	Events        *ebpf.MapSpec `ebpf:"events"`
-	FreeSlots     *ebpf.MapSpec `ebpf:"free_slots"`
-	Functions     *ebpf.MapSpec `ebpf:"functions"`
-	Goroutines    *ebpf.MapSpec `ebpf:"goroutines"`
-	Histograms    *ebpf.MapSpec `ebpf:"histograms"`
-	LabelsTold    *ebpf.MapSpec `ebpf:"labels_told"`
-	LastSlot      *ebpf.MapSpec `ebpf:"last_slot"`
-	Slots         *ebpf.MapSpec `ebpf:"slots"`
-	SystemStarts  *ebpf.MapSpec `ebpf:"system_starts"`
-	Targets       *ebpf.MapSpec `ebpf:"targets"`
-	Templates     *ebpf.MapSpec `ebpf:"templates"`
-	WithheldBelow *ebpf.MapSpec `ebpf:"withheld_below"`
+	Counts       *ebpf.MapSpec `ebpf:"counts"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	FreeSlots    *ebpf.MapSpec `ebpf:"free_slots"`
+	Functions    *ebpf.MapSpec `ebpf:"functions"`
+	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
+	Histograms   *ebpf.MapSpec `ebpf:"histograms"`
+	LabelsTold   *ebpf.MapSpec `ebpf:"labels_told"`
+	LastSlot     *ebpf.MapSpec `ebpf:"last_slot"`
+	Limits       *ebpf.MapSpec `ebpf:"limits"`
+	Slots        *ebpf.MapSpec `ebpf:"slots"`
+	SystemStarts *ebpf.MapSpec `ebpf:"system_starts"`
+	Targets      *ebpf.MapSpec `ebpf:"targets"`
+	Templates    *ebpf.MapSpec `ebpf:"templates"`
+	Tracked      *ebpf.MapSpec `ebpf:"tracked"`
 }
 
 // TracerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -355,6 +364,7 @@ type TracerVariableSpecs struct {
 	LabellingType     *ebpf.VariableSpec `ebpf:"labelling_type"`
 	StackDepthType    *ebpf.VariableSpec `ebpf:"stack_depth_type"`
 	StateType         *ebpf.VariableSpec `ebpf:"state_type"`
+	TargetGoroutines  *ebpf.VariableSpec `ebpf:"target_goroutines"`
 	WakeupBytes       *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
@@ -378,19 +388,20 @@ func (o *TracerObjects) Close() error {
 //
 // It can be passed to LoadTracerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TracerMaps struct {
-	Counts        *ebpf.Map `ebpf:"counts"`
-	Events        *ebpf.Map `ebpf:"events"`
-	FreeSlots     *ebpf.Map `ebpf:"free_slots"`
-	Functions     *ebpf.Map `ebpf:"functions"`
-	Goroutines    *ebpf.Map `ebpf:"goroutines"`
-	Histograms    *ebpf.Map `ebpf:"histograms"`
-	LabelsTold    *ebpf.Map `ebpf:"labels_told"`
-	LastSlot      *ebpf.Map `ebpf:"last_slot"`
-	Slots         *ebpf.Map `ebpf:"slots"`
-	SystemStarts  *ebpf.Map `ebpf:"system_starts"`
-	Targets       *ebpf.Map `ebpf:"targets"`
-	Templates     *ebpf.Map `ebpf:"templates"`
-	WithheldBelow *ebpf.Map `ebpf:"withheld_below"`
+	Counts       *ebpf.Map `ebpf:"counts"`
+	Events       *ebpf.Map `ebpf:"events"`
+	FreeSlots    *ebpf.Map `ebpf:"free_slots"`
+	Functions    *ebpf.Map `ebpf:"functions"`
+	Goroutines   *ebpf.Map `ebpf:"goroutines"`
+	Histograms   *ebpf.Map `ebpf:"histograms"`
+	LabelsTold   *ebpf.Map `ebpf:"labels_told"`
+	LastSlot     *ebpf.Map `ebpf:"last_slot"`
+	Limits       *ebpf.Map `ebpf:"limits"`
+	Slots        *ebpf.Map `ebpf:"slots"`
+	SystemStarts *ebpf.Map `ebpf:"system_starts"`
+	Targets      *ebpf.Map `ebpf:"targets"`
+	Templates    *ebpf.Map `ebpf:"templates"`
+	Tracked      *ebpf.Map `ebpf:"tracked"`
 }
 
 func (m *TracerMaps) Close() error {
@@ -403,11 +414,12 @@ func (m *TracerMaps) Close() error {
 		m.Histograms,
 		m.LabelsTold,
 		m.LastSlot,
+		m.Limits,
 		m.Slots,
 		m.SystemStarts,
 		m.Targets,
 		m.Templates,
-		m.WithheldBelow,
+		m.Tracked,
 	)
 }
 
@@ -430,6 +442,7 @@ type TracerVariables struct {
 	LabellingType     *ebpf.Variable `ebpf:"labelling_type"`
 	StackDepthType    *ebpf.Variable `ebpf:"stack_depth_type"`
 	StateType         *ebpf.Variable `ebpf:"state_type"`
+	TargetGoroutines  *ebpf.Variable `ebpf:"target_goroutines"`
 	WakeupBytes       *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 

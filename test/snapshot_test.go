@@ -65,8 +65,10 @@ func TestCountsByReason(t *testing.T) {
 			if len(sites) != 10 || len(byAttribute(b, "go.goroutine.blocked", "go.goroutine.creator.function")) != 1 {
 				t.Errorf("they are created at %v", sites)
 			}
-			if began := records(b, "go.goroutine.blocked"); len(began) != len(blocked) || began[0].SeverityText() != "WARN" {
-				t.Errorf("%d records of blocked goroutines, want %d", len(began), len(blocked))
+			eventually(t, "a record of each site that is blocked", func() bool { return len(records(b, "go.goroutine.blocked")) == len(blocked) },
+				func() string { return fmt.Sprintf("%d are\n%s", len(records(b, "go.goroutine.blocked")), c.out) })
+			if severity := records(b, "go.goroutine.blocked")[0].SeverityText(); severity != "WARN" {
+				t.Errorf("such a record has the severity %s", severity)
 			}
 			p.GoOn()
 			eventually(t, "a record of each site that cleared", func() bool { return len(records(b, "go.goroutine.unblocked")) == 2 },

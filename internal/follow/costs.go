@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// measureEvery is how often it is measured how long the programs run, measureFor for how long, and fewestHits how many of them tell.
+	// measureEvery is how often it is measured how long the programs run, measureFor for how long, and fewestHits how many of them tell;
+	// measureSoon is when to try again if there were not as many.
 	measureEvery = 5 * time.Second
 	measureFor   = 100 * time.Millisecond
+	measureSoon  = 500 * time.Millisecond
 	fewestHits   = 100
 	// usualColdness is by how much a trap costs more in a program that does something else between two of them than in a loop of nothing
 	// else, coldness how much it does at the most: see docs/performance.md.
@@ -25,6 +27,8 @@ var assumedTraps = overhead.Traps{goexe.Nop5: time.Microsecond, goexe.Emulated: 
 
 // costs is what hits of probes cost their programs.
 type costs struct {
+	changed chan struct{} // has room for one
+
 	mu    sync.Mutex
 	traps overhead.Traps // nil until it is known
 	run   time.Duration  // of the probes' own program, on average
@@ -73,25 +77,37 @@ func (f *Follower) measureCosts() {
 	f.costs.mu.Unlock()
 	f.options.Logger.Info("What the kernel takes for a hit of a probe that does nothing", zap.Duration("nop", traps[goexe.Nop5]),
 		zap.Duration("emulated", traps[goexe.Emulated]), zap.Duration("single_stepped", traps[goexe.SingleStepped]))
-	tick := time.NewTicker(measureFor)
-	defer tick.Stop()
-	for {
-		select {
-		case <-f.stop:
-			return
-		case <-tick.C:
-		}
-		sum, hits, err := f.tracer.RunTime(measureFor)
-		if err != nil {
-			f.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
-			return
-		}
-		if hits < fewestHits {
-			continue
-		}
+	for f.measureRun() {
+	}
+}
+
+// measureRun measures how long the programs run, and waits until it is to be measured again. It reports false if that is not.
+func (f *Follower) measureRun() bool {
+	sum, hits, err := f.tracer.RunTime(measureFor)
+	if err != nil {
+		f.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
+		return false
+	}
+	again := measureSoon
+	if hits >= fewestHits {
+		again = measureEvery
 		f.costs.mu.Lock()
 		f.costs.run = sum / time.Duration(hits)
 		f.costs.mu.Unlock()
-		tick.Reset(measureEvery)
+	}
+	select {
+	case <-f.stop:
+		return false
+	case <-f.costs.changed:
+	case <-time.After(again):
+	}
+	return true
+}
+
+// haveChanged has it measured again at once what hits cost.
+func (c *costs) haveChanged() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
 	}
 }

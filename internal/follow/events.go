@@ -161,8 +161,13 @@ func (f *Follower) upkeep() {
 			f.options.Logger.Warn("Counts could not be read", zap.Int("pid", p.PID), zap.Error(err))
 			continue
 		}
-		if missed := counts.Resynchronized + counts.Untracked; missed > p.missed {
-			p.missed = missed
+		if counts.Untracked > 0 && !p.crowded {
+			f.options.Logger.Warn("More goroutines than max_goroutines or max_goroutines_per_target leaves room for: some are not seen",
+				zap.Int("pid", p.PID), zap.Uint64("times", counts.Untracked))
+			p.crowded = true
+		}
+		if counts.Resynchronized > p.missed {
+			p.missed = counts.Resynchronized
 			if err := f.repair(p); err != nil {
 				f.options.Logger.Warn("States of goroutines could not be put right", zap.Int("pid", p.PID), zap.Error(err))
 			}
@@ -192,6 +197,7 @@ func (f *Follower) repair(p *process) error {
 		known[i] = x.known
 	}
 	wrong, err := p.probe.Repair(known, at)
+	f.withhold(p)
 	if wrong > 0 {
 		f.options.Logger.Info("States of goroutines were put right", zap.Int("pid", p.PID), zap.Int("goroutines", wrong))
 	}

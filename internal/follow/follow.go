@@ -108,6 +108,7 @@ type process struct {
 	gone         bool   // at the last sweep
 	lost         uint64 // events
 	missed       uint64 // changes of state
+	crowded      bool   // there were more goroutines than there is room for
 	allowance    allowance
 	muted        bool // new trees are not sampled
 	wasMuted     bool
@@ -140,6 +141,7 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 		bootID:    strings.TrimSpace(string(boot)),
 		started:   make(chan execution, 1024),
 		stop:      make(chan struct{}),
+		costs:     costs{changed: make(chan struct{}, 1)},
 		processes: map[int]*process{},
 		programs:  map[target.File]*program{},
 		attaching: map[target.File][]int{},
@@ -374,7 +376,9 @@ func (f *Follower) begin(p *process, get func(*process) error) error {
 	p.lost, p.missed = 0, 0
 	p.past.resume(p.began)
 	f.withhold(p)
-	if err := f.adopt(p); err != nil {
+	err := f.adopt(p)
+	f.withhold(p)
+	if err != nil {
 		f.options.Logger.Warn("Goroutines that the process has already are followed from their next change of state on",
 			zap.Int("pid", p.PID), zap.Error(err))
 	}

@@ -48,6 +48,7 @@ func (f *Follower) regulate(p *program) {
 		f.announce(p, level)
 	}
 	if p.governor.Ratio() != ratio {
+		f.costs.haveChanged()
 		for _, q := range p.processes {
 			f.withhold(q)
 		}
@@ -152,6 +153,7 @@ func (f *Follower) resume(p *program) {
 		return
 	}
 	p.attachment, p.syscalls = attachment, p.governor.Syscalls()
+	f.costs.haveChanged()
 	for pid, q := range p.processes {
 		if err := f.begin(q, f.follow); err != nil {
 			f.refuse(q.Process, err)

@@ -37,7 +37,7 @@ const (
 	// longestEstimate is the longest time that is judged by the stretch before it.
 	longestEstimate = 15 * time.Second
 	// leastWork is the part of a process's processor time that it uses for its own, whatever probes seem to have cost.
-	leastWork = 0.04
+	leastWork = 0.1
 )
 
 // end takes what was seen in a stretch, in which probes cost the process some of its processor time.

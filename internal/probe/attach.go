@@ -110,7 +110,7 @@ func (a *Attachment) target(s Settings) bpf.TracerTarget {
 	if s.ByFunction {
 		t.ByFunction = 1
 	}
-	if !a.tracer.labels.used() {
+	if !a.tracer.options.Labels.used() {
 		t.LabelForm = uint8(bpf.TracerLabelFormLABELS_NONE)
 	}
 	return t

@@ -58,7 +58,7 @@ func (t *Tracer) decode(raw []byte, e *lifecycle.Event) error {
 			return fmt.Errorf("labels of %d bytes", len(raw))
 		}
 		e.Kind = lifecycle.Labelled
-		if e.Context, ok = t.labels.context(l); !ok {
+		if e.Context, ok = t.options.Labels.context(l); !ok {
 			e.Context = lifecycle.SpanContext{}
 		}
 	case bpf.TracerEventKindEVENT_CREATED:

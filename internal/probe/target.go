@@ -53,6 +53,7 @@ type Target struct {
 	adoptedTime   [lifecycle.States]int64
 	adoptedExited uint64
 	last          lifecycle.Counts
+	limit         bpf.TracerLimit
 }
 
 // ErrFollowed is returned for a process that the kernel follows already: an event tells of it.
@@ -96,7 +97,18 @@ func (t *Target) vacate() error {
 	if err := t.tracer.objects.Slots.Put(t.slot, &bpf.TracerTarget{}); err != nil {
 		return fmt.Errorf("vacate a slot: %w", err)
 	}
-	return t.Withhold(0)
+	t.limit = bpf.TracerLimit{}
+	if err := t.tracer.objects.Tracked.Put(t.slot, uint64(0)); err != nil {
+		return fmt.Errorf("vacate a slot: %w", err)
+	}
+	return t.storeLimit()
+}
+
+func (t *Target) storeLimit() error {
+	if err := t.tracer.objects.Limits.Put(t.slot, &t.limit); err != nil {
+		return fmt.Errorf("limit process %d: %w", t.pid, err)
+	}
+	return nil
 }
 
 // Welcome returns the process pid, which the kernel has begun to follow by itself in a slot. Its error wraps ErrFollowed if the process is
@@ -218,17 +230,32 @@ type Known struct {
 	CreationPC uint64
 }
 
-// Adopt makes a goroutine known that existed before the probes. It reports false if the probes have come to know it first.
+// ErrTooMany is wrapped by errors about more goroutines than there is room for.
+var ErrTooMany = errors.New("too many goroutines")
+
+// Adopt makes a goroutine known that existed before the probes. It reports false if the probes have come to know it first. Its error wraps
+// ErrTooMany if there is no room for it. What is adopted counts for the target's limit from the next call of Withhold on.
 func (t *Target) Adopt(k Known) (bool, error) {
+	var tracked uint64
+	if err := t.tracer.objects.Tracked.Lookup(t.slot, &tracked); err != nil {
+		return false, fmt.Errorf("count the goroutines of process %d: %w", t.pid, err)
+	}
+	if tracked+t.limit.Adopted >= uint64(t.tracer.options.MaxGoroutinesPerTarget) {
+		return false, fmt.Errorf("%w: more than %d of a process", ErrTooMany, t.tracer.options.MaxGoroutinesPerTarget)
+	}
 	k = t.asProbed(k)
 	g := k.entry()
 	err := t.tracer.objects.Goroutines.Update(t.key(k.G), &g, ebpf.UpdateNoExist)
 	if errors.Is(err, ebpf.ErrKeyExist) {
 		return false, nil
 	}
+	if errors.Is(err, unix.E2BIG) {
+		return false, fmt.Errorf("%w: more than %d in all", ErrTooMany, t.tracer.options.MaxGoroutines)
+	}
 	if err != nil {
 		return false, fmt.Errorf("adopt goroutine %d: %w", k.GoID, err)
 	}
+	t.limit.Adopted++
 	if !k.System {
 		t.adoptedLive[k.State]++
 		t.adoptedTime[k.State] -= k.Since
@@ -303,7 +330,7 @@ func (t *Target) Repair(living []Known, at int64) (wrong int, err error) {
 		switch {
 		case !ok:
 			adopted, err := t.Adopt(k)
-			if err != nil {
+			if err != nil && !errors.Is(err, ErrTooMany) {
 				return wrong, err
 			}
 			if adopted {
@@ -374,10 +401,8 @@ func (t *Target) read() (map[uint64]bpf.TracerGoroutine, error) {
 
 // Withhold leaves out a share of the trees that would be sampled of those that begin from now on, from 0 to 1.
 func (t *Target) Withhold(share float64) error {
-	if err := t.tracer.objects.WithheldBelow.Put(t.slot, uint64(math.Round(share*float64(t.value.SampleBelow)))); err != nil {
-		return fmt.Errorf("change the sampling of process %d: %w", t.pid, err)
-	}
-	return nil
+	t.limit.WithheldBelow = uint64(math.Round(share * float64(t.value.SampleBelow)))
+	return t.storeLimit()
 }
 
 // Residents calls visit with each goroutine that lives, of all targets, but for those of the runtime itself. Those that change meanwhile

@@ -36,6 +36,8 @@ const (
 type Options struct {
 	// MaxGoroutines is how many goroutines of all targets together can be followed; memory for all is taken at once.
 	MaxGoroutines int
+	// MaxGoroutinesPerTarget is how many of one of them.
+	MaxGoroutinesPerTarget int
 	// RingBufferSize is how many bytes of events can wait to be read, a power of two of at least a page.
 	RingBufferSize int
 	// Labels name the profiler labels that are looked for; none if they are empty.
@@ -48,7 +50,7 @@ type Tracer struct {
 	links   []link.Link
 	reader  *ringbuf.Reader
 	record  ringbuf.Record
-	labels  LabelNames
+	options Options
 
 	mu          sync.Mutex
 	slots       []bool // in use
@@ -73,7 +75,7 @@ func New(o Options) (*Tracer, error) {
 	if err := configure(spec, o); err != nil {
 		return nil, err
 	}
-	t := &Tracer{slots: make([]bool, maxTargets), labels: o.Labels}
+	t := &Tracer{slots: make([]bool, maxTargets), options: o}
 	if err := spec.LoadAndAssign(&t.objects, nil); err != nil {
 		return nil, explain(fmt.Errorf("load the BPF programs: %w", err))
 	}
@@ -112,27 +114,29 @@ func explain(err error) error {
 
 func configure(spec *ebpf.CollectionSpec, o Options) error {
 	for name, size := range map[string]int{
-		bpf.TracerMapSlots:         maxTargets,
-		bpf.TracerMapWithheldBelow: maxTargets,
-		bpf.TracerMapTargets:       maxTargets,
-		bpf.TracerMapTemplates:     maxTargets,
-		bpf.TracerMapFreeSlots:     stocked,
-		bpf.TracerMapGoroutines:    o.MaxGoroutines,
-		bpf.TracerMapSystemStarts:  maxStarts,
-		bpf.TracerMapCounts:        maxTargets,
-		bpf.TracerMapHistograms:    maxBuckets,
-		bpf.TracerMapFunctions:     maxFunctions,
-		bpf.TracerMapLabelsTold:    maxLabelled,
-		bpf.TracerMapEvents:        o.RingBufferSize,
+		bpf.TracerMapSlots:        maxTargets,
+		bpf.TracerMapLimits:       maxTargets,
+		bpf.TracerMapTracked:      maxTargets,
+		bpf.TracerMapTargets:      maxTargets,
+		bpf.TracerMapTemplates:    maxTargets,
+		bpf.TracerMapFreeSlots:    stocked,
+		bpf.TracerMapGoroutines:   o.MaxGoroutines,
+		bpf.TracerMapSystemStarts: maxStarts,
+		bpf.TracerMapCounts:       maxTargets,
+		bpf.TracerMapHistograms:   maxBuckets,
+		bpf.TracerMapFunctions:    maxFunctions,
+		bpf.TracerMapLabelsTold:   maxLabelled,
+		bpf.TracerMapEvents:       o.RingBufferSize,
 	} {
 		spec.Maps[name].MaxEntries = uint32(size)
 	}
 	for name, value := range map[string]any{
-		bpf.TracerVarBucketBounds: buckets.Bounds(),
-		bpf.TracerVarBucketGuess:  buckets.Guesses(),
-		bpf.TracerVarWakeupBytes:  uint64(o.RingBufferSize / wakeupShare),
-		bpf.TracerVarBusyBytes:    uint64(o.RingBufferSize / busyShare),
-		bpf.TracerVarCrowdedBytes: uint64(o.RingBufferSize - o.RingBufferSize/reservedShare),
+		bpf.TracerVarBucketBounds:     buckets.Bounds(),
+		bpf.TracerVarBucketGuess:      buckets.Guesses(),
+		bpf.TracerVarWakeupBytes:      uint64(o.RingBufferSize / wakeupShare),
+		bpf.TracerVarTargetGoroutines: uint64(o.MaxGoroutinesPerTarget),
+		bpf.TracerVarBusyBytes:        uint64(o.RingBufferSize / busyShare),
+		bpf.TracerVarCrowdedBytes:     uint64(o.RingBufferSize - o.RingBufferSize/reservedShare),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)

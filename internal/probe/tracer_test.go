@@ -20,7 +20,7 @@ import (
 func newTracer(t testing.TB, maxGoroutines int) *Tracer {
 	t.Helper()
 	testbuild.RequireRoot(t)
-	tracer, err := New(Options{MaxGoroutines: maxGoroutines, RingBufferSize: 1 << 20})
+	tracer, err := New(Options{MaxGoroutines: maxGoroutines, MaxGoroutinesPerTarget: maxGoroutines, RingBufferSize: 1 << 20})
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
 		t.Fatalf("%+v", verifier)
@@ -38,6 +38,47 @@ func newTracer(t testing.TB, maxGoroutines int) *Tracer {
 
 func TestKernelTakesThePrograms(t *testing.T) {
 	newTracer(t, 4096)
+}
+
+// TestLimitOfATarget has two processes, of which one has more goroutines than it may: the other has room for all of its own nevertheless.
+func TestLimitOfATarget(t *testing.T) {
+	const limit = 1024
+	testbuild.RequireRoot(t)
+	exe := testbuild.Program(t, "storm", testbuild.Options{})
+	binary, err := goexe.Open(exe)
+	require.NoError(t, err)
+	defer binary.Close()
+	tracer, err := New(Options{MaxGoroutines: 2 * limit, MaxGoroutinesPerTarget: limit, RingBufferSize: 1 << 20})
+	require.NoError(t, err)
+	defer tracer.Close()
+	attachment, err := tracer.Attach(binary, exe, true)
+	require.NoError(t, err)
+	defer attachment.Close()
+	for _, test := range []struct {
+		pairs string
+		fits  bool
+	}{{"1000", false}, {"400", true}} {
+		p := testbuild.Start(t, exe, test.pairs, "1")
+		p.Line()
+		followed, err := attachment.Follow(p.PID(), 0, Settings{})
+		require.NoError(t, err)
+		require.NoError(t, followed.Withhold(0))
+		p.GoOn()
+		require.Equal(t, "done", p.Line())
+		counts, err := followed.Counts()
+		require.NoError(t, err)
+		known, err := followed.read()
+		require.NoError(t, err)
+		if fits := counts.Untracked == 0; fits != test.fits || len(known) > limit {
+			t.Errorf("%s pairs of goroutines: %d are known, %d are not tracked", test.pairs, len(known), counts.Untracked)
+		}
+		for i := range 2 * limit {
+			if _, err = followed.Adopt(Known{G: uint64(i+1) << 20, State: lifecycle.Waiting}); err != nil {
+				break
+			}
+		}
+		require.ErrorIs(t, err, ErrTooMany)
+	}
 }
 
 // TestRepair takes the probes away while goroutines exit, and compares what the kernel knows after a repair with the process's memory.

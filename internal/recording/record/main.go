@@ -36,7 +36,7 @@ func record(program, out string) error {
 	}
 	defer binary.Close()
 	tracer, err := probe.New(probe.Options{
-		MaxGoroutines: 1024, RingBufferSize: 8 << 20, Labels: probe.LabelNames{TraceID: []string{"trace_id"}, SpanID: []string{"span_id"}},
+		MaxGoroutines: 1024, MaxGoroutinesPerTarget: 1024, RingBufferSize: 8 << 20, Labels: probe.LabelNames{TraceID: []string{"trace_id"}, SpanID: []string{"span_id"}},
 	})
 	if err != nil {
 		return err
