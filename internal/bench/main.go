@@ -67,5 +67,5 @@ func (b *bench) run(kind, name string) (result, error) {
 		return result{}, err
 	}
 	defer attached.detach()
-	return b.measure(kind, c.traces, attached)
+	return b.measure(kind, c, attached)
 }

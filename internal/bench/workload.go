@@ -47,9 +47,9 @@ type program struct {
 	out *bufio.Scanner
 }
 
-func (b *bench) start(kind string, traced bool) (*program, error) {
-	args := []string{kind, fmt.Sprint(b.seconds), fmt.Sprint(b.settle.Seconds())}
-	if traced {
+func (b *bench) start(kind string, c benchCase) (*program, error) {
+	args := []string{kind, fmt.Sprint(b.seconds), fmt.Sprint(max(b.settle, c.settle).Seconds())}
+	if c.traces {
 		args = append(args, filepath.Join(b.dir, "trace"))
 	}
 	p := &program{cmd: exec.Command(b.workload, args...)}
@@ -79,8 +79,8 @@ func (p *program) stop() {
 }
 
 // measure lets a program work and returns how much it did.
-func (b *bench) measure(kind string, traced bool, by *attached) (r result, err error) {
-	p, err := b.start(kind, traced)
+func (b *bench) measure(kind string, c benchCase, by *attached) (r result, err error) {
+	p, err := b.start(kind, c)
 	if err != nil {
 		return r, err
 	}
@@ -94,7 +94,7 @@ func (b *bench) measure(kind string, traced bool, by *attached) (r result, err e
 	}
 	before := by.usage()
 	if kind == "http" {
-		r, err = b.load(p, said)
+		r, err = b.load(p, said, max(b.settle, c.settle))
 	} else {
 		r, err = p.work()
 	}
@@ -116,8 +116,8 @@ func (p *program) work() (r result, err error) {
 
 var answered = regexp.MustCompile(`(\d+) requests in`)
 
-// load has wrk ask the server: for a moment, and then for the time that is measured.
-func (b *bench) load(p *program, address string) (r result, err error) {
+// load has wrk ask the server: for a time to settle, and then for the time that is measured.
+func (b *bench) load(p *program, address string, settle time.Duration) (r result, err error) {
 	wrk := func(seconds float64) (string, error) {
 		out, err := exec.Command("wrk", "-t1", "-c16", fmt.Sprintf("-d%ds", max(1, int(seconds))), "http://"+address+"/").CombinedOutput()
 		if err != nil {
@@ -125,7 +125,7 @@ func (b *bench) load(p *program, address string) (r result, err error) {
 		}
 		return string(out), nil
 	}
-	if _, err := wrk(b.settle.Seconds()); err != nil {
+	if _, err := wrk(settle.Seconds()); err != nil {
 		return r, err
 	}
 	cpu, begin := processorTime(p.cmd.Process.Pid), time.Now()

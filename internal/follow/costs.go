@@ -23,7 +23,7 @@ const (
 )
 
 // assumedTraps is what traps are believed to cost if they cannot be measured.
-var assumedTraps = overhead.Traps{goexe.Nop5: time.Microsecond, goexe.Emulated: time.Microsecond, goexe.SingleStepped: 5 * time.Microsecond}
+var assumedTraps = overhead.Traps{goexe.Nop5: time.Microsecond, goexe.Emulated: time.Microsecond, goexe.EmulatedPush: time.Microsecond, goexe.SingleStepped: 5 * time.Microsecond}
 
 // costs is what hits of probes cost their programs.
 type costs struct {
@@ -76,7 +76,8 @@ func (f *Follower) measureCosts() {
 	f.costs.traps, f.costs.run = traps, traps[goexe.Emulated]
 	f.costs.mu.Unlock()
 	f.options.Logger.Info("What the kernel takes for a hit of a probe that does nothing", zap.Duration("nop", traps[goexe.Nop5]),
-		zap.Duration("emulated", traps[goexe.Emulated]), zap.Duration("single_stepped", traps[goexe.SingleStepped]))
+		zap.Duration("emulated", traps[goexe.Emulated]), zap.Duration("emulated_push", traps[goexe.EmulatedPush]),
+		zap.Duration("single_stepped", traps[goexe.SingleStepped]))
 	for f.measureRun() {
 	}
 }

@@ -10,12 +10,14 @@ const (
 	Nop5 Cost = iota
 	// Emulated is an instruction that the kernel carries out itself after the trap.
 	Emulated
+	// EmulatedPush is one that stores a register on the stack: the kernel carries it out too, but its checks of the memory take a tenth longer.
+	EmulatedPush
 	// SingleStepped is any other: two traps, which costs several times as much.
 	SingleStepped
 )
 
 func (c Cost) String() string {
-	return [...]string{"nop5", "emulated", "single-stepped"}[c]
+	return [...]string{"nop5", "emulated", "emulated push", "single-stepped"}[c]
 }
 
 // Kind tells what a probe at a site finds in the registers.

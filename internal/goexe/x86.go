@@ -58,7 +58,7 @@ func (in x86) cost() Cost {
 	case len(b) == 1 && b[0] == 0x90:
 		return Emulated
 	case len(b) <= 2 && b[len(b)-1]&0xf8 == 0x50 && (len(b) == 1 || b[0]&0xf0 == 0x40):
-		return Emulated // push of a 64-bit register
+		return EmulatedPush // of a 64-bit register
 	case in.isConditionalJump(), b[0] == 0xeb, b[0] == 0xe9, b[0] == 0xe8:
 		return Emulated
 	}

@@ -9,6 +9,11 @@ TEXT ·nop5(SB), NOSPLIT|NOFRAME, $0-0
 
 // func emulated()
 TEXT ·emulated(SB), NOSPLIT|NOFRAME, $0-0
+	BYTE $0x90 // NOP
+	RET
+
+// func emulatedPush()
+TEXT ·emulatedPush(SB), NOSPLIT|NOFRAME, $0-0
 	BYTE $0x55 // PUSHQ BP
 	BYTE $0x5d // POPQ BP
 	RET
@@ -18,12 +23,14 @@ TEXT ·singleStepped(SB), NOSPLIT|NOFRAME, $0-0
 	XORL AX, AX
 	RET
 
-// func addresses() (nop5, emulated, singleStepped uintptr)
-TEXT ·addresses(SB), NOSPLIT, $0-24
+// func addresses() (nop5, emulated, emulatedPush, singleStepped uintptr)
+TEXT ·addresses(SB), NOSPLIT, $0-32
 	LEAQ ·nop5(SB), AX
 	MOVQ AX, nop5+0(FP)
 	LEAQ ·emulated(SB), AX
 	MOVQ AX, emulated+8(FP)
+	LEAQ ·emulatedPush(SB), AX
+	MOVQ AX, emulatedPush+16(FP)
 	LEAQ ·singleStepped(SB), AX
-	MOVQ AX, singleStepped+16(FP)
+	MOVQ AX, singleStepped+24(FP)
 	RET

@@ -20,8 +20,9 @@ type Traps map[goexe.Cost]time.Duration
 
 func nop5()
 func emulated()
+func emulatedPush()
 func singleStepped()
-func addresses() (nop5, emulated, singleStepped uintptr)
+func addresses() (nop5, emulated, emulatedPush, singleStepped uintptr)
 
 const (
 	measurements = 5
@@ -38,7 +39,7 @@ func MeasureTraps() (Traps, error) {
 	}
 	defer nothing.Close()
 	traps := Traps{}
-	atNop5, atEmulated, atSingleStepped := addresses()
+	atNop5, atEmulated, atPush, atSingleStepped := addresses()
 	for _, stub := range []struct {
 		cost    goexe.Cost
 		address uintptr
@@ -46,6 +47,7 @@ func MeasureTraps() (Traps, error) {
 	}{
 		{goexe.Nop5, atNop5, nop5},
 		{goexe.Emulated, atEmulated, emulated},
+		{goexe.EmulatedPush, atPush, emulatedPush},
 		{goexe.SingleStepped, atSingleStepped, singleStepped},
 	} {
 		if traps[stub.cost], err = measure(nothing, stub.address, stub.call); err != nil {
