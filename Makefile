@@ -24,10 +24,14 @@ test: build
 test-matrix: build
 	go test -v -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms|TestKernels)$$" ./test
 
-# The figures of docs/performance.md.
-bench:
+# The figures of docs/performance.md. The programs that are compared need wrk and bpftrace.
+bench: build
 	go test -run '^$$' -bench 'Open|Read' ./internal/goexe ./internal/snapshot
 	go test -run '^$$' -bench Target -benchtime 15x ./internal/snapshot
+	go test -run '^$$' -bench Scrape -benchtime 10x ./internal/probe
+	go test -run '^$$' -bench Events ./internal/telemetry
+	go run ./internal/bench -rounds 5 -seconds 1
+	go run ./internal/bench -rounds 5 -seconds 1 -release go1.20.14 -targets pingpong -cases "nothing,empty uprobe,empty at entry,first version,metrics"
 
 # What reads other people's files and memory must stand lies.
 FUZZTIME = 20s

@@ -50,6 +50,27 @@ func (c *Count) Take(r Resident, blockedBefore int64) {
 	}
 }
 
+// Fit takes away what are more than wait by now, if the count is older than that: of the reasons that most wait for.
+func (c *Count) Fit(waiting int64) {
+	for _, n := range c.Waiting {
+		waiting -= n
+	}
+	for waiting < 0 {
+		most := uint8(0)
+		for reason, n := range c.Waiting {
+			if n > c.Waiting[most] || n == c.Waiting[most] && reason < most {
+				most = reason
+			}
+		}
+		gone := min(-waiting, c.Waiting[most])
+		if gone <= 0 {
+			return
+		}
+		c.Waiting[most] -= gone
+		waiting += gone
+	}
+}
+
 // Blocked is a site and how many goroutines are blocked there.
 type Blocked struct {
 	Site

@@ -29,6 +29,22 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestFit(t *testing.T) {
+	for waiting, want := range map[int64]map[uint8]int64{
+		20: {1: 5, 2: 3},
+		8:  {1: 5, 2: 3},
+		7:  {1: 4, 2: 3},
+		2:  {1: 0, 2: 2},
+		0:  {1: 0, 2: 0},
+	} {
+		c := Count{Waiting: map[uint8]int64{1: 5, 2: 3}}
+		c.Fit(waiting)
+		if !maps.Equal(c.Waiting, want) {
+			t.Errorf("of %d that wait, they are %v, want %v", waiting, c.Waiting, want)
+		}
+	}
+}
+
 func TestTop(t *testing.T) {
 	blocked := map[Site]int64{{1, 10}: 5, {1, 11}: 5, {2, 12}: 9, {1, 13}: 1, {2, 14}: 2}
 	top, rest := Top(blocked, 2)

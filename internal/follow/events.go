@@ -187,16 +187,9 @@ func (f *Follower) upkeep() {
 
 // repair puts right what the kernel knows of a process in which changes of state were missed.
 func (f *Follower) repair(p *process) error {
-	at := lifecycle.Now()
-	living, err := f.living(p)
-	if err != nil {
-		return err
-	}
-	known := make([]probe.Known, len(living))
-	for i, x := range living {
-		known[i] = x.known
-	}
-	wrong, err := p.probe.Repair(known, at)
+	wrong, err := p.probe.Repair(lifecycle.Now(), func(visit func(probe.Known) error) error {
+		return p.eachLiving(func(_ snapshot.Goroutine, k probe.Known) error { return visit(k) })
+	})
 	f.withhold(p)
 	if wrong > 0 {
 		f.options.Logger.Info("States of goroutines were put right", zap.Int("pid", p.PID), zap.Int("goroutines", wrong))
@@ -204,50 +197,34 @@ func (f *Follower) repair(p *process) error {
 	return err
 }
 
-// found is a goroutine of a snapshot.
-type found struct {
-	snapshot.Goroutine
-	known probe.Known
-}
-
-// living takes a snapshot of a process.
-func (f *Follower) living(p *process) ([]found, error) {
-	existing, err := snapshot.Read(p.PID, p.program.binary, p.bias)
-	if err != nil {
-		return nil, err
-	}
-	now := lifecycle.Now()
-	all := make([]found, len(existing))
-	for i, x := range existing {
-		all[i] = found{x, probe.Known{
-			G: x.G, GoID: x.GoID, State: x.State, Reason: x.WaitReason, Since: now, CreationPC: x.CreationPC, System: p.look.IsSystem(x.StartPC),
-		}}
-	}
-	return all, nil
+// eachLiving visits the goroutines of a snapshot of the process, until an error.
+func (p *process) eachLiving(visit func(snapshot.Goroutine, probe.Known) error) error {
+	return snapshot.Each(p.PID, p.program.binary, p.bias, func(g snapshot.Goroutine) error {
+		return visit(g, probe.Known{
+			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now(), CreationPC: g.CreationPC,
+			System: p.look.IsSystem(g.StartPC),
+		})
+	})
 }
 
 // adopt makes the goroutines known that the process has already.
 func (f *Follower) adopt(p *process) error {
-	living, err := f.living(p)
-	if err != nil {
-		return err
-	}
-	for _, x := range living {
-		x.known.Sampled = f.options.Settings.Samples(p.program.governor.Ratio())
-		adopted, err := p.probe.Adopt(x.known)
+	return p.eachLiving(func(g snapshot.Goroutine, k probe.Known) error {
+		k.Sampled = f.options.Settings.Samples(p.program.governor.Ratio())
+		adopted, err := p.probe.Adopt(k)
 		if err != nil {
 			return err
 		}
-		if !adopted || !x.known.Sampled {
-			continue
+		if !adopted || !k.Sampled {
+			return nil
 		}
 		f.tell(p, &lifecycle.Event{
-			Kind: lifecycle.Created, Time: x.known.Since, Since: x.known.Since, PID: p.PID, G: x.G, GoID: x.GoID, From: x.State, To: x.State,
-			ToReason: x.WaitReason, System: x.known.System, Preexisting: true, Root: true,
-			ParentGoID: x.ParentGoID, StartPC: x.StartPC, CreationPC: x.CreationPC,
+			Kind: lifecycle.Created, Time: k.Since, Since: k.Since, PID: p.PID, G: g.G, GoID: g.GoID, From: g.State, To: g.State,
+			ToReason: g.WaitReason, System: k.System, Preexisting: true, Root: true,
+			ParentGoID: g.ParentGoID, StartPC: g.StartPC, CreationPC: g.CreationPC,
 		})
-	}
-	return nil
+		return nil
+	})
 }
 
 // tell hands an event that the follower itself knows to the goroutine's state machine.

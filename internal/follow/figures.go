@@ -35,8 +35,12 @@ func (f *Follower) distributions() (d distributions) {
 func (f *Follower) Figures() ([]telemetry.Figures, error) {
 	began := lifecycle.Now()
 	read := f.distributions()
-	counted, looked, countErr := f.count()
-	errs := []error{read.err, countErr}
+	looked, lookErr := f.looks()
+	var counted tally
+	if f.options.BlockedAfter > 0 {
+		counted = f.teller.tell()
+	}
+	errs := []error{read.err, lookErr, counted.err}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := f.finished
@@ -55,59 +59,41 @@ func (f *Follower) Figures() ([]telemetry.Figures, error) {
 			}
 			figures.Add(did)
 		}
-		if c := looked[p]; c != nil {
-			figures.Found(*c)
+		if c, ok := looked[p]; ok {
+			figures.Found(c)
 			figures.Changes = p.watch.Update(c.Blocked)
-		} else if c := counted[p]; c != nil && !isNew {
-			figures.Waiting, figures.Blocked, figures.Changes = c.Waiting, c.Blocked, p.watch.Update(c.Blocked)
+		} else if p.probe != nil && p.began.at <= counted.at {
+			if c := counted.bySlot[p.probe.Slot()]; c != nil && counted.err == nil {
+				c.Fit(figures.Counts.Live[lifecycle.Waiting])
+				figures.Waiting, figures.Blocked, figures.Changes = c.Waiting, c.Blocked, p.watch.Update(c.Blocked)
+			}
 		}
 		all = append(all, figures)
 	}
 	return all, errors.Join(errs...)
 }
 
-// count counts the goroutines of all processes, one by one: as the probes know them, or where those do not always know, by a look.
-func (f *Follower) count() (counted, looked map[*process]*census.Count, err error) {
-	bySlot, err := f.census()
-	if err != nil {
-		bySlot = nil
-	}
+// looks counts the goroutines of processes of which the probes do not always know.
+func (f *Follower) looks() (map[*process]census.Count, error) {
 	f.mu.Lock()
-	counted, looked = map[*process]*census.Count{}, map[*process]*census.Count{}
+	var some []*process
 	for _, p := range f.processes {
-		switch {
-		case p.program.governor.Level() >= overhead.Slices:
-			looked[p] = nil
-		case p.probe != nil:
-			counted[p] = bySlot[p.probe.Slot()]
+		if p.program.governor.Level() >= overhead.Slices {
+			some = append(some, p)
 		}
 	}
 	f.mu.Unlock()
-	for p := range looked {
-		c, lookErr := p.look.Count(f.options.BlockedAfter)
-		if lookErr == nil {
-			looked[p] = &c
-		} else if !errors.Is(lookErr, unix.ESRCH) {
-			err = errors.Join(err, lookErr)
+	looked := map[*process]census.Count{}
+	var errs []error
+	for _, p := range some {
+		c, err := p.look.Count(f.options.BlockedAfter)
+		if err == nil {
+			looked[p] = c
+		} else if !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, err)
 		}
 	}
-	return counted, looked, err
-}
-
-// census counts the goroutines that the probes know, one by one.
-func (f *Follower) census() (map[probe.Slot]*census.Count, error) {
-	if f.options.BlockedAfter == 0 {
-		return nil, nil
-	}
-	counted := map[probe.Slot]*census.Count{}
-	blockedBefore := lifecycle.Now() - int64(f.options.BlockedAfter)
-	err := f.tracer.Residents(func(of probe.Slot, r census.Resident) {
-		if counted[of] == nil {
-			counted[of] = &census.Count{}
-		}
-		counted[of].Take(r, blockedBefore)
-	})
-	return counted, err
+	return looked, errors.Join(errs...)
 }
 
 // functions are the lives by start function, nil if they are not asked for.

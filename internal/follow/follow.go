@@ -64,6 +64,7 @@ type Follower struct {
 	bootID  string
 	known   goexe.Cache
 	costs   costs
+	teller  teller // used by Figures only
 
 	started  chan execution
 	stop     chan struct{}
@@ -134,7 +135,7 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 	if err != nil {
 		o.Logger.Warn("Ids of traces will not be the same after a restart of the collector", zap.Error(err))
 	}
-	return &Follower{
+	f := &Follower{
 		options:   o,
 		tracer:    tracer,
 		sink:      sink,
@@ -147,6 +148,8 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 		attaching: map[target.File][]int{},
 		refused:   map[target.File]error{},
 	}
+	f.teller = teller{take: f.takeTally, start: f.running.Go}
+	return f
 }
 
 // Start begins to follow; the processes that run already are attached to in the background.

@@ -6,6 +6,7 @@ import (
 	"go/version"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -274,7 +275,7 @@ func (t *Target) asProbed(k Known) Known {
 // is tells whether the kernel knows this goroutine in its g, and not one before it, as far as can be told: of goroutines that are not
 // sampled the kernel does not know the id.
 func (k Known) is(v bpf.TracerGoroutine) bool {
-	return v.Goid == k.GoID || v.Goid == 0 && v.CreationPc == k.CreationPC
+	return lifecycle.State(v.State) != lifecycle.Dead && (v.Goid == k.GoID || v.Goid == 0 && v.CreationPc == k.CreationPC)
 }
 
 // entry is what the kernel is told of the goroutine.
@@ -315,53 +316,80 @@ func (t *Target) Fate(g, goid uint64) (alive bool, exited int64) {
 // snapshot and what the kernel knows are not of one moment.
 const settled = 50e6
 
-// Repair puts right what the kernel knows of the process's goroutines, after changes were missed, by a snapshot of all that live, which
-// was begun at the time at. Those that it does not know it adopts. It returns how many were wrong.
-func (t *Target) Repair(living []Known, at int64) (wrong int, err error) {
-	known, err := t.read()
+// Repair puts right what the kernel knows of the process's goroutines, after changes were missed, by a snapshot which begins at the time
+// at: each calls its argument with each goroutine that lives. Those that the kernel does not know it adopts. It returns how many were wrong.
+func (t *Target) Repair(at int64, each func(func(Known) error) error) (wrong int, err error) {
+	var living []uint64
+	if err := each(func(k Known) error {
+		living = append(living, k.G)
+		mended, err := t.mend(t.asProbed(k), at)
+		if mended {
+			wrong++
+		}
+		return err
+	}); err != nil {
+		return wrong, err
+	}
+	slices.Sort(living)
+	dead, err := t.unseen(living, at)
 	if err != nil {
-		return 0, err
+		return wrong, err
 	}
-	for _, k := range living {
-		k = t.asProbed(k)
-		v, ok := known[k.G]
-		delete(known, k.G)
-		fixed := v
-		switch {
-		case !ok:
-			adopted, err := t.Adopt(k)
-			if err != nil && !errors.Is(err, ErrTooMany) {
-				return wrong, err
-			}
-			if adopted {
-				wrong++
-			}
-			continue
-		case int64(v.Since) > at-settled || k.is(v) && lifecycle.State(v.State) == k.State:
-			continue
-		case !k.is(v):
-			fixed = k.entry()
-		default:
-			fixed.State, fixed.Reason, fixed.Since = uint8(k.State), k.Reason, uint64(k.Since)
-			fixed.Lost++
-		}
-		if err := t.replace(k.G, v, fixed); err != nil {
-			return wrong, err
-		}
-		wrong++
-	}
-	for g, v := range known {
-		if lifecycle.State(v.State) == lifecycle.Dead || int64(v.Since) > at-settled {
-			continue
-		}
-		dead := v
-		dead.State, dead.Since = uint8(lifecycle.Dead), uint64(at)
-		if err := t.replace(g, v, dead); err != nil {
+	for g, v := range dead {
+		buried := v
+		buried.State, buried.Since = uint8(lifecycle.Dead), uint64(at)
+		if err := t.replace(g, v, buried); err != nil {
 			return wrong, err
 		}
 		wrong++
 	}
 	return wrong, nil
+}
+
+// mend puts right what the kernel knows of a goroutine that lives, and tells whether it was wrong.
+func (t *Target) mend(k Known, at int64) (bool, error) {
+	var v bpf.TracerGoroutine
+	err := t.tracer.objects.Goroutines.Lookup(t.key(k.G), &v)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		adopted, err := t.Adopt(k)
+		if errors.Is(err, ErrTooMany) {
+			return false, nil
+		}
+		return adopted, err
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up goroutine %d: %w", k.GoID, err)
+	}
+	fixed := v
+	switch {
+	case int64(v.Since) > at-settled || k.is(v) && lifecycle.State(v.State) == k.State:
+		return false, nil
+	case !k.is(v):
+		fixed = k.entry()
+	default:
+		fixed.State, fixed.Reason, fixed.Since = uint8(k.State), k.Reason, uint64(k.Since)
+		fixed.Lost++
+	}
+	return true, t.replace(k.G, v, fixed)
+}
+
+// unseen returns the goroutines that the kernel believes to live, for long enough, and that are not among the living, by the addresses of
+// their gs.
+func (t *Target) unseen(living []uint64, at int64) (map[uint64]bpf.TracerGoroutine, error) {
+	dead := map[uint64]bpf.TracerGoroutine{}
+	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
+	if err := eachBatch(t.tracer.objects.Goroutines, keys, values, func(i int) {
+		g, v := keys[i]&addressMask, values[i]
+		if keys[i]>>slotShift != uint64(t.slot) || lifecycle.State(v.State) == lifecycle.Dead || int64(v.Since) > at-settled {
+			return
+		}
+		if _, lives := slices.BinarySearch(living, g); !lives {
+			dead[g] = v
+		}
+	}); err != nil {
+		return nil, fmt.Errorf("read the goroutines: %w", err)
+	}
+	return dead, nil
 }
 
 // replace changes what the kernel knows of a goroutine, and the counts accordingly. Nobody knows how it spent the time since the last
@@ -383,20 +411,6 @@ func (t *Target) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
 		t.adoptedTime[is] -= int64(fixed.Since)
 	}
 	return nil
-}
-
-// read returns what the kernel knows of the process's goroutines, by the addresses of their gs.
-func (t *Target) read() (map[uint64]bpf.TracerGoroutine, error) {
-	known := map[uint64]bpf.TracerGoroutine{}
-	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
-	if err := eachBatch(t.tracer.objects.Goroutines, keys, values, func(i int) {
-		if keys[i]>>slotShift == uint64(t.slot) {
-			known[keys[i]&addressMask] = values[i]
-		}
-	}); err != nil {
-		return nil, fmt.Errorf("read the goroutines: %w", err)
-	}
-	return known, nil
 }
 
 // Withhold leaves out a share of the trees that would be sampled of those that begin from now on, from 0 to 1.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -37,62 +38,72 @@ const (
 	pageSize      = 4096 // at the least
 )
 
-// Read returns all goroutines that the process pid has, dead ones left out. bias is how far above its link-time addresses the
-// binary lies. The runtime never frees a g, so a list that is read while the program runs is valid, if not of one moment.
-func Read(pid int, b *goexe.Binary, bias uint64) ([]Goroutine, error) {
+// Read returns all goroutines that Each visits.
+func Read(pid int, b *goexe.Binary, bias uint64) (all []Goroutine, err error) {
+	err = Each(pid, b, bias, func(g Goroutine) error {
+		all = append(all, g)
+		return nil
+	})
+	return all, err
+}
+
+// Each calls visit with each goroutine that the process pid has, dead ones left out, until it returns an error. bias is how far above its
+// link-time addresses the binary lies. The runtime never frees a g, so a list that is read while the program runs is valid, if not of one
+// moment.
+func Each(pid int, b *goexe.Binary, bias uint64, visit func(Goroutine) error) error {
 	if b.AllgLen == 0 || b.AllgPtr == 0 {
-		return nil, ErrNoAnchor
+		return ErrNoAnchor
 	}
 	// runtime.atomicAllG in runtime/proc.go: the length is to be read before the pointer.
 	length, err := word(pid, b.AllgLen+bias)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	list, err := word(pid, b.AllgPtr+bias)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if length > maxGoroutines {
-		return nil, fmt.Errorf("process %d claims to have %d goroutines", pid, length)
-	}
-	pointers := make([]byte, wordSize*length)
-	if err := read(pid, []unix.RemoteIovec{piece(list, len(pointers))}, pointers); err != nil {
-		return nil, err
+		return fmt.Errorf("process %d claims to have %d goroutines", pid, length)
 	}
 	addresses := make([]uint64, length)
-	for i := range addresses {
-		addresses[i] = binary.LittleEndian.Uint64(pointers[wordSize*i:])
+	pointers := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(addresses))), wordSize*length)
+	if err := read(pid, []unix.RemoteIovec{piece(list, len(pointers))}, pointers); err != nil {
+		return err
 	}
 	slices.Sort(addresses)
-	return readGoroutines(pid, b.Layout, addresses)
+	return eachAt(pid, b.Layout, addresses, visit)
 }
 
 const wordSize = 8
 
-// readGoroutines reads the goroutines whose runtime.g are at addresses, in ascending order.
-func readGoroutines(pid int, l *goexe.Layout, addresses []uint64) ([]Goroutine, error) {
+// eachAt visits the goroutines whose runtime.g are at addresses, in ascending order.
+func eachAt(pid int, l *goexe.Layout, addresses []uint64, visit func(Goroutine) error) error {
 	first, size := part(l)
 	states := statesOf(l)
-	found := make([]Goroutine, 0, len(addresses))
 	buffer := make([]byte, bytesPerCall)
 	for len(addresses) > 0 {
 		pieces, n, bytes := gather(addresses, first, size)
 		if err := read(pid, pieces, buffer[:bytes]); err != nil {
-			return nil, err
+			return err
 		}
 		at := 0
 		for _, p := range pieces {
 			begin, end := uint64(p.Base), uint64(p.Base)+uint64(p.Len)
 			for ; n > 0 && addresses[0]+uint64(first) < end; n, addresses = n-1, addresses[1:] {
 				g := buffer[at+int(addresses[0]+uint64(first)-begin):]
-				if g := parse(l, states, addresses[0], first, g[:size]); g.State != lifecycle.Dead {
-					found = append(found, g)
+				x := parse(l, states, addresses[0], first, g[:size])
+				if x.State == lifecycle.Dead {
+					continue
+				}
+				if err := visit(x); err != nil {
+					return err
 				}
 			}
 			at += p.Len
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // gather returns the pieces of memory that hold the wanted part of the first n gs, as many as one call can read. The runtime allocates gs

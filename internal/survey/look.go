@@ -33,22 +33,19 @@ func (l *Look) IsSystem(startPC uint64) bool { return l.system[startPC] }
 // Count counts the goroutines that the process has now, but for the runtime's own. One that has waited for longer than blockedAfter is
 // blocked: as its runtime says, or as it was found at each Count. The error wraps unix.ESRCH if there is no such process.
 func (l *Look) Count(blockedAfter time.Duration) (c census.Count, err error) {
-	goroutines, err := snapshot.Read(l.pid, l.binary, l.bias)
-	if err != nil {
-		return c, err
-	}
-	now := lifecycle.Now()
 	l.history.Begin()
-	for _, g := range goroutines {
+	err = snapshot.Each(l.pid, l.binary, l.bias, func(g snapshot.Goroutine) error {
 		if l.system[g.StartPC] {
-			continue
+			return nil
 		}
 		r := census.Resident{
 			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, CreationPC: g.CreationPC,
 		}
+		now := lifecycle.Now()
 		l.history.Date(&r, g.WaitSince, now)
 		c.Take(r, now-int64(blockedAfter))
-	}
+		return nil
+	})
 	l.history.End()
-	return c, nil
+	return c, err
 }
