@@ -24,7 +24,7 @@ func report(w io.Writer, kind string, names []string, results map[string][]resul
 		}
 		row(
 			name,
-			fmt.Sprintf("%.3f", median(rs, rate)/median(results[nothing], rate)),
+			fmt.Sprintf("%.3f", share(rs, results[nothing])),
 			time.Duration(median(rs, perOp)*1e9).String(),
 			costByFloor(rs, results[nothing], results[floor]),
 			fmt.Sprintf("%.0f %%", 100*median(rs, func(r result) float64 { return r.used.cpu.Seconds() / r.seconds })),
@@ -34,6 +34,19 @@ func report(w io.Writer, kind string, names []string, results map[string][]resul
 		)
 	}
 	t.Flush()
+}
+
+// share is how much was done, of what was done in the same round with nothing attached; 0 if that was not measured.
+func share(rs, bare []result) float64 {
+	var shares []float64
+	for i := range min(len(rs), len(bare)) {
+		shares = append(shares, rate(rs[i])/rate(bare[i]))
+	}
+	if len(shares) == 0 {
+		return 0
+	}
+	slices.Sort(shares)
+	return shares[len(shares)/2]
 }
 
 func rate(r result) float64 { return r.ops / r.seconds }

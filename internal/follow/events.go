@@ -200,10 +200,10 @@ func (f *Follower) repair(p *process) error {
 // eachLiving visits the goroutines of a snapshot of the process, until an error.
 func (p *process) eachLiving(visit func(snapshot.Goroutine, probe.Known) error) error {
 	return snapshot.Each(p.PID, p.program.binary, p.bias, func(g snapshot.Goroutine) error {
-		return visit(g, probe.Known{
+		return visit(g, p.probe.AsProbed(probe.Known{
 			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now(), CreationPC: g.CreationPC,
 			System: p.look.IsSystem(g.StartPC),
-		})
+		}))
 	})
 }
 
@@ -219,8 +219,8 @@ func (f *Follower) adopt(p *process) error {
 			return nil
 		}
 		f.tell(p, &lifecycle.Event{
-			Kind: lifecycle.Created, Time: k.Since, Since: k.Since, PID: p.PID, G: g.G, GoID: g.GoID, From: g.State, To: g.State,
-			ToReason: g.WaitReason, System: k.System, Preexisting: true, Root: true,
+			Kind: lifecycle.Created, Time: k.Since, Since: k.Since, PID: p.PID, G: g.G, GoID: g.GoID, From: k.State, To: k.State,
+			ToReason: k.Reason, System: k.System, Preexisting: true, Root: true,
 			ParentGoID: g.ParentGoID, StartPC: g.StartPC, CreationPC: g.CreationPC,
 		})
 		return nil

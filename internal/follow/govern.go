@@ -91,13 +91,15 @@ func (p *process) usage(hit time.Duration) overhead.Usage {
 	return u
 }
 
-// hits returns how often probes have been hit since the process is followed.
+// hits returns how often probes have been hit since the process is followed, as far as can be told now.
 func (p *process) hits() uint64 {
 	n := p.past.seen.Counts
 	if p.probe != nil {
-		if now, err := p.probe.Counts(); err == nil {
-			n.Add(now)
+		now, err := p.probe.Counts()
+		if err != nil {
+			return p.measuredHits
 		}
+		n.Add(now)
 	}
 	return n.Hits()
 }

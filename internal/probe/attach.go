@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
 // Attachment is the probes on one executable file, for all processes that run it.
@@ -20,6 +21,8 @@ type Attachment struct {
 	binary     *goexe.Binary
 	executable uint32
 	links      []link.Link
+	// blind says that probes are left out without which nobody sees a goroutine leave a system call.
+	blind bool
 }
 
 // Attach puts the probes on the executable file at path. Without syscalls, those that only see system calls are left out.
@@ -34,6 +37,7 @@ func (t *Tracer) Attach(binary *goexe.Binary, path string, syscalls bool) (*Atta
 	}
 	for _, site := range binary.Sites {
 		if site.Syscall && !syscalls {
+			a.blind = true
 			continue
 		}
 		l, err := a.attach(file, site)
@@ -109,6 +113,10 @@ func (a *Attachment) target(s Settings) bpf.TracerTarget {
 	}
 	if s.ByFunction {
 		t.ByFunction = 1
+	}
+	if a.blind { // some functions of the runtime still tell that a system call begins
+		shift := 4 * a.binary.Layout.Status["Gsyscall"]
+		t.States = t.States&^(15<<shift) | uint64(lifecycle.Running)<<shift
 	}
 	if !a.tracer.options.Labels.used() {
 		t.LabelForm = uint8(bpf.TracerLabelFormLABELS_NONE)

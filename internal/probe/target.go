@@ -55,6 +55,7 @@ type Target struct {
 	adoptedExited uint64
 	last          lifecycle.Counts
 	limit         bpf.TracerLimit
+	blind         bool // of system calls
 }
 
 // ErrFollowed is returned for a process that the kernel follows already: an event tells of it.
@@ -66,7 +67,7 @@ func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: slot, value: a.target(s)}
+	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: slot, value: a.target(s), blind: a.blind}
 	t.value.Bias = bias
 	t.value.Slot = slot
 	t.value.Tgid = t.pid
@@ -115,7 +116,7 @@ func (t *Target) storeLimit() error {
 // Welcome returns the process pid, which the kernel has begun to follow by itself in a slot. Its error wraps ErrFollowed if the process is
 // in another slot by now.
 func (a *Attachment) Welcome(pid int, slot Slot) (*Target, error) {
-	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: uint32(slot)}
+	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: uint32(slot), blind: a.blind}
 	err := t.tracer.objects.Slots.Lookup(t.slot, &t.value)
 	switch {
 	case err == nil && !t.Followed():
@@ -219,7 +220,7 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	return v
 }
 
-// Known is a goroutine that the process had before it was followed.
+// Known is a goroutine that the process had before it was followed, with the state that AsProbed tells.
 type Known struct {
 	G, GoID uint64
 	State   lifecycle.State
@@ -244,7 +245,6 @@ func (t *Target) Adopt(k Known) (bool, error) {
 	if tracked+t.limit.Adopted >= uint64(t.tracer.options.MaxGoroutinesPerTarget) {
 		return false, fmt.Errorf("%w: more than %d of a process", ErrTooMany, t.tracer.options.MaxGoroutinesPerTarget)
 	}
-	k = t.asProbed(k)
 	g := k.entry()
 	err := t.tracer.objects.Goroutines.Update(t.key(k.G), &g, ebpf.UpdateNoExist)
 	if errors.Is(err, ebpf.ErrKeyExist) {
@@ -264,8 +264,12 @@ func (t *Target) Adopt(k Known) (bool, error) {
 	return true, nil
 }
 
-// asProbed returns the goroutine as the probes would see it: one that waits and keeps its thread runs.
-func (t *Target) asProbed(k Known) Known {
+// AsProbed returns the goroutine as the probes would see it: one that waits and keeps its thread runs, as does one in a system call that
+// they do not see.
+func (t *Target) AsProbed(k Known) Known {
+	if k.State == lifecycle.Syscall && t.blind {
+		k.State = lifecycle.Running
+	}
 	if k.State == lifecycle.Waiting && t.value.KeepsThread>>(k.Reason&63)&1 == 1 {
 		k.State, k.Reason = lifecycle.Running, 0
 	}
@@ -322,7 +326,7 @@ func (t *Target) Repair(at int64, each func(func(Known) error) error) (wrong int
 	var living []uint64
 	if err := each(func(k Known) error {
 		living = append(living, k.G)
-		mended, err := t.mend(t.asProbed(k), at)
+		mended, err := t.mend(k, at)
 		if mended {
 			wrong++
 		}

@@ -97,20 +97,20 @@ func TestRepair(t *testing.T) {
 	binary, err := goexe.Open(process.ExecutablePath())
 	require.NoError(t, err)
 	defer binary.Close()
+	tracer := newTracer(t, 4096)
+	attachment, err := tracer.Attach(binary, process.ExecutablePath(), true)
+	require.NoError(t, err)
+	followed, err := attachment.Follow(p.PID(), 0, Settings{})
+	require.NoError(t, err)
 	each := func(visit func(Known) error) error {
 		return snapshot.Each(p.PID(), binary, 0, func(g snapshot.Goroutine) error {
-			return visit(Known{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()})
+			return visit(followed.AsProbed(Known{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()}))
 		})
 	}
 	living := func() (n int) {
 		require.NoError(t, each(func(Known) error { n++; return nil }))
 		return n
 	}
-	tracer := newTracer(t, 4096)
-	attachment, err := tracer.Attach(binary, process.ExecutablePath(), true)
-	require.NoError(t, err)
-	followed, err := attachment.Follow(p.PID(), 0, Settings{})
-	require.NoError(t, err)
 	require.NoError(t, each(func(k Known) error {
 		_, err := followed.Adopt(k)
 		return err

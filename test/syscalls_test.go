@@ -1,0 +1,51 @@
+package test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// TestWithoutSyscalls leaves out the probes that only see system calls: those count as running, and nothing else is missed.
+func TestWithoutSyscalls(t *testing.T) {
+	testbuild.RequireRoot(t)
+	exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: "go1.26.8"})
+	b := newBackend(t)
+	config := fmt.Sprintf(receiverOf, exe) + "    syscalls: false\n"
+	c := startCollector(t, config+fmt.Sprintf(exporterTo, b.Endpoint()))
+	p := testbuild.Start(t, exe, filepath.Join(t.TempDir(), "trace"))
+	countAgrees(t, b, c, p)
+	p.GoOn()
+	countAgrees(t, b, c, p)
+	p.GoOn()
+	if line := p.Line(); line != "done" {
+		t.Fatalf("the program said %q", line)
+	}
+	p.Wait()
+	c.stop()
+	seconds := map[string]float64{}
+	for _, m := range b.Metric("go.goroutine.time") {
+		for _, point := range m.Sum().DataPoints().All() {
+			state, _ := point.Attributes().Get("go.goroutine.state")
+			seconds[state.Str()] += point.DoubleValue()
+		}
+	}
+	if seconds["syscall"] != 0 || seconds["running"] == 0 {
+		t.Errorf("seconds in each state are %v", seconds)
+	}
+	spans := goroutineSpans(b.Spans())
+	if len(spans) < 100 {
+		t.Errorf("only %d goroutines have spans", len(spans))
+	}
+	for id, of := range spans {
+		if lost, ok := of[0].Attributes().Get("go.goroutine.events.lost"); ok {
+			t.Errorf("of goroutine %d (%s), %s changes were missed", id, of[0].Name(), lost.AsString())
+		}
+	}
+	if strings.Contains(c.out.String(), "put right") {
+		t.Errorf("states had to be put right:\n%s", c.out)
+	}
+}
