@@ -41,8 +41,8 @@ const (
 	// turns out to have been too early.
 	firstHold, lastHold = 10 * time.Second, 5 * time.Minute
 
-	// A slice lasts for shortestSlice, or if that costs little, until what it costs is paid for in shortestGap, or for longestSlice.
-	shortestSlice, longestSlice = 100 * time.Millisecond, 5 * time.Second
+	// A slice lasts for shortestSlice, which is a little less than what Observe is called in, or if that costs little, until what it costs is paid for in shortestGap, or for longestSlice.
+	shortestSlice, longestSlice = 90 * time.Millisecond, 5 * time.Second
 	shortestGap                 = time.Second
 	// longestGap is the longest pause between slices that tell of the time between them, retry when a slice is made beyond that.
 	longestGap, retry = 10 * time.Second, time.Minute
