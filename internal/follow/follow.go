@@ -99,7 +99,7 @@ type process struct {
 	probe        *probe.Target // nil while its program has no probes
 	began        moment        // when it got its probe
 	past         history
-	look         *survey.Look // used by Figures only
+	look         *survey.Look // counts for Figures only
 	measured     moment       // when it was last looked at what probes cost it, and after how many hits
 	measuredHits uint64
 	tracker      *lifecycle.Tracker

@@ -41,7 +41,8 @@ const (
 	// turns out to have been too early.
 	firstHold, lastHold = 10 * time.Second, 5 * time.Minute
 
-	// A slice lasts for shortestSlice, which is a little less than what Observe is called in, or if that costs little, until what it costs is paid for in shortestGap, or for longestSlice.
+	// A slice lasts for shortestSlice, or if that costs little, until what it costs is paid for in shortestGap, or for longestSlice. The first
+	// is a little less than a tenth of a second, the interval at which Observe is called, give or take a little.
 	shortestSlice, longestSlice = 90 * time.Millisecond, 5 * time.Second
 	shortestGap                 = time.Second
 	// longestGap is the longest pause between slices that tell of the time between them, retry when a slice is made beyond that.
