@@ -12,26 +12,18 @@ import (
 // CLOCK_MONOTONIC.
 func (l *Logs) AddChanges(p *Process, c census.Changes, at int64) {
 	for _, b := range c.Began {
-		r := l.addSite(p, b.Site, at)
-		r.SetEventName(eventBlocked)
-		r.SetSeverityNumber(plog.SeverityNumberWarn)
-		r.SetSeverityText("WARN")
+		r := l.addSite(p, b.Site, eventBlocked, plog.SeverityNumberWarn, at)
 		r.Attributes().PutInt(attributeBlockedCount, b.Count)
 		r.Body().SetStr(fmt.Sprintf("%d goroutines are blocked (%s), created by %s", b.Count, p.waitReason(b.Reason), p.creatorAt(b.CreationPC)))
 	}
 	for _, site := range c.Cleared {
-		r := l.addSite(p, site, at)
-		r.SetEventName(eventCleared)
-		r.SetSeverityNumber(plog.SeverityNumberInfo)
-		r.SetSeverityText("INFO")
+		r := l.addSite(p, site, eventCleared, plog.SeverityNumberInfo, at)
 		r.Body().SetStr(fmt.Sprintf("no goroutine is blocked (%s) any more, created by %s", p.waitReason(site.Reason), p.creatorAt(site.CreationPC)))
 	}
 }
 
-func (l *Logs) addSite(p *Process, site census.Site, at int64) plog.LogRecord {
-	r := l.recordsOf(p).AppendEmpty()
-	r.SetTimestamp(l.reading.Timestamp(at))
-	r.SetObservedTimestamp(l.reading.Timestamp(l.clock.now()))
+func (l *Logs) addSite(p *Process, site census.Site, event string, severity plog.SeverityNumber, at int64) plog.LogRecord {
+	r := l.addRecord(p, event, severity, at)
 	a := r.Attributes()
 	a.PutStr(attributeWaitReason, p.waitReason(site.Reason))
 	if call := p.callAt(site.CreationPC); call.Function != "" {

@@ -20,16 +20,11 @@ type LevelChange struct {
 
 // AddLevelChange gathers a record of how much is seen of a process.
 func (l *Logs) AddLevelChange(p *Process, c LevelChange) {
-	r := l.recordsOf(p).AppendEmpty()
-	r.SetTimestamp(l.reading.Timestamp(c.At))
-	r.SetObservedTimestamp(l.reading.Timestamp(l.clock.now()))
-	r.SetEventName(eventLevel)
-	r.SetSeverityNumber(plog.SeverityNumberInfo)
-	r.SetSeverityText("INFO")
+	severity := plog.SeverityNumberInfo
 	if c.Less {
-		r.SetSeverityNumber(plog.SeverityNumberWarn)
-		r.SetSeverityText("WARN")
+		severity = plog.SeverityNumberWarn
 	}
+	r := l.addRecord(p, eventLevel, severity, c.At)
 	r.Body().SetStr(fmt.Sprintf("probes took %.1f %% of the CPU time: %s -> %s", 100*c.Share, c.From, c.To))
 	a := r.Attributes()
 	a.PutStr(attributeLevelBefore, c.From)

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -52,18 +54,24 @@ func (l *Logs) recordsOf(p *Process) plog.LogRecordSlice {
 	return sl.LogRecords()
 }
 
+// addRecord adds a record of what happened at a time in ns of CLOCK_MONOTONIC.
+func (l *Logs) addRecord(p *Process, event string, severity plog.SeverityNumber, at int64) plog.LogRecord {
+	r := l.recordsOf(p).AppendEmpty()
+	r.SetTimestamp(l.reading.Timestamp(at))
+	r.SetObservedTimestamp(l.reading.Timestamp(l.clock.now()))
+	r.SetEventName(event)
+	r.SetSeverityNumber(severity)
+	r.SetSeverityText(strings.ToUpper(severity.String()))
+	return r
+}
+
 // Add gathers a change of state of goroutine g.
 func (l *Logs) Add(p *Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
 	from := e.From
 	if e.Kind == lifecycle.Created {
 		from = lifecycle.Dead
 	}
-	r := l.recordsOf(p).AppendEmpty()
-	r.SetTimestamp(l.reading.Timestamp(e.Time))
-	r.SetObservedTimestamp(l.reading.Timestamp(l.clock.now()))
-	r.SetEventName(eventStateChange)
-	r.SetSeverityNumber(plog.SeverityNumberInfo)
-	r.SetSeverityText("INFO")
+	r := l.addRecord(p, eventStateChange, plog.SeverityNumberInfo, e.Time)
 	to := p.stretchName(e.To, e.ToReason)
 	r.Body().SetStr(p.stretchName(from, e.FromReason) + " -> " + to)
 	a := r.Attributes()
