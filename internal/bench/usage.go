@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 )
 
 // usage is what a process takes.
@@ -23,19 +25,13 @@ func (u usage) since(before usage) usage {
 	return u
 }
 
-// clockTick is USER_HZ, in which /proc/PID/stat counts (proc(5)).
-const clockTick = time.Second / 100
-
-// processorTime returns the processor time of a process.
+// processorTime returns the processor time of a process, 0 if it has ended.
 func processorTime(pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	used, err := target.CPUTime(pid)
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * clockTick
+	return used
 }
 
 func usageOf(pid int) usage {
