@@ -2,18 +2,17 @@
 package test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/output"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -31,25 +30,7 @@ func newBackend(t testing.TB) *otlptest.Backend {
 type collector struct {
 	t   testing.TB
 	cmd *exec.Cmd
-	out *output
-}
-
-// output gathers what a process writes.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
+	out *output.Buffer
 }
 
 // exporterTo is the configuration of the OTLP exporter, and the pipelines of all signals, towards an endpoint.
@@ -85,7 +66,7 @@ func startCollector(t testing.TB, config string) *collector {
 // runCollector runs a collector until the test ends.
 func runCollector(t testing.TB, cmd *exec.Cmd) *collector {
 	t.Helper()
-	c := &collector{t: t, cmd: cmd, out: &output{}}
+	c := &collector{t: t, cmd: cmd, out: &output.Buffer{}}
 	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/output"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -51,7 +52,7 @@ func startJaeger(t *testing.T) jaeger {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe, "--config", file)
-	out := &output{}
+	out := &output.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/output"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -64,7 +65,7 @@ func TestPrograms(t *testing.T) {
 			backend := newBackend(t)
 			c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, backend.Endpoint()))
 			cmd := exec.Command(exe, s.arguments(dir, a, b)...)
-			out := &output{}
+			out := &output.Buffer{}
 			cmd.Stdout, cmd.Stderr = out, out
 			cmd.Env = append(os.Environ(), "HOME="+dir)
 			if err := cmd.Start(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/output"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -47,7 +48,7 @@ func startPrometheus(t *testing.T) prometheus {
 	}
 	p := prometheus{t, freeAddress(t)}
 	cmd := exec.Command(exe, "--config.file", config, "--storage.tsdb.path", dir, "--web.listen-address", p.address, "--web.enable-otlp-receiver")
-	out := &output{}
+	out := &output.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -12,7 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/output"
 )
 
 // collectorConfig is given the executable, settings of the receiver, and the port at which the collector tells of itself.
@@ -59,9 +59,9 @@ func collector(settings ...string) func(*bench) (*attached, error) {
 			return nil, err
 		}
 		cmd := exec.Command(b.collector, "--config", file)
-		var said output
+		var said output.Buffer
 		cmd.Stdout, cmd.Stderr = &said, &said
-		a, err := running(cmd, func() bool { return said.has("Everything is ready") })
+		a, err := running(cmd, func() bool { return said.Has("Everything is ready") })
 		if err != nil {
 			return nil, fmt.Errorf("%w\n%s", err, &said)
 		}
@@ -69,7 +69,7 @@ func collector(settings ...string) func(*bench) (*attached, error) {
 			if isSnapshot {
 				return nil
 			}
-			return eventually(func() bool { return said.has("Following process") })
+			return eventually(func() bool { return said.Has("Following process") })
 		}
 		a.lost = func() int64 { return health(port, "otelcol_receiver_goroutine_events_lost") }
 		return a, nil
@@ -105,23 +105,3 @@ func health(port int, metric string) (sum int64) {
 	}
 	return sum
 }
-
-// output gathers what a process writes.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-func (o *output) has(text string) bool { return strings.Contains(o.String(), text) }
