@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -57,16 +58,20 @@ func (s *shared) Flush(done <-chan struct{}, last bool) {
 	ctx := context.Background()
 	if n := s.spans.Len(); n > 0 {
 		traces := s.spans.Take()
+		pref.RefTraces(traces) // with pdata.useProtoPooling, a pipeline empties also what it refuses
 		op := s.obs.StartTracesOp(ctx)
 		err := offer(done, func() error { return s.nextTraces.ConsumeTraces(op, traces) })
 		s.obs.EndTracesOp(op, metadata.Type.String(), n, err)
+		pref.UnrefTraces(traces)
 		s.warn("Spans were refused", n, err)
 	}
 	if n := s.logs.Len(); n > 0 {
 		logs := s.logs.Take()
+		pref.RefLogs(logs)
 		op := s.obs.StartLogsOp(ctx)
 		err := offer(done, func() error { return s.nextLogs.ConsumeLogs(op, logs) })
 		s.obs.EndLogsOp(op, metadata.Type.String(), n, err)
+		pref.UnrefLogs(logs)
 		s.warn("Log records were refused", n, err)
 	}
 }

@@ -120,6 +120,7 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 	if ended != nil {
 		p.allowance.spend(1 + len(ended.Slices))
 		f.sink.Ended(p.telemetry, ended)
+		p.tracker.Recycle(ended)
 	}
 	return ended != nil
 }

@@ -46,7 +46,7 @@ type Options struct {
 // Sink takes what is seen.
 type Sink interface {
 	// Changed is called with each event of a goroutine, Ended with each life or segment of one that is over; both are called by one
-	// goroutine.
+	// goroutine, and keep nothing of the goroutine that they are told of.
 	Changed(*telemetry.Process, *lifecycle.Goroutine, *lifecycle.Event)
 	Ended(*telemetry.Process, *lifecycle.Goroutine)
 	// Leveled is called, by the same goroutine, with each change of how much is seen of a process.

@@ -8,10 +8,8 @@ type Slice struct {
 	Reason uint8
 	// TID is the thread that ran the goroutine, with Running and Syscall.
 	TID int
-	// WakerGoID is the id of the goroutine that ended the stretch by making this one runnable, with Waiting, 0 if none did; Waker is its
-	// segment, nil if it is not followed.
-	WakerGoID uint64
-	Waker     *Ref
+	// Waker is the goroutine that ended the stretch by making this one runnable, with Waiting; zero if none did.
+	Waker Ref
 	// Stack is where the goroutine blocked, with Waiting and Syscall, nil if not known.
 	Stack *Stack
 }
@@ -22,12 +20,15 @@ type Stack struct {
 	PCs []uint64
 }
 
-// Ref names a segment of another goroutine's life.
+// Ref names a segment of another goroutine's life. Zero is none; of a goroutine that is not followed, only GoID is set.
 type Ref struct {
 	GoID    uint64
 	Segment int
 	Tree    Tree
 }
+
+// Followed tells whether the goroutine is followed.
+func (r Ref) Followed() bool { return r.Tree.Root != 0 }
 
 // Tree names a tree of goroutines: by the goroutine at its root and the segment of that one's life in which it began.
 type Tree struct {
@@ -61,12 +62,12 @@ func (e Ending) String() string {
 type Goroutine struct {
 	G, GoID, ParentGoID uint64
 	Tree                Tree
-	// Parent is the creator's segment that created this goroutine, nil if the creator is not followed.
-	Parent *Ref
+	// Parent is the creator's segment that created this goroutine, zero if the creator is not followed.
+	Parent Ref
 	// Follows tells that the tree begins here although Parent is set: the creator lives too long to own it.
 	Follows bool
-	// Joined is the program's own span that the goroutine belongs to, nil if it is not joined to one.
-	Joined *SpanContext
+	// Joined is the program's own span that the goroutine belongs to, zero if it is not joined to one.
+	Joined SpanContext
 	// Contexts are the program's own spans for which the goroutine worked in the segment, in the order in which it began to.
 	Contexts []SpanContext
 	// System and Preexisting are as in Event.

@@ -8,11 +8,20 @@ type room struct {
 	omitted uint32 // goroutines that there was no room for, and of which nobody has been told yet
 }
 
-func newRoom(limits Limits) *room {
-	if limits.TreeSlices == 0 {
-		return &room{left: math.MaxInt}
+// roomsAtOnce is for how many trees memory is taken at once.
+const roomsAtOnce = 64
+
+func (t *Tracker) newRoom() *room {
+	if len(t.rooms) == 0 {
+		t.rooms = make([]room, roomsAtOnce)
 	}
-	return &room{left: limits.TreeSlices}
+	r := &t.rooms[0]
+	t.rooms = t.rooms[1:]
+	r.left = t.limits.TreeSlices
+	if r.left == 0 {
+		r.left = math.MaxInt
+	}
+	return r
 }
 
 // tell returns how many goroutines have been omitted since it was called last.

@@ -32,6 +32,9 @@ type Tracker struct {
 	omitted map[uint64]*room
 	// inherited are contexts of goroutines that are to be created, by G.
 	inherited map[uint64]SpanContext
+	// spare and rooms are memory for goroutines and trees to come.
+	spare []*Goroutine
+	rooms []room
 }
 
 // NewTracker returns a Tracker that knows no goroutine.
@@ -85,14 +88,16 @@ func (t *Tracker) create(e *Event) *Goroutine {
 		t.omitted[e.G] = full
 		return before
 	}
-	g := &Goroutine{
+	g := t.blank()
+	*g = Goroutine{
 		G: e.G, GoID: e.GoID, ParentGoID: e.ParentGoID,
 		System: e.System, Preexisting: e.Preexisting,
 		StartPC: e.StartPC, CreationPC: e.CreationPC,
 		Start: e.Time, Lost: e.Lost,
 		current:    Slice{Start: e.Time, State: e.To, Reason: e.ToReason},
 		hasCurrent: true,
-		room:       newRoom(t.limits),
+		Slices:     g.Slices[:0],
+		Contexts:   g.Contexts[:0],
 	}
 	if p := t.creator(e); p != nil {
 		g.Parent = p.ref()
@@ -107,9 +112,35 @@ func (t *Tracker) create(e *Event) *Goroutine {
 	if inherits {
 		t.inherit(g, t.creator(e), context)
 	}
+	if g.room == nil {
+		g.room = t.newRoom()
+	}
 	g.room.left--
 	t.live[e.G] = g
 	return before
+}
+
+// blank returns a Goroutine to be filled, whose slices may have room.
+func (t *Tracker) blank() *Goroutine {
+	if n := len(t.spare); n > 0 {
+		g := t.spare[n-1]
+		t.spare = t.spare[:n-1]
+		return g
+	}
+	return &Goroutine{}
+}
+
+// maxSpare is how many goroutines' memory is kept for others, maxSpareSlices of how many slices each.
+const (
+	maxSpare       = 1024
+	maxSpareSlices = 64
+)
+
+// Recycle takes back a goroutine that Handle returned: its memory becomes another's.
+func (t *Tracker) Recycle(g *Goroutine) {
+	if len(t.spare) < maxSpare && cap(g.Slices) <= maxSpareSlices {
+		t.spare = append(t.spare, g)
+	}
 }
 
 // creator returns the goroutine that created another, nil if it is not followed.
@@ -139,9 +170,9 @@ func (t *Tracker) inherit(g, creator *Goroutine, context SpanContext) {
 	if !t.limits.Join || creator != nil && creator.inherited == context && g.Tree.Joined == context.TraceID {
 		return
 	}
-	g.Joined = &context
+	g.Joined = context
 	g.Tree = Tree{Root: g.GoID, Joined: context.TraceID}
-	g.room = newRoom(t.limits)
+	g.room = t.newRoom()
 }
 
 func (g *Goroutine) worksFor(context SpanContext) {
@@ -150,14 +181,14 @@ func (g *Goroutine) worksFor(context SpanContext) {
 	}
 }
 
-func (g *Goroutine) ref() *Ref { return &Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree} }
+func (g *Goroutine) ref() Ref { return Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree} }
 
-// refTo returns the segment that a goroutine is in, nil if it is not followed.
-func (t *Tracker) refTo(address, goid uint64) *Ref {
+// refTo returns the segment that a goroutine is in, or its id alone if it is not followed.
+func (t *Tracker) refTo(address, goid uint64) Ref {
 	if g := t.live[address]; g != nil && g.GoID == goid {
 		return g.ref()
 	}
-	return nil
+	return Ref{GoID: goid}
 }
 
 // change ends the stretch that an event tells the end of and begins the next.
@@ -180,7 +211,7 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 		s.Stack = g.current.Stack
 	}
 	if e.WakerGoID != 0 {
-		s.WakerGoID, s.Waker = e.WakerGoID, t.refTo(e.Waker, e.WakerGoID)
+		s.Waker = t.refTo(e.Waker, e.WakerGoID)
 	}
 	if s.State != Dead {
 		g.add(s, t.limits)
@@ -245,9 +276,9 @@ func (t *Tracker) cut(g *Goroutine, now int64) *Goroutine {
 	segment.addOpen(now, t.limits)
 	segment.End, segment.Ending, segment.Omitted = now, SegmentEnd, g.room.tell()
 	g.Segment++
-	if g.Tree.Root == g.GoID && g.Joined == nil {
+	if g.Tree.Root == g.GoID && g.Joined == (SpanContext{}) {
 		g.Tree.Segment = g.Segment
-		g.room = newRoom(t.limits)
+		g.room = t.newRoom()
 	}
 	g.room.left--
 	g.Start = now

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 const (
@@ -57,7 +58,7 @@ func TestLife(t *testing.T) {
 		t.Fatalf("%d goroutines ended, %d live", len(ended), tr.Len())
 	}
 	g := ended[0]
-	if g.GoID != 42 || g.Tree.Root != 42 || g.Parent != nil || g.Start != 100 || g.End != 200 || g.Ending != Exit {
+	if g.GoID != 42 || g.Tree.Root != 42 || g.Parent.Followed() || g.Start != 100 || g.End != 200 || g.Ending != Exit {
 		t.Errorf("it is %+v", g)
 	}
 	want := []Slice{
@@ -101,7 +102,7 @@ func TestTrees(t *testing.T) {
 			tr := NewTracker(limits)
 			handle(tr, created(0, parentG, 1, 0, true), created(10, childG, 2, parentG, c.root))
 			g := tr.Get(childG)
-			if g.Parent == nil || g.Parent.GoID != 1 || g.Tree.Root != c.wantTree || g.Follows != c.wantFollows {
+			if g.Parent.GoID != 1 || g.Tree.Root != c.wantTree || g.Follows != c.wantFollows {
 				t.Errorf("it is %+v with parent %+v", g, g.Parent)
 			}
 		})
@@ -111,7 +112,7 @@ func TestTrees(t *testing.T) {
 func TestUnknownCreator(t *testing.T) {
 	tr := NewTracker(limits)
 	handle(tr, created(10, childG, 2, parentG, false))
-	if g := tr.Get(childG); g.Parent != nil || g.Tree.Root != 2 {
+	if g := tr.Get(childG); g.Parent != (Ref{}) || g.Tree.Root != 2 {
 		t.Errorf("it is %+v", g)
 	}
 }
@@ -248,8 +249,8 @@ func TestWaker(t *testing.T) {
 		exited(500, 600, childG, 42),
 	)[0]
 	want := []Slice{
-		{Start: 200, End: 250, State: Waiting, WakerGoID: 41, Waker: &Ref{GoID: 41, Tree: Tree{Root: 41}}},
-		{Start: 300, End: 350, State: Waiting, WakerGoID: 40},
+		{Start: 200, End: 250, State: Waiting, Waker: Ref{GoID: 41, Tree: Tree{Root: 41}}},
+		{Start: 300, End: 350, State: Waiting, Waker: Ref{GoID: 40}},
 		{Start: 400, End: 450, State: Waiting},
 	}
 	if diff := cmp.Diff(want, g.Slices); diff != "" {
@@ -272,14 +273,14 @@ func TestContexts(t *testing.T) {
 		name    string
 		join    bool
 		child   SpanContext // what the child inherits
-		joined  *SpanContext
+		joined  SpanContext
 		tree    Tree
 		creator SpanContext // what the creator works for when it creates it
 	}{
-		{"links", false, request, nil, Tree{Root: 1}, request},
-		{"joins", true, request, &request, Tree{Root: 2, Joined: request.TraceID}, SpanContext{}},
-		{"creator not in the trace", true, request, &request, Tree{Root: 2, Joined: request.TraceID}, request},
-		{"no labels", true, SpanContext{}, nil, Tree{Root: 1}, SpanContext{}},
+		{"links", false, request, SpanContext{}, Tree{Root: 1}, request},
+		{"joins", true, request, request, Tree{Root: 2, Joined: request.TraceID}, SpanContext{}},
+		{"creator not in the trace", true, request, request, Tree{Root: 2, Joined: request.TraceID}, request},
+		{"no labels", true, SpanContext{}, SpanContext{}, Tree{Root: 1}, SpanContext{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tr := NewTracker(Limits{Slices: 3, Segment: time.Second, Join: test.join})
@@ -315,10 +316,10 @@ func TestContextsOfAJoinedCreator(t *testing.T) {
 		labelled(0x3000, Dead, query),
 		created(120, 0x3000, 3, parentG, false),
 	)
-	if g := tr.Get(childG); g.Joined != nil || g.Tree != (Tree{Root: 1, Joined: request.TraceID}) {
+	if g := tr.Get(childG); g.Joined != (SpanContext{}) || g.Tree != (Tree{Root: 1, Joined: request.TraceID}) {
 		t.Errorf("a child in the creator's span is joined to %v in %v", g.Joined, g.Tree)
 	}
-	if g := tr.Get(0x3000); g.Joined == nil || *g.Joined != query || g.Tree != (Tree{Root: 3, Joined: query.TraceID}) {
+	if g := tr.Get(0x3000); g.Joined != query || g.Tree != (Tree{Root: 3, Joined: query.TraceID}) {
 		t.Errorf("a child in a span inside the creator's is joined to %v in %v", g.Joined, g.Tree)
 	}
 	if got := tr.Get(parentG).Contexts; len(got) != 2 {
@@ -386,5 +387,55 @@ func TestFullTree(t *testing.T) {
 	}
 	if len(tr.omitted) != 0 || tr.Len() != 0 {
 		t.Errorf("%d omitted and %d other goroutines are still known", len(tr.omitted), tr.Len())
+	}
+}
+
+// longLife is all that can happen to a goroutine, which works for a span of its own at the end.
+func longLife(g, goid uint64) []*Event {
+	woken := changed(125, 150, g, goid, Waiting, Runnable)
+	woken.Waker, woken.WakerGoID = parentG, 1
+	blocked := changed(110, 125, g, goid, Running, Waiting)
+	blocked.Stack = []uint64{1, 2, 3}
+	return []*Event{
+		labelled(g, Dead, request),
+		created(100, g, goid, parentG, false),
+		changed(100, 110, g, goid, Runnable, Running),
+		blocked,
+		woken,
+		changed(150, 170, g, goid, Runnable, Running),
+		labelled(g, Running, query),
+		exited(170, 200, g, goid),
+	}
+}
+
+func TestRecycle(t *testing.T) {
+	limits := Limits{Slices: 3, Segment: time.Second, Join: true}
+	second := []*Event{created(300, childG, 3, 0, true), changed(300, 320, childG, 3, Runnable, Running), exited(320, 340, childG, 3)}
+	fresh := handle(NewTracker(limits), second...)[0]
+	tr := NewTracker(limits)
+	first := handle(tr, append([]*Event{created(50, parentG, 1, 0, true)}, longLife(childG, 2)...)...)[0]
+	tr.Recycle(first)
+	again := handle(tr, second...)[0]
+	if again != first {
+		t.Error("its memory is not used again")
+	}
+	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, room{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEventsAllocateNothing(t *testing.T) {
+	tr := NewTracker(Limits{Slices: 3, Segment: time.Second, TreeSlices: 100, Join: true})
+	handle(tr, created(50, parentG, 1, 0, true))
+	events := longLife(childG, 2)
+	n := testing.AllocsPerRun(1000, func() {
+		for _, e := range events {
+			if ended := tr.Handle(e); ended != nil {
+				tr.Recycle(ended)
+			}
+		}
+	})
+	if n > 0 {
+		t.Errorf("%v allocations for each goroutine", n)
 	}
 }

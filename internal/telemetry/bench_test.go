@@ -6,25 +6,41 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/featuregate"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/recording"
 )
 
+// pooling is the collector's feature gate that lets pdata use the memory of what the pipeline has done with again.
+const pooling = "pdata.useProtoPooling"
+
 // BenchmarkEvents brings a recorded run's events to their goroutines and makes spans of them, which nobody takes, again and again.
 func BenchmarkEvents(b *testing.B) {
-	for _, states := range []States{StateSpans, StateNone} {
-		b.Run(string(states), func(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		states States
+		pooled bool
+	}{
+		{"spans", StateSpans, false},
+		{"spans, pooled", StateSpans, true},
+		{"none", StateNone, false},
+		{"none, pooled", StateNone, true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			require.NoError(b, featuregate.GlobalRegistry().Set(pooling, c.pooled))
+			defer func() { require.NoError(b, featuregate.GlobalRegistry().Set(pooling, false)) }()
 			r, err := recording.Load(filepath.Join("testdata", "request.json"))
 			require.NoError(b, err)
 			p := NewProcess(Identity{BootID: "boot", PID: r.PID, StartTime: 1}, pcommon.NewResource(), Program{Symbols: r.Symbols, WaitReasons: r.WaitReasons}, 0)
 			limits := lifecycle.Limits{Slices: 1000, Segment: 1 << 62}
-			if states == StateNone {
+			if c.states == StateNone {
 				limits.Slices = 0
 			}
 			tracker := lifecycle.NewTracker(limits)
-			spans := NewSpans(scope, testClock(), states)
+			spans := NewSpans(scope, testClock(), c.states)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			for b.Loop() {
@@ -36,10 +52,11 @@ func BenchmarkEvents(b *testing.B) {
 					}
 					if ended != nil {
 						spans.Add(p, ended)
+						tracker.Recycle(ended)
 					}
 				}
 				if spans.Len() > 4096 {
-					spans.Take()
+					discard(spans)
 				}
 			}
 			runtime.ReadMemStats(&after)
@@ -47,5 +64,13 @@ func BenchmarkEvents(b *testing.B) {
 			b.ReportMetric(events/b.Elapsed().Seconds(), "events/s")
 			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/events, "allocs/event")
 		})
+	}
+}
+
+// discard does what the collector does at the entry of a pipeline, which leads nowhere.
+func discard(spans *Spans) {
+	traces := spans.Take()
+	if pref.MarkPipelineOwnedTraces(traces) {
+		pref.UnrefTraces(traces)
 	}
 }

@@ -102,8 +102,8 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 			child.SetStartTimestamp(s.reading.Timestamp(slice.Start))
 			child.SetEndTimestamp(s.reading.Timestamp(slice.End))
 			describeSlice(child.Attributes(), p, slice)
-			if slice.Waker != nil {
-				p.link(child, *slice.Waker)
+			if slice.Waker.Followed() {
+				p.link(child, slice.Waker)
 			}
 		}
 	case StateEvents:
@@ -119,25 +119,26 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 // relate sets the parent, or a link where a life continues another segment or its creator does not own the trace, and links to the spans
 // of the program's own.
 func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
+	joined := g.Joined != (lifecycle.SpanContext{})
 	if g.Segment > 0 {
 		before := lifecycle.Ref{GoID: g.GoID, Segment: g.Segment - 1, Tree: g.Tree}
-		if before.Tree.Root == g.GoID && g.Joined == nil {
+		if before.Tree.Root == g.GoID && !joined {
 			before.Tree.Segment = g.Segment - 1
 		}
 		p.link(span, before)
 	}
 	switch {
-	case g.Joined != nil:
+	case joined:
 		span.SetParentSpanID(g.Joined.SpanID)
 		linkToCreator(span, p, g)
-	case g.Parent == nil:
+	case !g.Parent.Followed():
 	case g.Follows:
 		linkToCreator(span, p, g)
 	default:
 		span.SetParentSpanID(p.ids.span(g.Parent.GoID, g.Parent.Segment, 0))
 	}
 	for _, context := range g.Contexts {
-		if g.Joined != nil && context == *g.Joined {
+		if context == g.Joined {
 			continue
 		}
 		link := span.Links().AppendEmpty()
@@ -147,8 +148,8 @@ func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 }
 
 func linkToCreator(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
-	if g.Segment == 0 && g.Parent != nil {
-		p.link(span, *g.Parent)
+	if g.Segment == 0 && g.Parent.Followed() {
+		p.link(span, g.Parent)
 	}
 }
 
@@ -217,7 +218,18 @@ func putCount(a pcommon.Map, name string, n int64) {
 	}
 }
 
+// Of how many attributes a stretch has: the most that one without a stack can, and what a stack adds.
+const (
+	sliceAttributes = 3
+	stackAttributes = 4
+)
+
 func describeSlice(a pcommon.Map, p *Process, s lifecycle.Slice) {
+	if s.Stack == nil {
+		a.EnsureCapacity(sliceAttributes)
+	} else {
+		a.EnsureCapacity(sliceAttributes + stackAttributes)
+	}
 	a.PutStr(attributeState, s.State.String())
 	if s.State == lifecycle.Waiting {
 		if reason := p.waitReason(s.Reason); reason != "" {
@@ -225,7 +237,7 @@ func describeSlice(a pcommon.Map, p *Process, s lifecycle.Slice) {
 		}
 	}
 	putCount(a, attributeThread, int64(s.TID))
-	putCount(a, attributeWaker, int64(s.WakerGoID))
+	putCount(a, attributeWaker, int64(s.Waker.GoID))
 	if s.Stack != nil {
 		at := p.blockedAt(s.Stack)
 		putLine(a, attributeFile, attributeLine, at.leaf.File, at.leaf.Line)

@@ -43,7 +43,7 @@ var parent = &lifecycle.Goroutine{GoID: 1, Tree: lifecycle.Tree{Root: 1}, Start:
 
 func child() *lifecycle.Goroutine {
 	g := &lifecycle.Goroutine{
-		GoID: 2, ParentGoID: 1, Tree: lifecycle.Tree{Root: 1}, Parent: &lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}},
+		GoID: 2, ParentGoID: 1, Tree: lifecycle.Tree{Root: 1}, Parent: lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}},
 		Start: 200, End: 800,
 		Slices: []lifecycle.Slice{
 			{Start: 200, End: 300, State: lifecycle.Runnable},
@@ -297,7 +297,7 @@ func TestResource(t *testing.T) {
 
 func TestWakerOfSpan(t *testing.T) {
 	c := child()
-	c.Slices[1].WakerGoID, c.Slices[1].Waker = 1, &lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}}
+	c.Slices[1].Waker = lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}}
 	spans := add(StateSpans, parent, c)
 	wait := spans[3]
 	if id, _ := wait.Attributes().Get("go.goroutine.waker.id"); id.Int() != 1 || wait.Links().Len() != 1 {
