@@ -130,8 +130,8 @@ struct {
 	__uint(max_entries, 4096);
 } events SEC(".maps");
 
-// Bytes of waiting events at which the reader is woken, above which no new tree is sampled, and from which only creations and exits are
-// taken.
+// Bytes of waiting events at each multiple of which, a power of two, the reader is woken, above which no new tree is sampled, and from
+// which only creations and exits are taken.
 volatile const __u64 wakeup_bytes;
 volatile const __u64 busy_bytes;
 volatile const __u64 crowded_bytes;
@@ -146,10 +146,10 @@ struct change {
 	__u64 now;
 	__u64 g;
 	__u64 start_pc;
-	__u64 waiting_bytes; // in the ring buffer, when room was reserved last
 	__u8 from;
 	__u8 to;
 	__u8 reason;
+	bool wakes; // the event for which room was reserved last
 };
 
 static __always_inline void add(__u64 *to, __u64 what)
@@ -290,10 +290,12 @@ static __always_inline bool is_vital(__u8 kind)
 // Room for an event of a sampled goroutine, or NULL: then the loss is counted, on the goroutine too.
 static __always_inline void *reserve(struct change *c, struct goroutine *g, __u8 kind, __u64 size)
 {
+	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 	void *e = NULL;
 
-	c->waiting_bytes = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	if (c->waiting_bytes < crowded_bytes || is_vital(kind))
+	// Once for each multiple: to wake the reader costs as much as a hit, also if it is awake.
+	c->wakes = (waiting ^ (waiting + size + BPF_RINGBUF_HDR_SZ)) >= wakeup_bytes;
+	if (waiting < crowded_bytes || is_vital(kind))
 		e = bpf_ringbuf_reserve(&events, size, 0);
 	if (!e) {
 		add(&c->counters->events_lost, 1);
@@ -304,7 +306,7 @@ static __always_inline void *reserve(struct change *c, struct goroutine *g, __u8
 
 static __always_inline void submit(void *e, const struct change *c)
 {
-	bpf_ringbuf_submit(e, c->waiting_bytes >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(e, c->wakes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void fill(struct event *e, const struct change *c, struct goroutine *g, __u8 kind)
@@ -369,11 +371,11 @@ static __always_inline void walk_goroutine(__u64 *pc, __u32 frames, const struct
 	struct saved saved = {};
 
 	if (c->to == STATE_SYSCALL && t->live_syscalls) {
-		walk(pc, frames, 0, regs->reg[REG_FP]);
+		walk_in_window(pc, frames, 0, regs->reg[REG_FP]);
 		return;
 	}
 	bpf_probe_read_user(&saved, sizeof(saved), (void *)(c->g + t->sched_pc));
-	walk(pc, frames, saved.pc, t->sched_has_ret ? saved.bp_behind_ret : saved.bp);
+	walk_in_window(pc, frames, saved.pc, t->sched_has_ret ? saved.bp_behind_ret : saved.bp);
 }
 
 static __always_inline void send_blocking(struct change *c, struct goroutine *g, const struct registers *regs)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 #pragma once
 
+#include "unproven.h"
+
 /*
  * Go programs keep frame pointers on amd64 and arm64: what a frame pointer points at is the caller's frame pointer, and behind it the
  * return address (cmd/compile/abi-internal.md; the frame pointer of arm64 points one word below the frame).
@@ -18,20 +20,77 @@ struct saved {
 	__u64 bp_behind_ret; /* where there is a field ret, which was removed in Go 1.25 */
 };
 
-/* Writes the return addresses of a stack to pc, and a 0 behind them if there are fewer than frames. */
-static __always_inline void walk(__u64 *pc, __u32 frames, __u64 innermost, __u64 frame_pointer)
+/* Part of a stack. To read it at once costs as much as to read a frame. */
+#define WINDOW_WORDS 64
+
+struct window {
+	__u64 owner; /* the thread that uses it, as bpf_get_current_pid_tgid tells it */
+	__u64 from;  /* the address of the first word */
+	__u64 word[WINDOW_WORDS];
+};
+
+/* One for each CPU. A thread may lose its CPU to another while it uses it: then the owner is another one afterwards. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct window);
+	__uint(max_entries, 1);
+} windows SEC(".maps");
+
+static __always_inline bool read_frame(struct frame *f, __u64 address)
 {
-	struct frame f;
+	return !bpf_probe_read_user(f, sizeof(*f), (void *)address);
+}
+
+/* Finds a frame in the window, which is moved there if need be. */
+static __always_inline bool find_frame(struct frame *f, struct window *w, __u64 address)
+{
+	__u64 i;
+
+	if (address - w->from > sizeof(w->word) - sizeof(*f)) {
+		w->from = address;
+		if (bpf_probe_read_user(w->word, sizeof(w->word), (void *)address)) {
+			w->from = 0;
+			return read_frame(f, address); /* memory may end soon behind it */
+		}
+	}
+	i = unproven((address - w->from) / sizeof(w->word[0]));
+	if (i > WINDOW_WORDS - 2)
+		return false;
+	f->caller = w->word[i];
+	f->returns_to = w->word[i + 1];
+	return true;
+}
+
+/* Writes the return addresses of a stack to pc, and a 0 behind them if there are fewer than frames. */
+static __always_inline void walk(__u64 *pc, __u32 frames, __u64 innermost, __u64 frame_pointer, struct window *w)
+{
+	struct frame f = {};
 	__u32 n = 0;
 
 	if (innermost)
 		pc[n++] = innermost;
 	for (__u32 i = n; i < frames; i++) {
 		pc[i] = 0;
-		if (!frame_pointer || bpf_probe_read_user(&f, sizeof(f), (void *)frame_pointer))
+		if (!frame_pointer || !(w ? find_frame(&f, w, frame_pointer) : read_frame(&f, frame_pointer)))
 			return;
 		pc[i] = f.returns_to;
 		/* Stacks grow down: what does not lead up leads nowhere. */
 		frame_pointer = f.caller > frame_pointer ? f.caller : 0;
 	}
+}
+
+static __always_inline void walk_in_window(__u64 *pc, __u32 frames, __u64 innermost, __u64 frame_pointer)
+{
+	__u64 self = bpf_get_current_pid_tgid();
+	__u32 only = 0;
+	struct window *w = bpf_map_lookup_elem(&windows, &only);
+
+	if (!w)
+		return;
+	w->owner = self;
+	w->from = 0;
+	walk(pc, frames, innermost, frame_pointer, w);
+	if (*(volatile __u64 *)&w->owner != self)
+		walk(pc, frames, innermost, frame_pointer, NULL);
 }

@@ -254,6 +254,7 @@ const (
 	TracerMapTargets           = "targets"
 	TracerMapTemplates         = "templates"
 	TracerMapTracked           = "tracked"
+	TracerMapWindows           = "windows"
 	TracerProgOnCasgstatus     = "on_casgstatus"
 	TracerProgOnExec           = "on_exec"
 	TracerProgOnExit           = "on_exit"
@@ -343,6 +344,7 @@ type TracerMapSpecs struct {
 	Targets      *ebpf.MapSpec `ebpf:"targets"`
 	Templates    *ebpf.MapSpec `ebpf:"templates"`
 	Tracked      *ebpf.MapSpec `ebpf:"tracked"`
+	Windows      *ebpf.MapSpec `ebpf:"windows"`
 }
 
 // TracerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -402,6 +404,7 @@ type TracerMaps struct {
 	Targets      *ebpf.Map `ebpf:"targets"`
 	Templates    *ebpf.Map `ebpf:"templates"`
 	Tracked      *ebpf.Map `ebpf:"tracked"`
+	Windows      *ebpf.Map `ebpf:"windows"`
 }
 
 func (m *TracerMaps) Close() error {
@@ -420,6 +423,7 @@ func (m *TracerMaps) Close() error {
 		m.Targets,
 		m.Templates,
 		m.Tracked,
+		m.Windows,
 	)
 }
 
