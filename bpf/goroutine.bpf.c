@@ -95,6 +95,16 @@ struct {
 	__uint(max_entries, 1);
 } system_starts SEC(".maps");
 
+// What was found in system_starts last: the address, 15 bits of its executable's index above, and WAS_SYSTEM.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, 1);
+} last_start SEC(".maps");
+
+#define WAS_SYSTEM (1ULL << 63)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32); // slot
@@ -522,8 +532,20 @@ static __always_inline __u8 sampling_of(const struct change *c, __u64 parent)
 static __always_inline __u8 system_flag(const struct change *c)
 {
 	struct start key = {.pc = c->start_pc - c->target->bias, .executable = c->target->executable};
+	__u64 start = ((__u64)key.executable << 48 | (key.pc & 0xffffffffffff)) & ~WAS_SYSTEM;
+	__u32 only = 0;
+	__u64 *last = bpf_map_lookup_elem(&last_start, &only);
 
-	return bpf_map_lookup_elem(&system_starts, &key) ? GOROUTINE_SYSTEM : 0;
+	__u64 found;
+
+	if (!last)
+		return 0;
+	found = *(volatile __u64 *)last;
+	if ((found & ~WAS_SYSTEM) != start) {
+		found = bpf_map_lookup_elem(&system_starts, &key) ? start | WAS_SYSTEM : start;
+		*(volatile __u64 *)last = found;
+	}
+	return found & WAS_SYSTEM ? GOROUTINE_SYSTEM : 0;
 }
 
 static __always_inline struct goroutine *track(const struct change *c, const struct goroutine *fresh)

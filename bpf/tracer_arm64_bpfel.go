@@ -248,6 +248,7 @@ const (
 	TracerMapHistograms        = "histograms"
 	TracerMapLabelsTold        = "labels_told"
 	TracerMapLastSlot          = "last_slot"
+	TracerMapLastStart         = "last_start"
 	TracerMapLimits            = "limits"
 	TracerMapSlots             = "slots"
 	TracerMapSystemStarts      = "system_starts"
@@ -338,6 +339,7 @@ type TracerMapSpecs struct {
 	Histograms   *ebpf.MapSpec `ebpf:"histograms"`
 	LabelsTold   *ebpf.MapSpec `ebpf:"labels_told"`
 	LastSlot     *ebpf.MapSpec `ebpf:"last_slot"`
+	LastStart    *ebpf.MapSpec `ebpf:"last_start"`
 	Limits       *ebpf.MapSpec `ebpf:"limits"`
 	Slots        *ebpf.MapSpec `ebpf:"slots"`
 	SystemStarts *ebpf.MapSpec `ebpf:"system_starts"`
@@ -398,6 +400,7 @@ type TracerMaps struct {
 	Histograms   *ebpf.Map `ebpf:"histograms"`
 	LabelsTold   *ebpf.Map `ebpf:"labels_told"`
 	LastSlot     *ebpf.Map `ebpf:"last_slot"`
+	LastStart    *ebpf.Map `ebpf:"last_start"`
 	Limits       *ebpf.Map `ebpf:"limits"`
 	Slots        *ebpf.Map `ebpf:"slots"`
 	SystemStarts *ebpf.Map `ebpf:"system_starts"`
@@ -417,6 +420,7 @@ func (m *TracerMaps) Close() error {
 		m.Histograms,
 		m.LabelsTold,
 		m.LastSlot,
+		m.LastStart,
 		m.Limits,
 		m.Slots,
 		m.SystemStarts,
