@@ -132,8 +132,8 @@ func (t *Tracker) blank() *Goroutine {
 
 // maxSpare is how many goroutines' memory is kept for others, maxSpareSlices of how many slices each.
 const (
-	maxSpare       = 1024
-	maxSpareSlices = 64
+	maxSpare       = 128
+	maxSpareSlices = 32
 )
 
 // Recycle takes back a goroutine that Handle returned: its memory becomes another's.
