@@ -113,6 +113,14 @@ struct {
 } counts SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct distribution);
+	__uint(max_entries, DIRECT_SLOTS * DIRECT_KINDS);
+} distributions SEC(".maps");
+
+// The rest of the distributions.
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__type(key, struct bucket_key);
 	__type(value, struct bucket);
@@ -181,6 +189,22 @@ static __always_inline __u8 state_of(const struct target *t, __u32 status)
 	return (t->states >> (4 * (status & 15))) & 15;
 }
 
+static __always_inline bool count_directly(const struct change *c, __u8 kind, __u16 bucket, __u64 ns)
+{
+	__u32 which = c->target->slot * DIRECT_KINDS + kind;
+	__u64 i = unproven(bucket);
+	struct distribution *d;
+
+	if (kind >= DIRECT_KINDS || i >= DIRECT_BUCKETS)
+		return false;
+	d = bpf_map_lookup_elem(&distributions, &which);
+	if (!d)
+		return false;
+	add(&d->count[i], 1);
+	add(&d->sum, ns);
+	return true;
+}
+
 static __always_inline void count_duration(const struct change *c, __u8 kind, __u8 reason, __u64 ns)
 {
 	struct bucket_key key = {
@@ -189,8 +213,11 @@ static __always_inline void count_duration(const struct change *c, __u8 kind, __
 		.reason = reason,
 		.bucket = bucket_of(ns),
 	};
-	struct bucket *b = bpf_map_lookup_elem(&histograms, &key);
+	struct bucket *b;
 
+	if (count_directly(c, kind, key.bucket, ns))
+		return;
+	b = bpf_map_lookup_elem(&histograms, &key);
 	if (!b) {
 		struct bucket none = {};
 
@@ -375,17 +402,15 @@ static __always_inline void send_transition(struct change *c, struct goroutine *
 }
 
 // Where a goroutine that blocks is in its program. It has been switched away from by now, unless it enters a system call.
-static __always_inline void walk_goroutine(__u64 *pc, __u32 frames, const struct change *c, const struct registers *regs)
+static __always_inline struct place place_of(const struct change *c, const struct registers *regs)
 {
 	const struct target *t = c->target;
 	struct saved saved = {};
 
-	if (c->to == STATE_SYSCALL && t->live_syscalls) {
-		walk_in_window(pc, frames, 0, regs->reg[REG_FP]);
-		return;
-	}
+	if (c->to == STATE_SYSCALL && t->live_syscalls)
+		return (struct place){.frame_pointer = regs->reg[REG_FP]};
 	bpf_probe_read_user(&saved, sizeof(saved), (void *)(c->g + t->sched_pc));
-	walk_in_window(pc, frames, saved.pc, t->sched_has_ret ? saved.bp_behind_ret : saved.bp);
+	return (struct place){.innermost = saved.pc, .frame_pointer = t->sched_has_ret ? saved.bp_behind_ret : saved.bp};
 }
 
 static __always_inline void send_blocking(struct change *c, struct goroutine *g, const struct registers *regs)
@@ -395,7 +420,7 @@ static __always_inline void send_blocking(struct change *c, struct goroutine *g,
 	if (!e)
 		return;
 	fill(&e->event, c, g, EVENT_BLOCKED);
-	walk_goroutine(e->pc, LEAF_FRAMES, c, regs);
+	walk_in_window(e->pc, LEAF_FRAMES, place_of(c, regs));
 	submit(e, c);
 }
 
@@ -406,7 +431,7 @@ static __always_inline void send_blocking_full(struct change *c, struct goroutin
 	if (!e)
 		return;
 	fill(&e->event, c, g, EVENT_BLOCKED);
-	walk_goroutine(e->pc, FULL_FRAMES, c, regs);
+	walk_in_window(e->pc, FULL_FRAMES, place_of(c, regs));
 	submit(e, c);
 }
 

@@ -234,3 +234,14 @@ struct bucket {
 	__u64 count;
 	__u64 sum; /* ns */
 };
+
+/* Targets in the first slots have their distributions without a wait reason, up to some minutes, where no hash must be computed. */
+#define DIRECT_SLOTS 64
+#define DIRECT_KINDS HISTOGRAM_WAIT
+#define DIRECT_BUCKETS 304
+
+/* One distribution of one target, slot * DIRECT_KINDS + kind. */
+struct distribution {
+	__u64 sum; /* ns */
+	__u64 count[DIRECT_BUCKETS];
+};

@@ -22,10 +22,12 @@ struct saved {
 
 /* Part of a stack. To read it at once costs as much as to read a frame. */
 #define WINDOW_WORDS 64
+#define LAST_FRAME (WINDOW_WORDS * sizeof(__u64) - sizeof(struct frame))
 
 struct window {
 	__u64 owner; /* the thread that uses it, as bpf_get_current_pid_tgid tells it */
 	__u64 from;  /* the address of the first word */
+	__u64 last;  /* where the last whole frame begins, in bytes */
 	__u64 word[WINDOW_WORDS];
 };
 
@@ -42,19 +44,28 @@ static __always_inline bool read_frame(struct frame *f, __u64 address)
 	return !bpf_probe_read_user(f, sizeof(*f), (void *)address);
 }
 
+/* Lets the window begin at an address, and returns where the frame there is in it, -1 if it cannot be read. Not static: verified once. */
+__noinline int move_window(struct window *w, __u64 address)
+{
+	if (!w)
+		return -1;
+	w->from = address;
+	w->last = LAST_FRAME;
+	if (!bpf_probe_read_user(w->word, sizeof(w->word), (void *)address))
+		return 0;
+	w->last = 0; /* memory may end soon behind the frame */
+	return bpf_probe_read_user(w->word, sizeof(struct frame), (void *)address) ? -1 : 0;
+}
+
 /* Finds a frame in the window, which is moved there if need be. */
 static __always_inline bool find_frame(struct frame *f, struct window *w, __u64 address)
 {
+	__u64 at = address - w->from;
 	__u64 i;
 
-	if (address - w->from > sizeof(w->word) - sizeof(*f)) {
-		w->from = address;
-		if (bpf_probe_read_user(w->word, sizeof(w->word), (void *)address)) {
-			w->from = 0;
-			return read_frame(f, address); /* memory may end soon behind it */
-		}
-	}
-	i = unproven((address - w->from) / sizeof(w->word[0]));
+	if (at > w->last)
+		at = move_window(w, address);
+	i = unproven(at / sizeof(w->word[0]));
 	if (i > WINDOW_WORDS - 2)
 		return false;
 	f->caller = w->word[i];
@@ -62,14 +73,21 @@ static __always_inline bool find_frame(struct frame *f, struct window *w, __u64 
 	return true;
 }
 
+/* Where a walk begins. */
+struct place {
+	__u64 innermost; /* 0 if it is not known */
+	__u64 frame_pointer;
+};
+
 /* Writes the return addresses of a stack to pc, and a 0 behind them if there are fewer than frames. */
-static __always_inline void walk(__u64 *pc, __u32 frames, __u64 innermost, __u64 frame_pointer, struct window *w)
+static __always_inline void walk(__u64 *pc, __u32 frames, struct place from, struct window *w)
 {
+	__u64 frame_pointer = from.frame_pointer;
 	struct frame f = {};
 	__u32 n = 0;
 
-	if (innermost)
-		pc[n++] = innermost;
+	if (from.innermost)
+		pc[n++] = from.innermost;
 	for (__u32 i = n; i < frames; i++) {
 		pc[i] = 0;
 		if (!frame_pointer || !(w ? find_frame(&f, w, frame_pointer) : read_frame(&f, frame_pointer)))
@@ -80,7 +98,7 @@ static __always_inline void walk(__u64 *pc, __u32 frames, __u64 innermost, __u64
 	}
 }
 
-static __always_inline void walk_in_window(__u64 *pc, __u32 frames, __u64 innermost, __u64 frame_pointer)
+static __always_inline void walk_in_window(__u64 *pc, __u32 frames, struct place from)
 {
 	__u64 self = bpf_get_current_pid_tgid();
 	__u32 only = 0;
@@ -89,8 +107,9 @@ static __always_inline void walk_in_window(__u64 *pc, __u32 frames, __u64 innerm
 	if (!w)
 		return;
 	w->owner = self;
+	w->last = 0;
 	w->from = 0;
-	walk(pc, frames, innermost, frame_pointer, w);
+	walk(pc, frames, from, w);
 	if (*(volatile __u64 *)&w->owner != self)
-		walk(pc, frames, innermost, frame_pointer, NULL);
+		walk(pc, frames, from, NULL);
 }

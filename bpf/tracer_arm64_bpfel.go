@@ -66,6 +66,12 @@ type TracerCreation struct {
 	CreationPc uint64
 }
 
+type TracerDistribution struct {
+	_     structs.HostLayout
+	Sum   uint64
+	Count [304]uint64
+}
+
 type TracerEnding struct {
 	_     structs.HostLayout
 	Event TracerEvent
@@ -241,6 +247,7 @@ type TracerTarget struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	TracerMapCounts            = "counts"
+	TracerMapDistributions     = "distributions"
 	TracerMapEvents            = "events"
 	TracerMapFreeSlots         = "free_slots"
 	TracerMapFunctions         = "functions"
@@ -331,22 +338,23 @@ type TracerProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TracerMapSpecs struct {
-	Counts       *ebpf.MapSpec `ebpf:"counts"`
-	Events       *ebpf.MapSpec `ebpf:"events"`
-	FreeSlots    *ebpf.MapSpec `ebpf:"free_slots"`
-	Functions    *ebpf.MapSpec `ebpf:"functions"`
-	Goroutines   *ebpf.MapSpec `ebpf:"goroutines"`
-	Histograms   *ebpf.MapSpec `ebpf:"histograms"`
-	LabelsTold   *ebpf.MapSpec `ebpf:"labels_told"`
-	LastSlot     *ebpf.MapSpec `ebpf:"last_slot"`
-	LastStart    *ebpf.MapSpec `ebpf:"last_start"`
-	Limits       *ebpf.MapSpec `ebpf:"limits"`
-	Slots        *ebpf.MapSpec `ebpf:"slots"`
-	SystemStarts *ebpf.MapSpec `ebpf:"system_starts"`
-	Targets      *ebpf.MapSpec `ebpf:"targets"`
-	Templates    *ebpf.MapSpec `ebpf:"templates"`
-	Tracked      *ebpf.MapSpec `ebpf:"tracked"`
-	Windows      *ebpf.MapSpec `ebpf:"windows"`
+	Counts        *ebpf.MapSpec `ebpf:"counts"`
+	Distributions *ebpf.MapSpec `ebpf:"distributions"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
+	FreeSlots     *ebpf.MapSpec `ebpf:"free_slots"`
+	Functions     *ebpf.MapSpec `ebpf:"functions"`
+	Goroutines    *ebpf.MapSpec `ebpf:"goroutines"`
+	Histograms    *ebpf.MapSpec `ebpf:"histograms"`
+	LabelsTold    *ebpf.MapSpec `ebpf:"labels_told"`
+	LastSlot      *ebpf.MapSpec `ebpf:"last_slot"`
+	LastStart     *ebpf.MapSpec `ebpf:"last_start"`
+	Limits        *ebpf.MapSpec `ebpf:"limits"`
+	Slots         *ebpf.MapSpec `ebpf:"slots"`
+	SystemStarts  *ebpf.MapSpec `ebpf:"system_starts"`
+	Targets       *ebpf.MapSpec `ebpf:"targets"`
+	Templates     *ebpf.MapSpec `ebpf:"templates"`
+	Tracked       *ebpf.MapSpec `ebpf:"tracked"`
+	Windows       *ebpf.MapSpec `ebpf:"windows"`
 }
 
 // TracerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -392,27 +400,29 @@ func (o *TracerObjects) Close() error {
 //
 // It can be passed to LoadTracerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TracerMaps struct {
-	Counts       *ebpf.Map `ebpf:"counts"`
-	Events       *ebpf.Map `ebpf:"events"`
-	FreeSlots    *ebpf.Map `ebpf:"free_slots"`
-	Functions    *ebpf.Map `ebpf:"functions"`
-	Goroutines   *ebpf.Map `ebpf:"goroutines"`
-	Histograms   *ebpf.Map `ebpf:"histograms"`
-	LabelsTold   *ebpf.Map `ebpf:"labels_told"`
-	LastSlot     *ebpf.Map `ebpf:"last_slot"`
-	LastStart    *ebpf.Map `ebpf:"last_start"`
-	Limits       *ebpf.Map `ebpf:"limits"`
-	Slots        *ebpf.Map `ebpf:"slots"`
-	SystemStarts *ebpf.Map `ebpf:"system_starts"`
-	Targets      *ebpf.Map `ebpf:"targets"`
-	Templates    *ebpf.Map `ebpf:"templates"`
-	Tracked      *ebpf.Map `ebpf:"tracked"`
-	Windows      *ebpf.Map `ebpf:"windows"`
+	Counts        *ebpf.Map `ebpf:"counts"`
+	Distributions *ebpf.Map `ebpf:"distributions"`
+	Events        *ebpf.Map `ebpf:"events"`
+	FreeSlots     *ebpf.Map `ebpf:"free_slots"`
+	Functions     *ebpf.Map `ebpf:"functions"`
+	Goroutines    *ebpf.Map `ebpf:"goroutines"`
+	Histograms    *ebpf.Map `ebpf:"histograms"`
+	LabelsTold    *ebpf.Map `ebpf:"labels_told"`
+	LastSlot      *ebpf.Map `ebpf:"last_slot"`
+	LastStart     *ebpf.Map `ebpf:"last_start"`
+	Limits        *ebpf.Map `ebpf:"limits"`
+	Slots         *ebpf.Map `ebpf:"slots"`
+	SystemStarts  *ebpf.Map `ebpf:"system_starts"`
+	Targets       *ebpf.Map `ebpf:"targets"`
+	Templates     *ebpf.Map `ebpf:"templates"`
+	Tracked       *ebpf.Map `ebpf:"tracked"`
+	Windows       *ebpf.Map `ebpf:"windows"`
 }
 
 func (m *TracerMaps) Close() error {
 	return _TracerClose(
 		m.Counts,
+		m.Distributions,
 		m.Events,
 		m.FreeSlots,
 		m.Functions,

@@ -106,7 +106,7 @@ func (t *Tracer) Functions() (Functions, error) {
 }
 
 func (t *Tracer) eachFunction(visit func(bpf.TracerFunction, []bpf.TracerLives)) error {
-	if err := eachOfAllCPUs(t.objects.Functions, visit); err != nil {
+	if err := eachOfAllCPUs(t.objects.Functions, batch, visit); err != nil {
 		return fmt.Errorf("read the counts by function: %w", err)
 	}
 	return nil
@@ -129,13 +129,13 @@ func (t *Target) deleteFunctions() error {
 	return nil
 }
 
-// eachOfAllCPUs calls visit with each entry of a hash map that has a value for each CPU.
-func eachOfAllCPUs[K, V any](m *ebpf.Map, visit func(K, []V)) error {
+// eachOfAllCPUs calls visit with each entry of a map that has a value for each CPU, and reads several at once.
+func eachOfAllCPUs[K, V any](m *ebpf.Map, atOnce int, visit func(K, []V)) error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err
 	}
-	keys, values := make([]K, batch), make([]V, batch*cpus)
+	keys, values := make([]K, atOnce), make([]V, atOnce*cpus)
 	return eachBatch(m, keys, values, func(i int) { visit(keys[i], values[i*cpus:(i+1)*cpus]) })
 }
 
@@ -145,31 +145,82 @@ type Histograms map[uint32]map[lifecycle.HistogramKey]*lifecycle.Histogram
 // Of returns the distributions of one target.
 func (h Histograms) Of(t *Target) map[lifecycle.HistogramKey]*lifecycle.Histogram { return h[t.slot] }
 
+// at returns a distribution to add to.
+func (h Histograms) at(slot uint32, key lifecycle.HistogramKey) *lifecycle.Histogram {
+	if h[slot] == nil {
+		h[slot] = map[lifecycle.HistogramKey]*lifecycle.Histogram{}
+	}
+	if h[slot][key] == nil {
+		h[slot][key] = &lifecycle.Histogram{Buckets: map[int]uint64{}}
+	}
+	return h[slot][key]
+}
+
 // Histograms reads the distributions of all targets.
 func (t *Tracer) Histograms() (Histograms, error) {
 	found := Histograms{}
-	err := t.eachBucket(func(k bpf.TracerBucketKey, perCPU []bpf.TracerBucket) {
-		slot := uint32(k.Slot)
-		if found[slot] == nil {
-			found[slot] = map[lifecycle.HistogramKey]*lifecycle.Histogram{}
-		}
-		key := lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(k.Kind), Reason: k.Reason}
-		h := found[slot][key]
-		if h == nil {
-			h = &lifecycle.Histogram{Buckets: map[int]uint64{}}
-			found[slot][key] = h
-		}
+	if err := t.eachBucket(func(k bpf.TracerBucketKey, perCPU []bpf.TracerBucket) {
+		h := found.at(uint32(k.Slot), lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(k.Kind), Reason: k.Reason})
 		for _, b := range perCPU {
 			h.Buckets[int(k.Bucket)] += b.Count
 			h.Count += b.Count
 			h.Sum += b.Sum
 		}
+	}); err != nil {
+		return nil, err
+	}
+	return found, t.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
+		for i := range perCPU {
+			addDistribution(found, which, &perCPU[i])
+		}
 	})
-	return found, err
+}
+
+// directKinds is how many kinds of distributions are in the map of distributions, the first ones.
+const directKinds = uint32(lifecycle.Wait)
+
+func addDistribution(to Histograms, which uint32, d *bpf.TracerDistribution) {
+	var h *lifecycle.Histogram
+	for bucket, n := range d.Count {
+		if n == 0 {
+			continue
+		}
+		if h == nil {
+			h = to.at(which/directKinds, lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(which % directKinds)})
+			h.Sum += d.Sum
+		}
+		h.Buckets[bucket] += n
+		h.Count += n
+	}
+}
+
+// distributionsAtOnce bounds what is read in one call: one takes 2.4 KB for each CPU.
+const distributionsAtOnce = 32
+
+func (t *Tracer) eachDistribution(visit func(uint32, []bpf.TracerDistribution)) error {
+	if err := eachOfAllCPUs(t.objects.Distributions, distributionsAtOnce, visit); err != nil {
+		return fmt.Errorf("read the distributions: %w", err)
+	}
+	return nil
+}
+
+// clearDistributions makes those of the slot 0.
+func (t *Target) clearDistributions() error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	none := make([]bpf.TracerDistribution, cpus)
+	for which := t.slot * directKinds; which < min((t.slot+1)*directKinds, t.tracer.objects.Distributions.MaxEntries()); which++ {
+		if err := t.tracer.objects.Distributions.Put(which, none); err != nil {
+			return fmt.Errorf("clear a distribution: %w", err)
+		}
+	}
+	return nil
 }
 
 func (t *Tracer) eachBucket(visit func(bpf.TracerBucketKey, []bpf.TracerBucket)) error {
-	if err := eachOfAllCPUs(t.objects.Histograms, visit); err != nil {
+	if err := eachOfAllCPUs(t.objects.Histograms, batch, visit); err != nil {
 		return fmt.Errorf("read the histograms: %w", err)
 	}
 	return nil

@@ -468,7 +468,7 @@ func (t *Target) Unfollow() error {
 
 // release forgets what is known of goroutines in the slot, and frees it.
 func (t *Target) release() error {
-	err := errors.Join(t.vacate(), t.deleteGoroutines(), t.deleteBuckets(), t.deleteFunctions())
+	err := errors.Join(t.vacate(), t.deleteGoroutines(), t.deleteBuckets(), t.clearDistributions(), t.deleteFunctions())
 	if err == nil {
 		t.tracer.freeSlot(t.slot)
 	}
@@ -497,7 +497,7 @@ func (t *Target) deleteGoroutines() error {
 	return nil
 }
 
-// eachBatch reads a whole hash map and calls visit for each index of keys and values that holds an entry.
+// eachBatch reads a whole map and calls visit for each index of keys and values that holds an entry.
 func eachBatch(m *ebpf.Map, keys, values any, visit func(i int)) error {
 	var cursor ebpf.MapBatchCursor
 	for {

@@ -86,6 +86,57 @@ func TestLimitOfATarget(t *testing.T) {
 	}
 }
 
+// TestDistributions counts durations of a target in one of the first slots, and of one that comes when these are taken: each goroutine's
+// life is one, and nothing of it is left to the slot's next target.
+func TestDistributions(t *testing.T) {
+	testbuild.RequireRoot(t)
+	exe := testbuild.Program(t, "storm", testbuild.Options{})
+	binary, err := goexe.Open(exe)
+	require.NoError(t, err)
+	defer binary.Close()
+	tracer := newTracer(t, 4096)
+	attachment, err := tracer.Attach(binary, exe, true)
+	require.NoError(t, err)
+	defer attachment.Close()
+	for _, late := range []bool{false, true} {
+		for late {
+			if slot, err := tracer.takeSlot(); err != nil || slot*directKinds >= tracer.objects.Distributions.MaxEntries() {
+				require.NoError(t, err)
+				break
+			}
+		}
+		p := testbuild.Start(t, exe, "400", "100")
+		p.Line()
+		followed, err := attachment.Follow(p.PID(), 0, Settings{})
+		require.NoError(t, err)
+		p.GoOn()
+		require.Equal(t, "done", p.Line())
+		counts, err := followed.Counts()
+		require.NoError(t, err)
+		histograms, err := tracer.Histograms()
+		require.NoError(t, err)
+		lifetimes := histograms.Of(followed)[lifecycle.HistogramKey{Kind: lifecycle.Lifetime}]
+		require.NotNil(t, lifetimes)
+		var inBuckets, direct uint64
+		for _, n := range lifetimes.Buckets {
+			inBuckets += n
+		}
+		require.NoError(t, tracer.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
+			for i := range perCPU {
+				direct += perCPU[i].Sum
+			}
+		}))
+		if lifetimes.Count < 800 || lifetimes.Count != counts.Exited || inBuckets != lifetimes.Count || lifetimes.Sum == 0 || late == (direct > 0) {
+			t.Errorf("late: %v: %d lives of %d ns, %d in buckets, %d ns directly; %d goroutines exited",
+				late, lifetimes.Count, lifetimes.Sum, inBuckets, direct, counts.Exited)
+		}
+		require.NoError(t, followed.Unfollow())
+		histograms, err = tracer.Histograms()
+		require.NoError(t, err)
+		require.Empty(t, histograms.Of(followed))
+	}
+}
+
 // TestRepair takes the probes away while goroutines exit, and compares what the kernel knows after a repair with the process's memory.
 func TestRepair(t *testing.T) {
 	const parked = 100
