@@ -80,6 +80,9 @@ func TestManyProcesses(t *testing.T) {
 		switch w := workers[pid]; {
 		case len(w) != 1:
 			t.Errorf("process %d (%s) has %d spans of its goroutine", pid, name, len(w))
+			for _, s := range w {
+				t.Errorf("%s in %s from %v to %v: %v", s.SpanID(), s.TraceID(), s.StartTimestamp().AsTime(), s.EndTimestamp().AsTime(), s.Attributes().AsRaw())
+			}
 		case !late[pid] && w[0].EndTimestamp().AsTime().Sub(w[0].StartTimestamp().AsTime()) < time.Second:
 			t.Errorf("the goroutine of process %d (%s) lived from %v to %v", pid, name, w[0].StartTimestamp().AsTime(), w[0].EndTimestamp().AsTime())
 		}

@@ -254,7 +254,7 @@ func (f *Follower) consider(pid int, executed int64) {
 	if known := f.processes[pid]; known != nil {
 		same := err == nil && known.StartTime == p.StartTime && known.File == p.File
 		switch {
-		case same && executed < known.since:
+		case same && (executed < known.since || f.overtakes(known, p, executed)):
 			return
 		case !same && executed == 0 && !known.gone:
 			known.gone = true
@@ -272,6 +272,26 @@ func (f *Follower) consider(pid int, executed int64) {
 	if err := f.join(p, lifecycle.Now(), f.follow); err != nil {
 		f.refuse(p, err)
 	}
+}
+
+// overtakes tells whether a process was followed only after it had executed its file again, at a time: the kernel forgets processes that
+// execute. Then its goroutines are the right ones, and what was read of the process before is brought up to date.
+func (f *Follower) overtakes(known *process, p target.Process, executed int64) bool {
+	if known.probe == nil || !known.probe.Followed() {
+		return false
+	}
+	if bias, err := p.Bias(known.program.binary.Base); err != nil || bias != known.bias {
+		return false
+	}
+	known.Process, known.since = p, executed+1
+	known.telemetry = f.telemetryOf(p, known.program, known.bias)
+	return true
+}
+
+// telemetryOf returns what is told of all goroutines of a process.
+func (f *Follower) telemetryOf(p target.Process, program *program, bias uint64) *telemetry.Process {
+	identity := telemetry.Identity{BootID: f.bootID, PID: p.PID, StartTime: p.StartTime}
+	return telemetry.NewProcess(identity, f.options.Resource(p, program.binary), f.told(program.binary), bias)
 }
 
 // follow begins to follow a process that runs already, if there are probes.
@@ -349,12 +369,11 @@ func (f *Follower) join(p target.Process, since int64, begin func(*process) erro
 	if err != nil {
 		return err
 	}
-	identity := telemetry.Identity{BootID: f.bootID, PID: p.PID, StartTime: p.StartTime}
 	joined := &process{
 		Process:   p,
 		program:   program,
 		tracker:   lifecycle.NewTracker(f.options.Limits),
-		telemetry: telemetry.NewProcess(identity, f.options.Resource(p, program.binary), f.told(program.binary), bias),
+		telemetry: f.telemetryOf(p, program, bias),
 		bias:      bias,
 		look:      survey.NewLook(p.PID, program.binary, bias),
 		since:     since,
@@ -380,6 +399,9 @@ func (f *Follower) begin(p *process, get func(*process) error) error {
 	p.past.resume(p.began)
 	f.withhold(p)
 	err := f.adopt(p)
+	if !p.probe.Followed() { // it has executed its file again meanwhile: what was found may be the next program's
+		p.tracker = lifecycle.NewTracker(f.options.Limits)
+	}
 	f.withhold(p)
 	if err != nil {
 		f.options.Logger.Warn("Goroutines that the process has already are followed from their next change of state on",
