@@ -13,7 +13,9 @@ import (
 )
 
 // image is an ELF file in memory, addressed as it was linked. The file is mapped, not read: the pages of a running program are in
-// memory already, and a table of 50 MB costs nothing but the parts that are looked at.
+// memory already, and a table of 50 MB costs nothing but the parts that are looked at. The mapping is shared: into a private one the
+// kernel inserts the breakpoints of all uprobes on the file, as it does for a program that runs (kernel/events/uprobes.c: valid_vma),
+// and the code would not be what was linked.
 type image struct {
 	data     []byte
 	file     *elf.File
@@ -34,21 +36,23 @@ func openImage(path string) (*image, error) {
 	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return nil, errors.New("not an executable file")
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map file: %w", err)
 	}
 	var im *image
 	err = guarded(func() error {
-		im, err = newImage(data)
-		return err
+		if im, err = newImage(data); err != nil {
+			return err
+		}
+		im.mapped = true
+		im.identify(info)
+		return nil
 	})
 	if err != nil {
 		_ = unix.Munmap(data)
 		return nil, err
 	}
-	im.mapped = true
-	im.identify(info)
 	return im, nil
 }
 
