@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/scraper/scraperhelper"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
 
@@ -252,27 +252,27 @@ func (c *TargetConfig) Validate() error {
 	if _, err := regexp.Compile(c.CommandLine); err != nil {
 		return fmt.Errorf("command_line: %w", err)
 	}
-	if err := c.matcher().Validate(); err != nil {
+	if err := c.selector().Validate(); err != nil {
 		return fmt.Errorf("%s: %w", map[bool]string{true: "executable", false: "cgroup"}[c.Executable != ""], err)
 	}
 	return nil
 }
 
-func (c *TargetConfig) matcher() target.Matcher {
-	m := target.Matcher{PID: c.PID, Executable: c.Executable, ContainerID: c.ContainerID, Cgroup: c.Cgroup, All: c.All}
+func (c *TargetConfig) selector() processes.Selector {
+	m := processes.Selector{PID: c.PID, Executable: c.Executable, ContainerID: c.ContainerID, Cgroup: c.Cgroup, All: c.All}
 	if c.CommandLine != "" {
 		m.CommandLine = regexp.MustCompile(c.CommandLine)
 	}
 	return m
 }
 
-func (c *Config) selection() target.Selection {
-	s := target.Selection{Self: c.Self}
+func (c *Config) selection() processes.Selection {
+	s := processes.Selection{Self: c.Self}
 	for i := range c.Targets {
-		s.Targets = append(s.Targets, c.Targets[i].matcher())
+		s.Targets = append(s.Targets, c.Targets[i].selector())
 	}
 	for i := range c.Exclude {
-		s.Exclude = append(s.Exclude, c.Exclude[i].matcher())
+		s.Exclude = append(s.Exclude, c.Exclude[i].selector())
 	}
 	return s
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
 
@@ -202,7 +202,7 @@ func (s *shared) report(err error) {
 	componentstatus.ReportStatus(s.host, componentstatus.NewRecoverableErrorEvent(err))
 }
 
-func (s *shared) resource(p target.Process, b *goexe.Binary) pcommon.Resource {
+func (s *shared) resource(p processes.Process, b *goexe.Binary) pcommon.Resource {
 	return telemetry.NewResource(metadata.NewResourceBuilder(s.config.ResourceAttributes), p, b)
 }
 

@@ -31,7 +31,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadatatest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -266,7 +266,7 @@ func (r *running) records() (records []plog.LogRecord) {
 func TestNoSuchProcess(t *testing.T) {
 	const pid = 1<<22 + 1 // above the kernel's PID_MAX_LIMIT
 	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: pid}} })
-	r.eventually("status", func() bool { return errors.Is(r.lastError(), target.ErrNoProcess) })
+	r.eventually("status", func() bool { return errors.Is(r.lastError(), processes.ErrNoProcess) })
 	assert.Contains(t, r.statuses(), componentstatus.StatusRecoverableError)
 	assert.ErrorContains(t, r.lastError(), "no such process: 4194305")
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // usage is what a process takes.
@@ -27,7 +27,7 @@ func (u usage) since(before usage) usage {
 
 // processorTime returns the processor time of a process, 0 if it has ended.
 func processorTime(pid int) time.Duration {
-	used, err := target.CPUTime(pid)
+	used, err := processes.CPUTime(pid)
 	if err != nil {
 		return 0
 	}

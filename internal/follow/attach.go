@@ -12,7 +12,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // program is an executable file with its probes, and how many processes they are for.
@@ -34,7 +34,7 @@ func (p *program) path() string { return fmt.Sprintf("/proc/self/fd/%d", p.file.
 
 // attach puts the probes on the executable that a process runs, and then considers the process again, and all others that have begun to
 // run it meanwhile. It does so in the background: the kernel may take tenths of a second.
-func (f *Follower) attach(p target.Process) {
+func (f *Follower) attach(p processes.Process) {
 	waiting, under := f.attaching[p.File]
 	f.attaching[p.File] = append(waiting, p.PID)
 	if under {
@@ -71,10 +71,10 @@ func (f *Follower) followNewcomers(p *program) {
 }
 
 // open analyses the executable that a process runs and puts the probes on it. The process may end meanwhile.
-func (f *Follower) open(p target.Process) (*program, error) {
+func (f *Follower) open(p processes.Process) (*program, error) {
 	file, err := os.Open(p.ExecutablePath())
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %d", target.ErrNoProcess, p.PID)
+		return nil, fmt.Errorf("%w: %d", processes.ErrNoProcess, p.PID)
 	}
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (f *Follower) open(p target.Process) (*program, error) {
 }
 
 // warnOfCost says which probes the kernel must single-step.
-func (f *Follower) warnOfCost(p target.Process, b *goexe.Binary) {
+func (f *Follower) warnOfCost(p processes.Process, b *goexe.Binary) {
 	for _, s := range b.Sites {
 		if s.Cost == goexe.SingleStepped && (f.options.Syscalls || !s.Syscall) {
 			f.options.Logger.Warn("A probe has no cheap place: each of its hits takes the kernel two traps, some ten times as long as others",
@@ -102,7 +102,7 @@ func (f *Follower) warnOfCost(p target.Process, b *goexe.Binary) {
 }
 
 // detach lets go of an executable for one process.
-func (f *Follower) detach(file target.File) {
+func (f *Follower) detach(file processes.File) {
 	p := f.programs[file]
 	if p.users--; p.users == 0 {
 		p.idle = time.Now()

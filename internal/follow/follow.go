@@ -17,14 +17,14 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
 
 // Options say what is followed and how.
 type Options struct {
-	Selection target.Selection
+	Selection processes.Selection
 	// Syscalls attaches the probes that only see system calls.
 	Syscalls bool
 	Settings probe.Settings
@@ -37,7 +37,7 @@ type Options struct {
 	// BlockedAfter is for how long a goroutine waits until it counts as blocked; 0 does not look at single goroutines at all.
 	BlockedAfter time.Duration
 	// Resource describes a process.
-	Resource func(target.Process, *goexe.Binary) pcommon.Resource
+	Resource func(processes.Process, *goexe.Binary) pcommon.Resource
 	Logger   *zap.Logger
 	// Health is told of each process that cannot be followed, and with nil of each that can.
 	Health func(error)
@@ -73,14 +73,14 @@ type Follower struct {
 	closing  sync.WaitGroup
 	drained  uint64 // how often the ring buffer was read until it was empty; used by read only
 
-	mu        sync.Mutex    // guards what follows
-	ended     []life        // not yet handed to the sink
-	left      []target.File // executables of processes that were left since
-	changes   []levelChange // not yet handed to the sink
+	mu        sync.Mutex       // guards what follows
+	ended     []life           // not yet handed to the sink
+	left      []processes.File // executables of processes that were left since
+	changes   []levelChange    // not yet handed to the sink
 	processes map[int]*process
-	programs  map[target.File]*program
-	attaching map[target.File][]int // processes that wait for the probes
-	refused   map[target.File]error
+	programs  map[processes.File]*program
+	attaching map[processes.File][]int // processes that wait for the probes
+	refused   map[processes.File]error
 	missing   map[int]error // processes named by id that were not there
 	finished  []telemetry.Figures
 	retired   lifecycle.Counts
@@ -94,7 +94,7 @@ type execution struct {
 
 // process is a followed process.
 type process struct {
-	target.Process
+	processes.Process
 	program      *program
 	probe        *probe.Target // nil while its program has no probes
 	began        moment        // when it got its probe
@@ -144,9 +144,9 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 		stop:      make(chan struct{}),
 		costs:     costs{changed: make(chan struct{}, 1)},
 		processes: map[int]*process{},
-		programs:  map[target.File]*program{},
-		attaching: map[target.File][]int{},
-		refused:   map[target.File]error{},
+		programs:  map[processes.File]*program{},
+		attaching: map[processes.File][]int{},
+		refused:   map[processes.File]error{},
 	}
 	f.teller = teller{take: f.takeTally, start: f.running.Go}
 	return f
@@ -205,7 +205,7 @@ func (f *Follower) discover() {
 
 // sweep looks at all processes.
 func (f *Follower) sweep() {
-	pids, err := target.List()
+	pids, err := processes.List()
 	if err != nil {
 		f.options.Logger.Warn("Cannot list the processes", zap.Error(err))
 		return
@@ -230,7 +230,7 @@ func (f *Follower) reportMissing(live map[int]bool) {
 	missing := f.options.Selection.Missing(live)
 	for pid, err := range missing {
 		if f.missing[pid] == nil {
-			f.fail(target.Process{PID: pid}, err)
+			f.fail(processes.Process{PID: pid}, err)
 		}
 	}
 	f.missing = missing
@@ -248,7 +248,7 @@ func (f *Follower) lose(p *process) {
 // consider follows a process if it counts and is not followed yet. executed is when it began to run another program, 0 if it is not
 // known to have done so.
 func (f *Follower) consider(pid int, executed int64) {
-	p, err := target.Read(pid)
+	p, err := processes.Read(pid)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if known := f.processes[pid]; known != nil {
@@ -276,7 +276,7 @@ func (f *Follower) consider(pid int, executed int64) {
 
 // overtakes tells whether a process was followed only after it had executed its file again, at a time: the kernel forgets processes that
 // execute. Then its goroutines are the right ones, and what was read of the process before is brought up to date.
-func (f *Follower) overtakes(known *process, p target.Process, executed int64) bool {
+func (f *Follower) overtakes(known *process, p processes.Process, executed int64) bool {
 	if known.probe == nil || !known.probe.Followed() {
 		return false
 	}
@@ -289,7 +289,7 @@ func (f *Follower) overtakes(known *process, p target.Process, executed int64) b
 }
 
 // telemetryOf returns what is told of all goroutines of a process.
-func (f *Follower) telemetryOf(p target.Process, program *program, bias uint64) *telemetry.Process {
+func (f *Follower) telemetryOf(p processes.Process, program *program, bias uint64) *telemetry.Process {
 	identity := telemetry.Identity{BootID: f.bootID, PID: p.PID, StartTime: p.StartTime}
 	return telemetry.NewProcess(identity, f.options.Resource(p, program.binary), f.told(program.binary), bias)
 }
@@ -313,7 +313,7 @@ func (f *Follower) welcome(e *lifecycle.Event) error {
 		}
 		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
 	}
-	p, err := target.Read(e.PID)
+	p, err := processes.Read(e.PID)
 	if err != nil || !f.options.Selection.Selects(p) {
 		return f.tracer.Reject(e.PID, slot)
 	}
@@ -335,8 +335,8 @@ func (f *Follower) welcome(e *lifecycle.Event) error {
 }
 
 // refuse remembers why processes of an executable cannot be followed.
-func (f *Follower) refuse(p target.Process, err error) {
-	if errors.Is(err, target.ErrNoProcess) || errors.Is(err, probe.ErrFollowed) {
+func (f *Follower) refuse(p processes.Process, err error) {
+	if errors.Is(err, processes.ErrNoProcess) || errors.Is(err, probe.ErrFollowed) {
 		return // it has ended meanwhile, or an event is to come that tells that the kernel follows it already
 	}
 	if len(f.refused) >= maxRefused {
@@ -351,13 +351,13 @@ func (f *Follower) refuse(p target.Process, err error) {
 // maxRefused bounds the memory of executables that cannot be followed.
 const maxRefused = 4096
 
-func (f *Follower) fail(p target.Process, err error) {
+func (f *Follower) fail(p processes.Process, err error) {
 	f.options.Logger.Warn("Process cannot be followed", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
 	f.options.Health(fmt.Errorf("process %d (%s): %w", p.PID, p.Executable, err))
 }
 
 // join adds a process whose executable has its probes, and that is followed since a time, in the way that begin knows.
-func (f *Follower) join(p target.Process, since int64, begin func(*process) error) (err error) {
+func (f *Follower) join(p processes.Process, since int64, begin func(*process) error) (err error) {
 	program := f.programs[p.File]
 	program.users++
 	defer func() {

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // moment is a time, in ns of CLOCK_MONOTONIC, and how much processor time a process had used by then; 0 if it is not known.
@@ -15,7 +15,7 @@ type moment struct {
 
 // momentOf returns the present one of a process.
 func momentOf(pid int) moment {
-	cpu, err := target.CPUTime(pid)
+	cpu, err := processes.CPUTime(pid)
 	if err != nil {
 		cpu = 0 // it has ended
 	}

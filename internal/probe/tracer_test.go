@@ -13,8 +13,8 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -143,7 +143,7 @@ func TestRepair(t *testing.T) {
 	testbuild.RequireRoot(t)
 	p := testbuild.Start(t, testbuild.Program(t, "parked", testbuild.Options{}), strconv.Itoa(parked))
 	p.Profile()
-	process, err := target.Read(p.PID())
+	process, err := processes.Read(p.PID())
 	require.NoError(t, err)
 	binary, err := goexe.Open(process.ExecutablePath())
 	require.NoError(t, err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -17,7 +17,7 @@ func start(t testing.TB, name string, o testbuild.Options, n string) (p *testbui
 	t.Helper()
 	testbuild.RequireRoot(t)
 	p = testbuild.Start(t, testbuild.Program(t, name, o), n)
-	process, err := target.Read(p.PID())
+	process, err := processes.Read(p.PID())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
 
@@ -28,11 +28,11 @@ var ErrPermission = errors.New("missing privilege")
 
 // Options say what is looked at and how.
 type Options struct {
-	Selection target.Selection
+	Selection processes.Selection
 	// BlockedAfter is for how long a goroutine waits until it counts as blocked.
 	BlockedAfter time.Duration
 	// Resource describes a process.
-	Resource func(target.Process, *goexe.Binary) pcommon.Resource
+	Resource func(processes.Process, *goexe.Binary) pcommon.Resource
 	Logger   *zap.Logger
 	// Health is told of each process that cannot be looked at, and with nil of each that can.
 	Health func(error)
@@ -46,13 +46,13 @@ type Surveyor struct {
 
 	mu        sync.Mutex
 	processes map[int]*process
-	refused   map[target.File]error
+	refused   map[processes.File]error
 	missing   map[int]error
 }
 
 // process is one that is looked at.
 type process struct {
-	target.Process
+	processes.Process
 	binary    *goexe.Binary
 	look      *Look
 	telemetry *telemetry.Process
@@ -69,7 +69,7 @@ func New(o Options) (*Surveyor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Surveyor{options: o, bootID: strings.TrimSpace(string(boot)), processes: map[int]*process{}, refused: map[target.File]error{}}, nil
+	return &Surveyor{options: o, bootID: strings.TrimSpace(string(boot)), processes: map[int]*process{}, refused: map[processes.File]error{}}, nil
 }
 
 // Start does nothing: the first look is at the first collection.
@@ -118,7 +118,7 @@ func (s *Surveyor) Figures() ([]telemetry.Figures, error) {
 
 // sweep finds the processes that count now.
 func (s *Surveyor) sweep() error {
-	pids, err := target.List()
+	pids, err := processes.List()
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (s *Surveyor) sweep() error {
 	missing := s.options.Selection.Missing(live)
 	for pid, why := range missing {
 		if s.missing[pid] == nil {
-			s.fail(target.Process{PID: pid}, why)
+			s.fail(processes.Process{PID: pid}, why)
 		}
 	}
 	s.missing = missing
@@ -144,7 +144,7 @@ func (s *Surveyor) sweep() error {
 
 // consider begins to look at a process if it counts.
 func (s *Surveyor) consider(pid int) (err error) {
-	p, readErr := target.Read(pid)
+	p, readErr := processes.Read(pid)
 	if known := s.processes[pid]; known != nil {
 		if readErr == nil && known.StartTime == p.StartTime && known.File == p.File {
 			return nil
@@ -155,7 +155,7 @@ func (s *Surveyor) consider(pid int) (err error) {
 		return err // one that ended, is the kernel's, or not ours to look at
 	}
 	why := s.join(p)
-	if errors.Is(why, target.ErrNoProcess) {
+	if errors.Is(why, processes.ErrNoProcess) {
 		return err
 	}
 	if why == nil {
@@ -175,12 +175,12 @@ func (s *Surveyor) consider(pid int) (err error) {
 // maxRefused bounds the memory of executables that cannot be looked at.
 const maxRefused = 4096
 
-func (s *Surveyor) fail(p target.Process, err error) {
+func (s *Surveyor) fail(p processes.Process, err error) {
 	s.options.Logger.Warn("Process cannot be looked at", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
 	s.options.Health(fmt.Errorf("process %d (%s): %w", p.PID, p.Executable, err))
 }
 
-func (s *Surveyor) join(p target.Process) error {
+func (s *Surveyor) join(p processes.Process) error {
 	binary, err := s.known.Open(p.ExecutablePath())
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // conventional are the attributes that the semantic conventions have names for.
@@ -53,7 +53,7 @@ func TestNamesOfAttributes(t *testing.T) {
 		}
 	}
 	rb := metadata.NewResourceBuilder(metadata.DefaultResourceAttributesConfig())
-	resource := NewResource(rb, target.Process{PID: os.Getpid(), Executable: "/bin/api"}, &goexe.Binary{GoVersion: "go1.27.0", Revision: "1"})
+	resource := NewResource(rb, processes.Process{PID: os.Getpid(), Executable: "/bin/api"}, &goexe.Binary{GoVersion: "go1.27.0", Revision: "1"})
 	require.Greater(t, resource.Attributes().Len(), 5)
 	namesAreRight(t, resource.Attributes())
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // The variables by which a program names its service (OpenTelemetry's specification of environment variables). No other variable of
@@ -20,7 +20,7 @@ const (
 )
 
 // NewResource describes a process.
-func NewResource(rb *metadata.ResourceBuilder, p target.Process, b *goexe.Binary) pcommon.Resource {
+func NewResource(rb *metadata.ResourceBuilder, p processes.Process, b *goexe.Binary) pcommon.Resource {
 	rb.SetProcessPid(int64(p.PID))
 	rb.SetProcessExecutableName(p.Name())
 	rb.SetProcessExecutablePath(p.Executable)

@@ -16,7 +16,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
-	"github.com/otelgoroutine/goroutinereceiver/internal/target"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 var scope = Scope{Name: "scope", Version: "1"}
@@ -270,7 +270,7 @@ func TestResourceNames(t *testing.T) {
 // TestResource describes the test's own process: secrets of its environment and command line are not told unless they are asked for.
 func TestResource(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "set too late for the kernel to know")
-	self, err := target.Read(os.Getpid())
+	self, err := processes.Read(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package target
+package processes
 
 import (
 	"errors"
@@ -103,7 +103,7 @@ func TestNoProcess(t *testing.T) {
 	}
 }
 
-func TestMatcher(t *testing.T) {
+func TestSelector(t *testing.T) {
 	cmd, exe := start(t)
 	p, err := Read(cmd.Process.Pid)
 	if err != nil {
@@ -111,28 +111,28 @@ func TestMatcher(t *testing.T) {
 	}
 	cgroup := p.Cgroups()[0]
 	for _, c := range []struct {
-		m    Matcher
+		m    Selector
 		want bool
 	}{
-		{Matcher{PID: p.PID}, true},
-		{Matcher{PID: p.PID + 1}, false},
-		{Matcher{Executable: exe}, true},
-		{Matcher{Executable: filepath.Join(filepath.Dir(exe), "*")}, true},
-		{Matcher{Executable: filepath.Dir(exe) + "*"}, false},
-		{Matcher{Executable: filepath.Base(exe)}, false},
-		{Matcher{CommandLine: regexp.MustCompile(`x 6\d$`)}, true},
-		{Matcher{CommandLine: regexp.MustCompile(`x 7`)}, false},
-		{Matcher{Cgroup: cgroup}, true},
-		{Matcher{Cgroup: cgroup + "x"}, false},
-		{Matcher{ContainerID: "0123456789ab"}, false},
-		{Matcher{All: true}, true},
-		{Matcher{}, false},
+		{Selector{PID: p.PID}, true},
+		{Selector{PID: p.PID + 1}, false},
+		{Selector{Executable: exe}, true},
+		{Selector{Executable: filepath.Join(filepath.Dir(exe), "*")}, true},
+		{Selector{Executable: filepath.Dir(exe) + "*"}, false},
+		{Selector{Executable: filepath.Base(exe)}, false},
+		{Selector{CommandLine: regexp.MustCompile(`x 6\d$`)}, true},
+		{Selector{CommandLine: regexp.MustCompile(`x 7`)}, false},
+		{Selector{Cgroup: cgroup}, true},
+		{Selector{Cgroup: cgroup + "x"}, false},
+		{Selector{ContainerID: "0123456789ab"}, false},
+		{Selector{All: true}, true},
+		{Selector{}, false},
 	} {
 		if got := c.m.Matches(p); got != c.want {
 			t.Errorf("%+v: %v", c.m, got)
 		}
 	}
-	for _, m := range []Matcher{{Executable: "/srv/["}, {Cgroup: "/["}} {
+	for _, m := range []Selector{{Executable: "/srv/["}, {Cgroup: "/["}} {
 		if m.Validate() == nil {
 			t.Errorf("%+v was taken", m)
 		}
@@ -149,19 +149,19 @@ func TestSelection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, named := Matcher{All: true}, Matcher{Executable: exe}
+	all, named := Selector{All: true}, Selector{Executable: exe}
 	for _, c := range []struct {
 		s                        Selection
 		p                        Process
 		want, names, there, open bool
 	}{
-		{Selection{Targets: []Matcher{all}}, p, true, false, true, true},
-		{Selection{Targets: []Matcher{all}}, self, false, false, true, true},
-		{Selection{Targets: []Matcher{all}, Self: true}, self, true, false, true, true},
-		{Selection{Targets: []Matcher{named}}, p, true, true, true, true},
-		{Selection{Targets: []Matcher{all}, Exclude: []Matcher{named}}, p, false, false, true, true},
-		{Selection{Targets: []Matcher{all}, Exclude: []Matcher{named}, Self: true}, self, true, false, true, true},
-		{Selection{Targets: []Matcher{{PID: 1 << 23}}}, p, false, false, false, false},
+		{Selection{Targets: []Selector{all}}, p, true, false, true, true},
+		{Selection{Targets: []Selector{all}}, self, false, false, true, true},
+		{Selection{Targets: []Selector{all}, Self: true}, self, true, false, true, true},
+		{Selection{Targets: []Selector{named}}, p, true, true, true, true},
+		{Selection{Targets: []Selector{all}, Exclude: []Selector{named}}, p, false, false, true, true},
+		{Selection{Targets: []Selector{all}, Exclude: []Selector{named}, Self: true}, self, true, false, true, true},
+		{Selection{Targets: []Selector{{PID: 1 << 23}}}, p, false, false, false, false},
 		{Selection{}, p, false, false, true, false},
 	} {
 		if got := c.s.Selects(c.p); got != c.want {
@@ -229,7 +229,7 @@ func TestContainerID(t *testing.T) {
 	if got := p.ContainerID(); got != id {
 		t.Errorf("its container is %q", got)
 	}
-	for m, want := range map[*Matcher]bool{
+	for m, want := range map[*Selector]bool{
 		{ContainerID: id}: true, {ContainerID: id[:12]}: true, {ContainerID: id[1:13]}: false, {Cgroup: "/docker-*.scope"}: true,
 	} {
 		if got := m.Matches(p); got != want {

@@ -1,4 +1,4 @@
-package target
+package processes
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Matcher decides whether a process counts. It holds one criterion.
-type Matcher struct {
+// Selector decides whether a process counts. It holds one criterion.
+type Selector struct {
 	// PID matches one process, if not 0.
 	PID int
 	// Executable is a glob on the resolved path of the executable, in the syntax of path/filepath.Match.
@@ -26,8 +26,8 @@ type Matcher struct {
 }
 
 // Validate reports a criterion that can never match.
-func (m Matcher) Validate() error {
-	for _, glob := range []string{m.Executable, m.Cgroup} {
+func (s Selector) Validate() error {
+	for _, glob := range []string{s.Executable, s.Cgroup} {
 		if _, err := filepath.Match(glob, "/"); err != nil {
 			return fmt.Errorf("%q: %w", glob, err)
 		}
@@ -36,23 +36,23 @@ func (m Matcher) Validate() error {
 }
 
 // Matches tells whether the process meets the criterion.
-func (m Matcher) Matches(p Process) bool {
+func (s Selector) Matches(p Process) bool {
 	switch {
-	case m.All:
+	case s.All:
 		return true
-	case m.PID != 0:
-		return p.PID == m.PID
-	case m.Executable != "":
-		matched, err := filepath.Match(m.Executable, p.Executable)
+	case s.PID != 0:
+		return p.PID == s.PID
+	case s.Executable != "":
+		matched, err := filepath.Match(s.Executable, p.Executable)
 		return err == nil && matched
-	case m.CommandLine != nil:
+	case s.CommandLine != nil:
 		arguments := p.Arguments()
-		return len(arguments) > 0 && m.CommandLine.MatchString(strings.Join(arguments, " "))
-	case m.ContainerID != "":
-		return strings.HasPrefix(p.ContainerID(), m.ContainerID)
-	case m.Cgroup != "":
+		return len(arguments) > 0 && s.CommandLine.MatchString(strings.Join(arguments, " "))
+	case s.ContainerID != "":
+		return strings.HasPrefix(p.ContainerID(), s.ContainerID)
+	case s.Cgroup != "":
 		return slices.ContainsFunc(p.Cgroups(), func(path string) bool {
-			matched, err := filepath.Match(m.Cgroup, path)
+			matched, err := filepath.Match(s.Cgroup, path)
 			return err == nil && matched
 		})
 	}
@@ -62,7 +62,7 @@ func (m Matcher) Matches(p Process) bool {
 // Selection is which processes count.
 type Selection struct {
 	// Targets match those that count, but for those that Exclude matches.
-	Targets, Exclude []Matcher
+	Targets, Exclude []Selector
 	// Self allows the process that asks.
 	Self bool
 }
@@ -72,19 +72,19 @@ func (s Selection) Selects(p Process) bool {
 	if p.PID == os.Getpid() && !s.Self {
 		return false
 	}
-	matches := func(m Matcher) bool { return m.Matches(p) }
+	matches := func(m Selector) bool { return m.Matches(p) }
 	return slices.ContainsFunc(s.Targets, matches) && !slices.ContainsFunc(s.Exclude, matches)
 }
 
 // Open tells whether processes may count that do not run yet.
 func (s Selection) Open() bool {
-	return slices.ContainsFunc(s.Targets, func(m Matcher) bool { return m.PID == 0 })
+	return slices.ContainsFunc(s.Targets, func(m Selector) bool { return m.PID == 0 })
 }
 
 // Names tells whether the process is named as a Go program, by its id or executable: then it is worth a word if it is none. Others may
 // match because they happen to be there.
 func (s Selection) Names(p Process) bool {
-	return slices.ContainsFunc(s.Targets, func(m Matcher) bool { return (m.PID != 0 || m.Executable != "") && m.Matches(p) })
+	return slices.ContainsFunc(s.Targets, func(m Selector) bool { return (m.PID != 0 || m.Executable != "") && m.Matches(p) })
 }
 
 // Missing returns an error for each process that is named by its id and not among the live ones.

@@ -1,5 +1,5 @@
-// Package target finds the processes that a configuration names and what they tell of themselves in /proc.
-package target
+// Package processes finds the processes that a configuration names and what they tell of themselves in /proc.
+package processes
 
 import (
 	"bytes"
