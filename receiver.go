@@ -15,11 +15,12 @@ import (
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/uprobe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/follow"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
-	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -144,27 +145,30 @@ func (s *shared) open() (source, error) {
 			Selection: s.config.selection(), BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Health: s.report,
 		})
 	}
-	tracer, err := probe.New(probe.Options{
-		MaxGoroutines:          s.config.MaxGoroutines,
-		MaxGoroutinesPerTarget: s.config.MaxGoroutinesPerTarget,
-		RingBufferSize:         s.config.RingBufferSize,
-		Labels:                 probe.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
+	e, err := uprobe.New(engine.Options{
+		MaxGoroutines:           s.config.MaxGoroutines,
+		MaxGoroutinesPerProcess: s.config.MaxGoroutinesPerTarget,
+		BufferSize:              s.config.RingBufferSize,
+		ByFunction:              s.config.countsByFunction(),
+		MeasureCosts:            s.config.Overhead.Budget > 0,
+		Logger:                  s.set.Logger,
+		Labels:                  engine.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.set.Logger.Info("Room for goroutines and their events", zap.Int("max_goroutines", s.config.MaxGoroutines), zap.Int("max_goroutines_per_target", s.config.MaxGoroutinesPerTarget),
-		zap.Int("ring_buffer_size", s.config.RingBufferSize), zap.Uint64("kernel_memory", tracer.Memory()))
-	return follow.New(s.options(), tracer, s), nil
+		zap.Int("ring_buffer_size", s.config.RingBufferSize), zap.Uint64("kernel_memory", e.Memory()))
+	return follow.New(s.options(), e, s), nil
 }
 
-var stackDepths = map[Stacks]probe.StackDepth{stacksOff: probe.NoStack, stacksLeaf: probe.LeafStack, stacksFull: probe.FullStack}
+var stackDepths = map[Stacks]engine.StackDepth{stacksOff: engine.NoStack, stacksLeaf: engine.LeafStack, stacksFull: engine.FullStack}
 
 func (s *shared) options() follow.Options {
 	o := follow.Options{
 		Selection: s.config.selection(),
 		Syscalls:  s.config.Syscalls,
-		Settings:  probe.Settings{RootAge: s.config.Traces.RootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
+		Settings:  engine.Settings{RootAge: s.config.Traces.RootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
 		Limits: lifecycle.Limits{
 			Slices:        s.config.Traces.MaxStates,
 			ShortestSlice: s.config.Traces.MinStateDuration,
@@ -183,9 +187,8 @@ func (s *shared) options() follow.Options {
 	}
 	if s.nextTraces == nil || s.config.Traces.States == telemetry.StateNone {
 		o.Limits.Slices = 0
-		o.Settings.Stacks = probe.NoStack
+		o.Settings.Stacks = engine.NoStack
 	}
-	o.Settings.ByFunction = s.config.countsByFunction()
 	if s.config.looksAtEach() {
 		o.BlockedAfter = s.config.Blocked.Threshold
 	}

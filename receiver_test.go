@@ -28,9 +28,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadatatest"
-	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
@@ -386,6 +386,6 @@ func reportsPermanentError(t *testing.T) {
 	t.Helper()
 	r := run(t, func(c *Config) { c.Targets = []TargetConfig{{PID: os.Getpid()}} })
 	assert.Equal(t, []componentstatus.Status{componentstatus.StatusPermanentError}, r.statuses())
-	assert.ErrorIs(t, r.lastError(), probe.ErrPermission)
+	assert.ErrorIs(t, r.lastError(), engine.ErrPermission)
 	assert.ErrorContains(t, r.lastError(), "CAP_SYS_ADMIN")
 }

@@ -9,9 +9,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
-	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
@@ -19,7 +19,7 @@ import (
 type program struct {
 	binary     *goexe.Binary
 	file       *os.File
-	attachment *probe.Attachment // nil while the budget allows no probes; set by govern only
+	attachment engine.Attachment // nil while the budget allows no probes; set by govern only
 	syscalls   bool              // as the governor wants it, or wanted it
 	governor   *overhead.Governor
 	processes  map[int]*process
@@ -83,7 +83,7 @@ func (f *Follower) open(p processes.Process) (*program, error) {
 	if opened.binary, err = f.known.Open(opened.path()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	if opened.attachment, err = f.tracer.Attach(opened.binary, opened.path(), f.options.Syscalls); err != nil {
+	if opened.attachment, err = f.engine.Attach(opened.binary, opened.path(), f.options.Syscalls); err != nil {
 		return nil, errors.Join(err, opened.binary.Close(), file.Close())
 	}
 	seesSyscalls := slices.ContainsFunc(opened.binary.Sites, func(s goexe.Site) bool { return s.Syscall })

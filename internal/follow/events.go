@@ -5,8 +5,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
-	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
 )
 
@@ -46,7 +46,7 @@ func (f *Follower) read() {
 func (f *Follower) readBurst() (more bool) {
 	var e lifecycle.Event
 	for range burst {
-		ok, err := f.tracer.Read(&e)
+		ok, err := f.engine.Next(&e)
 		if err != nil {
 			f.options.Logger.Error("An event could not be read", zap.Error(err))
 			return false
@@ -181,15 +181,15 @@ func (f *Follower) upkeep() {
 			p.lost = counts.EventsLost
 		}
 		if p.lost > 0 {
-			f.end(p, p.tracker.Settle(f.drained, p.probe.Fate)...)
+			f.end(p, p.tracker.Settle(f.drained, p.probe.Status)...)
 		}
 	}
 }
 
 // repair puts right what the kernel knows of a process in which changes of state were missed.
 func (f *Follower) repair(p *process) error {
-	wrong, err := p.probe.Repair(lifecycle.Now(), func(visit func(probe.Known) error) error {
-		return p.eachLiving(func(_ snapshot.Goroutine, k probe.Known) error { return visit(k) })
+	wrong, err := p.probe.Repair(lifecycle.Now(), func(visit func(engine.Goroutine) error) error {
+		return p.eachLiving(func(_ snapshot.Goroutine, k engine.Goroutine) error { return visit(k) })
 	})
 	f.withhold(p)
 	if wrong > 0 {
@@ -199,9 +199,9 @@ func (f *Follower) repair(p *process) error {
 }
 
 // eachLiving visits the goroutines of a snapshot of the process, until an error.
-func (p *process) eachLiving(visit func(snapshot.Goroutine, probe.Known) error) error {
+func (p *process) eachLiving(visit func(snapshot.Goroutine, engine.Goroutine) error) error {
 	return snapshot.Each(p.PID, p.program.binary, p.bias, func(g snapshot.Goroutine) error {
-		return visit(g, p.probe.AsProbed(probe.Known{
+		return visit(g, p.probe.AsSeen(engine.Goroutine{
 			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now(), CreationPC: g.CreationPC,
 			System: p.look.IsSystem(g.StartPC),
 		}))
@@ -210,7 +210,7 @@ func (p *process) eachLiving(visit func(snapshot.Goroutine, probe.Known) error) 
 
 // adopt makes the goroutines known that the process has already.
 func (f *Follower) adopt(p *process) error {
-	return p.eachLiving(func(g snapshot.Goroutine, k probe.Known) error {
+	return p.eachLiving(func(g snapshot.Goroutine, k engine.Goroutine) error {
 		k.Sampled = f.options.Settings.Samples(p.program.governor.Ratio())
 		adopted, err := p.probe.Adopt(k)
 		if err != nil {

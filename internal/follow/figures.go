@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
-	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
 
@@ -17,16 +17,12 @@ const maxFinished = 4096
 
 // distributions is what is read of all processes at once.
 type distributions struct {
-	histograms probe.Histograms
-	functions  probe.Functions
-	err        error
+	engine.Distributions
+	err error
 }
 
 func (f *Follower) distributions() (d distributions) {
-	var functionsErr error
-	d.histograms, d.err = f.tracer.Histograms()
-	d.functions, functionsErr = f.functions()
-	d.err = errors.Join(d.err, functionsErr)
+	d.Distributions, d.err = f.engine.Distributions()
 	return d
 }
 
@@ -63,7 +59,7 @@ func (f *Follower) Figures() ([]telemetry.Figures, error) {
 			figures.Found(c)
 			figures.Changes = p.watch.Update(c.Blocked)
 		} else if p.probe != nil && p.began.at <= counted.at {
-			if c := counted.bySlot[p.probe.Slot()]; c != nil && counted.err == nil {
+			if c := counted.byID[p.probe.ID()]; c != nil && counted.err == nil {
 				c.Fit(figures.Counts.Live[lifecycle.Waiting])
 				figures.Waiting, figures.Blocked, figures.Changes = c.Waiting, c.Blocked, p.watch.Update(c.Blocked)
 			}
@@ -96,18 +92,11 @@ func (f *Follower) looks() (map[*process]census.Count, error) {
 	return looked, errors.Join(errs...)
 }
 
-// functions are the lives by start function, nil if they are not asked for.
-func (f *Follower) functions() (probe.Functions, error) {
-	if !f.options.Settings.ByFunction {
-		return nil, nil
-	}
-	return f.tracer.Functions()
-}
-
 // stretch returns what has been seen of the process since it got its probe.
 func (p *process) stretch(read distributions) (lifecycle.Totals, error) {
 	counts, err := p.probe.Counts()
-	return lifecycle.Totals{Counts: counts, Histograms: read.histograms.Of(p.probe), Functions: read.functions.Of(p.probe)}, errors.Join(read.err, err)
+	of := read.Distributions[p.probe.ID()]
+	return lifecycle.Totals{Counts: counts, Histograms: of.Histograms, Functions: of.Functions}, errors.Join(read.err, err)
 }
 
 // figures returns what is known of a process, but for the present stretch.

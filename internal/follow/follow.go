@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
-	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -27,7 +27,7 @@ type Options struct {
 	Selection processes.Selection
 	// Syscalls attaches the probes that only see system calls.
 	Syscalls bool
-	Settings probe.Settings
+	Settings engine.Settings
 	Limits   lifecycle.Limits
 	// SpansPerSecond is how many spans of a process are made in a second: trees that begin while there are more are not sampled; 0 sets no
 	// limit.
@@ -59,11 +59,10 @@ type Sink interface {
 // Follower follows all processes that match.
 type Follower struct {
 	options Options
-	tracer  *probe.Tracer
+	engine  engine.Engine
 	sink    Sink
 	bootID  string
 	known   goexe.Cache
-	costs   costs
 	teller  teller // used by Figures only
 
 	started  chan execution
@@ -96,8 +95,8 @@ type execution struct {
 type process struct {
 	processes.Process
 	program      *program
-	probe        *probe.Target // nil while its program has no probes
-	began        moment        // when it got its probe
+	probe        engine.Process // nil while its program has no probes
+	began        moment         // when it got its probe
 	past         history
 	look         *survey.Look // counts for Figures only
 	measured     moment       // when it was last looked at what probes cost it, and after how many hits
@@ -129,20 +128,19 @@ func (f *Follower) end(p *process, goroutines ...*lifecycle.Goroutine) {
 	}
 }
 
-// New returns a Follower that uses the tracer, which it closes in Stop.
-func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
+// New returns a Follower that uses the engine, which it closes in Stop.
+func New(o Options, e engine.Engine, sink Sink) *Follower {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		o.Logger.Warn("Ids of traces will not be the same after a restart of the collector", zap.Error(err))
 	}
 	f := &Follower{
 		options:   o,
-		tracer:    tracer,
+		engine:    e,
 		sink:      sink,
 		bootID:    strings.TrimSpace(string(boot)),
 		started:   make(chan execution, 1024),
 		stop:      make(chan struct{}),
-		costs:     costs{changed: make(chan struct{}, 1)},
 		processes: map[int]*process{},
 		programs:  map[processes.File]*program{},
 		attaching: map[processes.File][]int{},
@@ -156,9 +154,6 @@ func New(o Options, tracer *probe.Tracer, sink Sink) *Follower {
 func (f *Follower) Start() {
 	f.running.Go(f.discover)
 	f.running.Go(f.read)
-	if f.options.Budget > 0 {
-		f.running.Go(f.measureCosts)
-	}
 }
 
 // Stop detaches all probes, ends all lives that are open and returns when nothing runs any more.
@@ -179,7 +174,7 @@ func (f *Follower) Stop() error {
 		f.closeIdle(0)
 		f.mu.Unlock()
 		f.closing.Wait()
-		err = f.tracer.Close()
+		err = f.engine.Close()
 	})
 	return err
 }
@@ -306,27 +301,27 @@ func (f *Follower) follow(p *process) (err error) {
 
 // welcome takes a process that the kernel has begun to follow by itself, at its first change of state, if it counts.
 func (f *Follower) welcome(e *lifecycle.Event) error {
-	slot := probe.Slot(e.G)
+	slot := engine.ID(e.G)
 	if known := f.processes[e.PID]; known != nil {
 		if known.probe == nil || known.probe.Followed() { // its probes are being removed, or two of its threads were there first
-			return f.tracer.Release(e.PID, slot)
+			return f.engine.Release(e.PID, slot)
 		}
 		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
 	}
 	p, err := processes.Read(e.PID)
 	if err != nil || !f.options.Selection.Selects(p) {
-		return f.tracer.Reject(e.PID, slot)
+		return f.engine.Reject(e.PID, slot)
 	}
 	if f.programs[p.File] == nil { // its probes are being removed
 		f.attach(p)
-		return f.tracer.Release(e.PID, slot)
+		return f.engine.Release(e.PID, slot)
 	}
 	if f.programs[p.File].attachment == nil { // as the budget demands
-		return errors.Join(f.tracer.Release(e.PID, slot), f.join(p, e.Time, f.follow))
+		return errors.Join(f.engine.Release(e.PID, slot), f.join(p, e.Time, f.follow))
 	}
 	if err := f.join(p, e.Time, func(p *process) (err error) {
 		p.began = moment{at: e.Time}
-		p.probe, err = p.program.attachment.Welcome(p.PID, slot)
+		p.probe, err = p.program.attachment.Accept(p.PID, slot)
 		return err
 	}); err != nil {
 		f.refuse(p, err)
@@ -336,7 +331,7 @@ func (f *Follower) welcome(e *lifecycle.Event) error {
 
 // refuse remembers why processes of an executable cannot be followed.
 func (f *Follower) refuse(p processes.Process, err error) {
-	if errors.Is(err, processes.ErrNoProcess) || errors.Is(err, probe.ErrFollowed) {
+	if errors.Is(err, processes.ErrNoProcess) || errors.Is(err, engine.ErrFollowed) {
 		return // it has ended meanwhile, or an event is to come that tells that the kernel follows it already
 	}
 	if len(f.refused) >= maxRefused {
@@ -412,7 +407,7 @@ func (f *Follower) begin(p *process, get func(*process) error) error {
 
 // told returns what telemetry needs of a binary.
 func (f *Follower) told(b *goexe.Binary) telemetry.Program {
-	return telemetry.Program{Symbols: b, WaitReasons: b.WaitReasons, FullStacks: f.options.Settings.Stacks == probe.FullStack}
+	return telemetry.Program{Symbols: b, WaitReasons: b.WaitReasons, FullStacks: f.options.Settings.Stacks == engine.FullStack}
 }
 
 // leave ends all that is known of a process. Its executable is let go of when its goroutines, whose names it holds, have been told.

@@ -37,7 +37,7 @@ func (f *Follower) govern(p *program) {
 
 // regulate does what the governor decides.
 func (f *Follower) regulate(p *program) {
-	hit := f.costs.hit(p.binary)
+	hit := f.engine.HitCost(p.binary).Most
 	if hit == 0 {
 		return // not measured yet
 	}
@@ -48,7 +48,6 @@ func (f *Follower) regulate(p *program) {
 		f.announce(p, level)
 	}
 	if p.governor.Ratio() != ratio {
-		f.costs.haveChanged()
 		for _, q := range p.processes {
 			f.withhold(q)
 		}
@@ -144,7 +143,7 @@ func (f *Follower) suspend(p *program) {
 
 // resume puts the probes back.
 func (f *Follower) resume(p *program) {
-	attachment, err := f.tracer.Attach(p.binary, p.path(), f.options.Syscalls && p.governor.Syscalls())
+	attachment, err := f.engine.Attach(p.binary, p.path(), f.options.Syscalls && p.governor.Syscalls())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -155,7 +154,6 @@ func (f *Follower) resume(p *program) {
 		return
 	}
 	p.attachment, p.syscalls = attachment, p.governor.Syscalls()
-	f.costs.haveChanged()
 	for pid, q := range p.processes {
 		if err := f.begin(q, f.follow); err != nil {
 			f.refuse(q.Process, err)
@@ -172,12 +170,12 @@ func (f *Follower) halt(p *process, read distributions, at int64, why lifecycle.
 		f.options.Logger.Warn("The last figures of a process could not be read", zap.Int("pid", p.PID), zap.Error(err))
 	}
 	if did.Counts.EventsLost > 0 {
-		f.end(p, p.tracker.Settle(lifecycle.Final, p.probe.Fate)...)
+		f.end(p, p.tracker.Settle(lifecycle.Final, p.probe.Status)...)
 	}
 	f.end(p, p.tracker.Interrupt(at, why)...)
 	ended := momentOf(p.PID)
 	ended.at = at
-	p.past.end(did, p.began, ended, time.Duration(did.Counts.Hits())*f.costs.usualHit(p.program.binary))
+	p.past.end(did, p.began, ended, time.Duration(did.Counts.Hits())*f.engine.HitCost(p.program.binary).Usual)
 	if err := p.probe.Unfollow(); err != nil {
 		f.options.Logger.Warn("What the kernel knows of a process could not be removed", zap.Int("pid", p.PID), zap.Error(err))
 	}
@@ -193,7 +191,7 @@ func (f *Follower) withhold(p *process) {
 	if p.muted {
 		share = 1
 	}
-	if err := p.probe.Withhold(share); err != nil {
+	if err := p.probe.Throttle(share); err != nil {
 		f.options.Logger.Warn("Sampling could not be changed", zap.Int("pid", p.PID), zap.Error(err))
 	}
 }

@@ -4,16 +4,16 @@ import (
 	"time"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
-	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 )
 
 // tally is what there was when the goroutines of all processes were counted one by one, which began at a time in ns of CLOCK_MONOTONIC.
 type tally struct {
-	at     int64
-	bySlot map[probe.Slot]*census.Count
-	took   time.Duration
-	err    error
+	at   int64
+	byID map[engine.ID]*census.Count
+	took time.Duration
+	err  error
 }
 
 // longest is how long a collection may wait for a tally. Of a million goroutines, it takes tenths of a second.
@@ -55,13 +55,13 @@ func (t *teller) begin() {
 // takeTally counts the goroutines that the probes know.
 func (f *Follower) takeTally() tally {
 	began := time.Now()
-	t := tally{at: lifecycle.Now(), bySlot: map[probe.Slot]*census.Count{}}
+	t := tally{at: lifecycle.Now(), byID: map[engine.ID]*census.Count{}}
 	blockedBefore := t.at - int64(f.options.BlockedAfter)
-	t.err = f.tracer.Residents(func(of probe.Slot, r census.Resident) {
-		if t.bySlot[of] == nil {
-			t.bySlot[of] = &census.Count{}
+	t.err = f.engine.Goroutines(func(of engine.ID, r census.Resident) {
+		if t.byID[of] == nil {
+			t.byID[of] = &census.Count{}
 		}
-		t.bySlot[of].Take(r, blockedBefore)
+		t.byID[of].Take(r, blockedBefore)
 	})
 	t.took = time.Since(began)
 	return t

@@ -14,10 +14,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/uprobe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
-	"github.com/otelgoroutine/goroutinereceiver/internal/probe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/recording"
 )
 
@@ -35,14 +36,14 @@ func record(program, out string) error {
 		return err
 	}
 	defer binary.Close()
-	tracer, err := probe.New(probe.Options{
-		MaxGoroutines: 1024, MaxGoroutinesPerTarget: 1024, RingBufferSize: 8 << 20, Labels: probe.LabelNames{TraceID: []string{"trace_id"}, SpanID: []string{"span_id"}},
+	e, err := uprobe.New(engine.Options{
+		MaxGoroutines: 1024, MaxGoroutinesPerProcess: 1024, BufferSize: 8 << 20, ByFunction: true, Labels: engine.LabelNames{TraceID: []string{"trace_id"}, SpanID: []string{"span_id"}},
 	})
 	if err != nil {
 		return err
 	}
-	defer tracer.Close()
-	attachment, err := tracer.Attach(binary, program, true)
+	defer e.Close()
+	attachment, err := e.Attach(binary, program, true)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func record(program, out string) error {
 		return err
 	}
 	r := &recording.Recording{PID: cmd.Process.Pid, GoVersion: binary.GoVersion, WaitReasons: binary.WaitReasons, Start: lifecycle.Now()}
-	target, err := attachment.Follow(cmd.Process.Pid, 0, probe.Settings{SamplingRatio: 1, RootAge: time.Second, Stacks: probe.FullStack, ByFunction: true})
+	process, err := attachment.Follow(cmd.Process.Pid, 0, engine.Settings{SamplingRatio: 1, RootAge: time.Second, Stacks: engine.FullStack})
 	if err != nil {
 		return err
 	}
@@ -73,10 +74,10 @@ func record(program, out string) error {
 	if err := request("http://" + address[:len(address)-1]); err != nil {
 		return err
 	}
-	if err := read(tracer, r); err != nil {
+	if err := read(e, r); err != nil {
 		return err
 	}
-	if err := count(tracer, target, r); err != nil {
+	if err := count(e, process, r); err != nil {
 		return err
 	}
 	r.Symbols = symbols(binary, r)
@@ -95,38 +96,38 @@ func request(url string) error {
 }
 
 // read takes the program's events until none comes for a while.
-func read(tracer *probe.Tracer, r *recording.Recording) error {
+func read(e engine.Engine, r *recording.Recording) error {
 	for quiet := 0; quiet < 10; {
-		var e lifecycle.Event
-		ok, err := tracer.Read(&e)
+		var event lifecycle.Event
+		ok, err := e.Next(&event)
 		switch {
 		case err != nil:
 			return err
 		case !ok:
 			quiet++
-		case e.PID == r.PID:
-			e.Stack = slices.Clone(e.Stack)
-			r.Events = append(r.Events, e)
+		case event.PID == r.PID:
+			event.Stack = slices.Clone(event.Stack)
+			r.Events = append(r.Events, event)
 		}
 	}
 	return nil
 }
 
-func count(tracer *probe.Tracer, target *probe.Target, r *recording.Recording) (err error) {
+func count(e engine.Engine, process engine.Process, r *recording.Recording) (err error) {
 	r.End = lifecycle.Now()
-	if r.Counts, err = target.Counts(); err != nil {
+	if r.Counts, err = process.Counts(); err != nil {
 		return err
 	}
-	histograms, err := tracer.Histograms()
+	all, err := e.Distributions()
 	if err != nil {
 		return err
 	}
-	for key, h := range histograms.Of(target) {
+	of := all[process.ID()]
+	r.Functions = of.Functions
+	for key, h := range of.Histograms {
 		r.Histograms = append(r.Histograms, recording.Histogram{HistogramKey: key, Histogram: *h})
 	}
-	functions, err := tracer.Functions()
-	r.Functions = functions.Of(target)
-	return err
+	return nil
 }
 
 // symbols looks up all addresses that events name.

@@ -1,4 +1,4 @@
-package follow
+package uprobe
 
 import (
 	"sync"
@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
-	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 )
 
 const (
@@ -23,23 +23,23 @@ const (
 )
 
 // assumedTraps is what traps are believed to cost if they cannot be measured.
-var assumedTraps = overhead.Traps{goexe.Nop5: time.Microsecond, goexe.Emulated: time.Microsecond, goexe.EmulatedPush: time.Microsecond, goexe.SingleStepped: 5 * time.Microsecond}
+var assumedTraps = Traps{goexe.Nop5: time.Microsecond, goexe.Emulated: time.Microsecond, goexe.EmulatedPush: time.Microsecond, goexe.SingleStepped: 5 * time.Microsecond}
 
 // costs is what hits of probes cost their programs.
 type costs struct {
 	changed chan struct{} // has room for one
 
 	mu    sync.Mutex
-	traps overhead.Traps // nil until it is known
-	run   time.Duration  // of the probes' own program, on average
+	traps Traps         // nil until it is known
+	run   time.Duration // of the probes' own program, on average
 }
 
-// hit returns what a hit costs at the most, 0 if that is not known yet.
-func (c *costs) hit(b *goexe.Binary) time.Duration { return c.ofHit(b, coldness) }
+// HitCost returns what a hit of a probe costs a process that runs the executable.
+func (t *Engine) HitCost(b *goexe.Binary) engine.Cost {
+	return engine.Cost{Usual: t.costs.ofHit(b, usualColdness), Most: t.costs.ofHit(b, coldness)}
+}
 
-// usualHit returns what a hit costs, 0 if that is not known yet.
-func (c *costs) usualHit(b *goexe.Binary) time.Duration { return c.ofHit(b, usualColdness) }
-
+// ofHit returns what a hit costs in a program that makes traps as much dearer as coldness tells, 0 if that is not known yet.
 func (c *costs) ofHit(b *goexe.Binary, coldness float64) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,41 +65,41 @@ func kindOfProbes(b *goexe.Binary) (kind goexe.Cost) {
 	return any
 }
 
-// measureCosts keeps the costs up to date.
-func (f *Follower) measureCosts() {
-	traps, err := overhead.MeasureTraps()
+// measureCosts keeps the costs up to date until the engine is closed.
+func (t *Engine) measureCosts() {
+	traps, err := MeasureTraps()
 	if err != nil {
-		f.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
+		t.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
 		traps = assumedTraps
 	}
-	f.costs.mu.Lock()
-	f.costs.traps, f.costs.run = traps, traps[goexe.Emulated]
-	f.costs.mu.Unlock()
-	f.options.Logger.Info("What the kernel takes for a hit of a probe that does nothing", zap.Duration("nop", traps[goexe.Nop5]),
+	t.costs.mu.Lock()
+	t.costs.traps, t.costs.run = traps, traps[goexe.Emulated]
+	t.costs.mu.Unlock()
+	t.options.Logger.Info("What the kernel takes for a hit of a probe that does nothing", zap.Duration("nop", traps[goexe.Nop5]),
 		zap.Duration("emulated", traps[goexe.Emulated]), zap.Duration("emulated_push", traps[goexe.EmulatedPush]),
 		zap.Duration("single_stepped", traps[goexe.SingleStepped]))
-	for f.measureRun() {
+	for t.measureRun() {
 	}
 }
 
 // measureRun measures how long the programs run, and waits until it is to be measured again. It reports false if that is not.
-func (f *Follower) measureRun() bool {
-	sum, hits, err := f.tracer.RunTime(measureFor)
+func (t *Engine) measureRun() bool {
+	sum, hits, err := t.runTimeOf(measureFor)
 	if err != nil {
-		f.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
+		t.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
 		return false
 	}
 	again := measureSoon
 	if hits >= fewestHits {
 		again = measureEvery
-		f.costs.mu.Lock()
-		f.costs.run = sum / time.Duration(hits)
-		f.costs.mu.Unlock()
+		t.costs.mu.Lock()
+		t.costs.run = sum / time.Duration(hits)
+		t.costs.mu.Unlock()
 	}
 	select {
-	case <-f.stop:
+	case <-t.closed:
 		return false
-	case <-f.costs.changed:
+	case <-t.costs.changed:
 	case <-time.After(again):
 	}
 	return true

@@ -1,4 +1,4 @@
-package probe
+package uprobe
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RunTime lets the kernel measure for a while how long the programs run at hits of the probes, of all targets. The kernel takes the time
+// runTimeOf lets the kernel measure for a while how long the programs run at hits of the probes, of all targets. The kernel takes the time
 // of each run then, which itself takes time.
-func (t *Tracer) RunTime(while time.Duration) (sum time.Duration, hits uint64, err error) {
+func (t *Engine) runTimeOf(while time.Duration) (sum time.Duration, hits uint64, err error) {
 	on, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	if err != nil {
 		return 0, 0, fmt.Errorf("let the kernel measure the programs: %w", err)
@@ -25,7 +25,7 @@ func (t *Tracer) RunTime(while time.Duration) (sum time.Duration, hits uint64, e
 	return sum - before, hits - hitsBefore, err
 }
 
-func (t *Tracer) runTime() (sum time.Duration, hits uint64, err error) {
+func (t *Engine) runTime() (sum time.Duration, hits uint64, err error) {
 	for _, p := range []*ebpf.Program{t.objects.OnCasgstatus, t.objects.OnSwap} {
 		stats, err := p.Stats()
 		if err != nil {

@@ -1,4 +1,4 @@
-package overhead
+package uprobe
 
 import (
 	"bufio"

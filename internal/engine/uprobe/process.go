@@ -1,51 +1,26 @@
-package probe
+package uprobe
 
 import (
 	"errors"
 	"fmt"
 	"go/version"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// Settings are what a target's goroutines are followed with.
-type Settings struct {
-	// SamplingRatio is the share of goroutine trees of which events are sent; 0 sends none.
-	SamplingRatio float64
-	// RootAge is how old a creator may be to own what it creates.
-	RootAge time.Duration
-	// Stacks says how much is told of the stacks of sampled goroutines that block.
-	Stacks StackDepth
-	// ByFunction counts goroutines by the function that they begin in.
-	ByFunction bool
-}
-
-// StackDepth says how much of a stack is told.
-type StackDepth uint8
-
-const (
-	// NoStack tells nothing.
-	NoStack = StackDepth(bpf.TracerStackDepthSTACK_NONE)
-	// LeafStack tells enough to find the innermost frame that is the program's own.
-	LeafStack = StackDepth(bpf.TracerStackDepthSTACK_LEAF)
-	// FullStack tells the 64 innermost frames.
-	FullStack = StackDepth(bpf.TracerStackDepthSTACK_FULL)
-)
-
-// Target is a process whose goroutines are followed.
-type Target struct {
-	tracer *Tracer
+// Process is one whose goroutines are followed. It implements engine.Process.
+type Process struct {
+	engine *Engine
 	pid    uint32
 	slot   uint32
 	value  bpf.TracerTarget
@@ -58,16 +33,13 @@ type Target struct {
 	blind         bool // of system calls
 }
 
-// ErrFollowed is returned for a process that the kernel follows already: an event tells of it.
-var ErrFollowed = errors.New("process is followed already")
-
 // Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked.
-func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
-	slot, err := a.tracer.takeSlot()
+func (a *Attachment) Follow(pid int, bias uint64, s engine.Settings) (engine.Process, error) {
+	slot, err := a.engine.takeSlot()
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: slot, value: a.target(s), blind: a.blind}
+	t := &Process{engine: a.engine, pid: uint32(pid), slot: slot, value: a.target(s), blind: a.blind}
 	t.value.Bias = bias
 	t.value.Slot = slot
 	t.value.Tgid = t.pid
@@ -75,67 +47,67 @@ func (a *Attachment) Follow(pid int, bias uint64, s Settings) (*Target, error) {
 		err = t.store()
 	}
 	if err == nil {
-		err = a.tracer.objects.Targets.Update(t.pid, t.slot, ebpf.UpdateNoExist)
+		err = a.engine.objects.Targets.Update(t.pid, t.slot, ebpf.UpdateNoExist)
 	}
 	if err == nil {
 		return t, nil
 	}
 	if errors.Is(err, ebpf.ErrKeyExist) {
-		err = ErrFollowed
+		err = engine.ErrFollowed
 	}
 	return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release())
 }
 
 // store tells the kernel how the process is followed.
-func (t *Target) store() error {
-	if err := t.tracer.objects.Slots.Put(t.slot, &t.value); err != nil {
+func (t *Process) store() error {
+	if err := t.engine.objects.Slots.Put(t.slot, &t.value); err != nil {
 		return fmt.Errorf("register process %d: %w", t.pid, err)
 	}
 	return nil
 }
 
 // vacate lets the kernel follow nobody in the slot.
-func (t *Target) vacate() error {
-	if err := t.tracer.objects.Slots.Put(t.slot, &bpf.TracerTarget{}); err != nil {
+func (t *Process) vacate() error {
+	if err := t.engine.objects.Slots.Put(t.slot, &bpf.TracerTarget{}); err != nil {
 		return fmt.Errorf("vacate a slot: %w", err)
 	}
 	t.limit = bpf.TracerLimit{}
-	if err := t.tracer.objects.Tracked.Put(t.slot, uint64(0)); err != nil {
+	if err := t.engine.objects.Tracked.Put(t.slot, uint64(0)); err != nil {
 		return fmt.Errorf("vacate a slot: %w", err)
 	}
 	return t.storeLimit()
 }
 
-func (t *Target) storeLimit() error {
-	if err := t.tracer.objects.Limits.Put(t.slot, &t.limit); err != nil {
+func (t *Process) storeLimit() error {
+	if err := t.engine.objects.Limits.Put(t.slot, &t.limit); err != nil {
 		return fmt.Errorf("limit process %d: %w", t.pid, err)
 	}
 	return nil
 }
 
-// Welcome returns the process pid, which the kernel has begun to follow by itself in a slot. Its error wraps ErrFollowed if the process is
+// Accept returns the process pid, which the kernel has begun to follow by itself in a slot. Its error wraps engine.ErrFollowed if the process is
 // in another slot by now.
-func (a *Attachment) Welcome(pid int, slot Slot) (*Target, error) {
-	t := &Target{tracer: a.tracer, pid: uint32(pid), slot: uint32(slot), blind: a.blind}
-	err := t.tracer.objects.Slots.Lookup(t.slot, &t.value)
+func (a *Attachment) Accept(pid int, id engine.ID) (engine.Process, error) {
+	t := &Process{engine: a.engine, pid: uint32(pid), slot: uint32(id), blind: a.blind}
+	err := t.engine.objects.Slots.Lookup(t.slot, &t.value)
 	switch {
 	case err == nil && !t.Followed():
-		err = ErrFollowed
+		err = engine.ErrFollowed
 	case err == nil && t.value.Executable != a.executable: // two overlays show the same file as two, and the other's probe was first
 		t.value.Executable = a.executable
 		if err = t.store(); err == nil && !t.Followed() {
-			err = ErrFollowed // it has executed another program meanwhile
+			err = engine.ErrFollowed // it has executed another program meanwhile
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release(), a.tracer.stock())
+		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release(), a.engine.stock())
 	}
-	return t, a.tracer.stock()
+	return t, a.engine.stock()
 }
 
 // Reject ends to follow the process pid, which the kernel has begun to follow by itself in a slot, and lets it not begin again.
-func (t *Tracer) Reject(pid int, slot Slot) error {
-	rejected := &Target{tracer: t, pid: uint32(pid), slot: uint32(slot)}
+func (t *Engine) Reject(pid int, id engine.ID) error {
+	rejected := &Process{engine: t, pid: uint32(pid), slot: uint32(id)}
 	err := t.objects.Targets.Put(rejected.pid, uint32(noSlot))
 	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 		err = errors.Join(err, t.objects.Targets.Delete(rejected.pid))
@@ -144,14 +116,14 @@ func (t *Tracer) Reject(pid int, slot Slot) error {
 }
 
 // Release ends to follow the process pid in a slot; it may be followed in another.
-func (t *Tracer) Release(pid int, slot Slot) error {
-	return errors.Join((&Target{tracer: t, pid: uint32(pid), slot: uint32(slot)}).Unfollow(), t.stock())
+func (t *Engine) Release(pid int, id engine.ID) error {
+	return errors.Join((&Process{engine: t, pid: uint32(pid), slot: uint32(id)}).Unfollow(), t.stock())
 }
 
 // Followed tells whether the kernel still follows the process as this target, and not as another after an exec.
-func (t *Target) Followed() bool {
+func (t *Process) Followed() bool {
 	var now uint32
-	return t.tracer.objects.Targets.Lookup(t.pid, &now) == nil && now == t.slot
+	return t.engine.objects.Targets.Lookup(t.pid, &now) == nil && now == t.slot
 }
 
 // noSlot is NO_SLOT of goroutine.h.
@@ -220,38 +192,23 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	return v
 }
 
-// Known is a goroutine that the process had before it was followed, with the state that AsProbed tells.
-type Known struct {
-	G, GoID uint64
-	State   lifecycle.State
-	Reason  uint8
-	// Since is when it was seen, in ns of CLOCK_MONOTONIC.
-	Since           int64
-	System, Sampled bool
-	// CreationPC is the address behind the go statement that created it.
-	CreationPC uint64
-}
-
-// ErrTooMany is wrapped by errors about more goroutines than there is room for.
-var ErrTooMany = errors.New("too many goroutines")
-
 // Adopt makes a goroutine known that existed before the probes. It reports false if the probes have come to know it first. Its error wraps
-// ErrTooMany if there is no room for it. What is adopted counts for the target's limit from the next call of Withhold on.
-func (t *Target) Adopt(k Known) (bool, error) {
+// engine.ErrTooMany if there is no room for it. What is adopted counts for the target's limit from the next call of Throttle on.
+func (t *Process) Adopt(k engine.Goroutine) (bool, error) {
 	var tracked uint64
-	if err := t.tracer.objects.Tracked.Lookup(t.slot, &tracked); err != nil {
+	if err := t.engine.objects.Tracked.Lookup(t.slot, &tracked); err != nil {
 		return false, fmt.Errorf("count the goroutines of process %d: %w", t.pid, err)
 	}
-	if tracked+t.limit.Adopted >= uint64(t.tracer.options.MaxGoroutinesPerTarget) {
-		return false, fmt.Errorf("%w: more than %d of a process", ErrTooMany, t.tracer.options.MaxGoroutinesPerTarget)
+	if tracked+t.limit.Adopted >= uint64(t.engine.options.MaxGoroutinesPerProcess) {
+		return false, fmt.Errorf("%w: more than %d of a process", engine.ErrTooMany, t.engine.options.MaxGoroutinesPerProcess)
 	}
-	g := k.entry()
-	err := t.tracer.objects.Goroutines.Update(t.key(k.G), &g, ebpf.UpdateNoExist)
+	g := entryOf(k)
+	err := t.engine.objects.Goroutines.Update(t.key(k.G), &g, ebpf.UpdateNoExist)
 	if errors.Is(err, ebpf.ErrKeyExist) {
 		return false, nil
 	}
 	if errors.Is(err, unix.E2BIG) {
-		return false, fmt.Errorf("%w: more than %d in all", ErrTooMany, t.tracer.options.MaxGoroutines)
+		return false, fmt.Errorf("%w: more than %d in all", engine.ErrTooMany, t.engine.options.MaxGoroutines)
 	}
 	if err != nil {
 		return false, fmt.Errorf("adopt goroutine %d: %w", k.GoID, err)
@@ -264,9 +221,9 @@ func (t *Target) Adopt(k Known) (bool, error) {
 	return true, nil
 }
 
-// AsProbed returns the goroutine as the probes would see it: one that waits and keeps its thread runs, as does one in a system call that
+// AsSeen returns the goroutine as the probes would see it: one that waits and keeps its thread runs, as does one in a system call that
 // they do not see.
-func (t *Target) AsProbed(k Known) Known {
+func (t *Process) AsSeen(k engine.Goroutine) engine.Goroutine {
 	if k.State == lifecycle.Syscall && t.blind {
 		k.State = lifecycle.Running
 	}
@@ -278,12 +235,12 @@ func (t *Target) AsProbed(k Known) Known {
 
 // is tells whether the kernel knows this goroutine in its g, and not one before it, as far as can be told: of goroutines that are not
 // sampled the kernel does not know the id.
-func (k Known) is(v bpf.TracerGoroutine) bool {
+func is(k engine.Goroutine, v bpf.TracerGoroutine) bool {
 	return lifecycle.State(v.State) != lifecycle.Dead && (v.Goid == k.GoID || v.Goid == 0 && v.CreationPc == k.CreationPC)
 }
 
-// entry is what the kernel is told of the goroutine.
-func (k Known) entry() bpf.TracerGoroutine {
+// entryOf returns what the kernel is told of the goroutine.
+func entryOf(k engine.Goroutine) bpf.TracerGoroutine {
 	flags := bpf.TracerGoroutineFlagGOROUTINE_PREEXISTING
 	if k.System {
 		flags |= bpf.TracerGoroutineFlagGOROUTINE_SYSTEM
@@ -298,13 +255,13 @@ func (k Known) entry() bpf.TracerGoroutine {
 	return g
 }
 
-func (t *Target) key(g uint64) uint64 { return uint64(t.slot)<<slotShift | g&addressMask }
+func (t *Process) key(g uint64) uint64 { return uint64(t.slot)<<slotShift | g&addressMask }
 
-// Fate tells of the goroutine that has g now: whether it still is the one with this id, and if not, when that one exited, in ns of
+// Status tells of the goroutine that has g now: whether it still is the one with this id, and if not, when that one exited, in ns of
 // CLOCK_MONOTONIC, as far as the kernel still knows (else 0).
-func (t *Target) Fate(g, goid uint64) (alive bool, exited int64) {
+func (t *Process) Status(g, goid uint64) (alive bool, exited int64) {
 	var v bpf.TracerGoroutine
-	if err := t.tracer.objects.Goroutines.Lookup(t.key(g), &v); err != nil {
+	if err := t.engine.objects.Goroutines.Lookup(t.key(g), &v); err != nil {
 		return false, 0
 	}
 	switch {
@@ -322,9 +279,9 @@ const settled = 50e6
 
 // Repair puts right what the kernel knows of the process's goroutines, after changes were missed, by a snapshot which begins at the time
 // at: each calls its argument with each goroutine that lives. Those that the kernel does not know it adopts. It returns how many were wrong.
-func (t *Target) Repair(at int64, each func(func(Known) error) error) (wrong int, err error) {
+func (t *Process) Repair(at int64, each func(func(engine.Goroutine) error) error) (wrong int, err error) {
 	var living []uint64
-	if err := each(func(k Known) error {
+	if err := each(func(k engine.Goroutine) error {
 		living = append(living, k.G)
 		mended, err := t.mend(k, at)
 		if mended {
@@ -351,12 +308,12 @@ func (t *Target) Repair(at int64, each func(func(Known) error) error) (wrong int
 }
 
 // mend puts right what the kernel knows of a goroutine that lives, and tells whether it was wrong.
-func (t *Target) mend(k Known, at int64) (bool, error) {
+func (t *Process) mend(k engine.Goroutine, at int64) (bool, error) {
 	var v bpf.TracerGoroutine
-	err := t.tracer.objects.Goroutines.Lookup(t.key(k.G), &v)
+	err := t.engine.objects.Goroutines.Lookup(t.key(k.G), &v)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		adopted, err := t.Adopt(k)
-		if errors.Is(err, ErrTooMany) {
+		if errors.Is(err, engine.ErrTooMany) {
 			return false, nil
 		}
 		return adopted, err
@@ -366,10 +323,10 @@ func (t *Target) mend(k Known, at int64) (bool, error) {
 	}
 	fixed := v
 	switch {
-	case int64(v.Since) > at-settled || k.is(v) && lifecycle.State(v.State) == k.State:
+	case int64(v.Since) > at-settled || is(k, v) && lifecycle.State(v.State) == k.State:
 		return false, nil
-	case !k.is(v):
-		fixed = k.entry()
+	case !is(k, v):
+		fixed = entryOf(k)
 	default:
 		fixed.State, fixed.Reason, fixed.Since = uint8(k.State), k.Reason, uint64(k.Since)
 		fixed.Lost++
@@ -379,10 +336,10 @@ func (t *Target) mend(k Known, at int64) (bool, error) {
 
 // unseen returns the goroutines that the kernel believes to live, for long enough, and that are not among the living, by the addresses of
 // their gs.
-func (t *Target) unseen(living []uint64, at int64) (map[uint64]bpf.TracerGoroutine, error) {
+func (t *Process) unseen(living []uint64, at int64) (map[uint64]bpf.TracerGoroutine, error) {
 	dead := map[uint64]bpf.TracerGoroutine{}
 	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
-	if err := eachBatch(t.tracer.objects.Goroutines, keys, values, func(i int) {
+	if err := eachBatch(t.engine.objects.Goroutines, keys, values, func(i int) {
 		g, v := keys[i]&addressMask, values[i]
 		if keys[i]>>slotShift != uint64(t.slot) || lifecycle.State(v.State) == lifecycle.Dead || int64(v.Since) > at-settled {
 			return
@@ -398,8 +355,8 @@ func (t *Target) unseen(living []uint64, at int64) (map[uint64]bpf.TracerGorouti
 
 // replace changes what the kernel knows of a goroutine, and the counts accordingly. Nobody knows how it spent the time since the last
 // change that was seen: that counts for no state.
-func (t *Target) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
-	if err := t.tracer.objects.Goroutines.Update(t.key(g), &fixed, ebpf.UpdateExist); err != nil {
+func (t *Process) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
+	if err := t.engine.objects.Goroutines.Update(t.key(g), &fixed, ebpf.UpdateExist); err != nil {
 		return fmt.Errorf("repair goroutine %d: %w", old.Goid, err)
 	}
 	isSystem := func(v bpf.TracerGoroutine) bool { return v.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0 }
@@ -417,22 +374,22 @@ func (t *Target) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
 	return nil
 }
 
-// Withhold leaves out a share of the trees that would be sampled of those that begin from now on, from 0 to 1.
-func (t *Target) Withhold(share float64) error {
+// Throttle leaves out a share of the trees that would be sampled of those that begin from now on, from 0 to 1.
+func (t *Process) Throttle(share float64) error {
 	t.limit.WithheldBelow = uint64(math.Round(share * float64(t.value.SampleBelow)))
 	return t.storeLimit()
 }
 
-// Residents calls visit with each goroutine that lives, of all targets, but for those of the runtime itself. Those that change meanwhile
+// Goroutines calls visit with each goroutine that lives, of all targets, but for those of the runtime itself. Those that change meanwhile
 // may be missed or seen twice.
-func (t *Tracer) Residents(visit func(of Slot, r census.Resident)) error {
+func (t *Engine) Goroutines(visit func(of engine.ID, r census.Resident)) error {
 	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
 	err := eachBatch(t.objects.Goroutines, keys, values, func(i int) {
 		v := &values[i]
 		if lifecycle.State(v.State) == lifecycle.Dead || v.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0 {
 			return
 		}
-		visit(Slot(keys[i]>>slotShift), census.Resident{
+		visit(engine.ID(keys[i]>>slotShift), census.Resident{
 			G: keys[i] & addressMask, GoID: v.Goid, State: lifecycle.State(v.State), Reason: v.Reason, Since: int64(v.Since), CreationPC: v.CreationPc,
 		})
 	})
@@ -442,11 +399,8 @@ func (t *Tracer) Residents(visit func(of Slot, r census.Resident)) error {
 	return nil
 }
 
-// Slot tells targets of a Tracer from each other.
-type Slot uint32
-
-// Slot returns the target's own.
-func (t *Target) Slot() Slot { return Slot(t.slot) }
+// ID returns the number of the process's slot.
+func (t *Process) ID() engine.ID { return engine.ID(t.slot) }
 
 // Keys of goroutines hold the target's slot and the address of the g.
 const (
@@ -455,10 +409,10 @@ const (
 )
 
 // Unfollow forgets the process and all that is known of its goroutines.
-func (t *Target) Unfollow() error {
+func (t *Process) Unfollow() error {
 	var err error
 	if t.Followed() {
-		err = t.tracer.objects.Targets.Delete(t.pid)
+		err = t.engine.objects.Targets.Delete(t.pid)
 	}
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		err = nil
@@ -467,10 +421,10 @@ func (t *Target) Unfollow() error {
 }
 
 // release forgets what is known of goroutines in the slot, and frees it.
-func (t *Target) release() error {
+func (t *Process) release() error {
 	err := errors.Join(t.vacate(), t.deleteGoroutines(), t.deleteBuckets(), t.clearDistributions(), t.deleteFunctions())
 	if err == nil {
-		t.tracer.freeSlot(t.slot)
+		t.engine.freeSlot(t.slot)
 	}
 	return err
 }
@@ -478,10 +432,10 @@ func (t *Target) release() error {
 const batch = 4096
 
 // deleteGoroutines forgets the process's goroutines, of which there may be a million.
-func (t *Target) deleteGoroutines() error {
+func (t *Process) deleteGoroutines() error {
 	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
 	var mine []uint64
-	if err := eachBatch(t.tracer.objects.Goroutines, keys, values, func(i int) {
+	if err := eachBatch(t.engine.objects.Goroutines, keys, values, func(i int) {
 		if keys[i]>>slotShift == uint64(t.slot) {
 			mine = append(mine, keys[i])
 		}
@@ -491,7 +445,7 @@ func (t *Target) deleteGoroutines() error {
 	if len(mine) == 0 {
 		return nil
 	}
-	if _, err := t.tracer.objects.Goroutines.BatchDelete(mine, nil); err != nil {
+	if _, err := t.engine.objects.Goroutines.BatchDelete(mine, nil); err != nil {
 		return fmt.Errorf("delete the goroutines: %w", err)
 	}
 	return nil
@@ -513,7 +467,3 @@ func eachBatch(m *ebpf.Map, keys, values any, visit func(i int)) error {
 		}
 	}
 }
-
-// Samples draws whether a tree of goroutines is sampled if this share of those that would be are, as the kernel does for those that begin
-// there.
-func (s Settings) Samples(share float64) bool { return rand.Float64() < share*s.SamplingRatio }

@@ -1,4 +1,4 @@
-package probe
+package uprobe
 
 import (
 	"errors"
@@ -11,13 +11,14 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
 // Attachment is the probes on one executable file, for all processes that run it.
 type Attachment struct {
-	tracer     *Tracer
+	engine     *Engine
 	binary     *goexe.Binary
 	executable uint32
 	links      []link.Link
@@ -26,12 +27,12 @@ type Attachment struct {
 }
 
 // Attach puts the probes on the executable file at path. Without syscalls, those that only see system calls are left out.
-func (t *Tracer) Attach(binary *goexe.Binary, path string, syscalls bool) (*Attachment, error) {
+func (t *Engine) Attach(binary *goexe.Binary, path string, syscalls bool) (engine.Attachment, error) {
 	file, err := link.OpenExecutable(path)
 	if err != nil {
 		return nil, err
 	}
-	a := &Attachment{tracer: t, binary: binary, executable: atomic.AddUint32(&t.executables, 1)}
+	a := &Attachment{engine: t, binary: binary, executable: atomic.AddUint32(&t.executables, 1)}
 	if err := a.registerSystemStarts(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -51,9 +52,9 @@ func (t *Tracer) Attach(binary *goexe.Binary, path string, syscalls bool) (*Atta
 
 func (a *Attachment) attach(file *link.Executable, site goexe.Site) (link.Link, error) {
 	if site.Kind == goexe.Call {
-		return file.Uprobe("", a.tracer.objects.OnCasgstatus, &link.UprobeOptions{Address: site.Offset, Cookie: uint64(a.executable)})
+		return file.Uprobe("", a.engine.objects.OnCasgstatus, &link.UprobeOptions{Address: site.Offset, Cookie: uint64(a.executable)})
 	}
-	return file.Uprobe("", a.tracer.objects.OnSwap, &link.UprobeOptions{Address: site.Offset, Cookie: cookie(site)})
+	return file.Uprobe("", a.engine.objects.OnSwap, &link.UprobeOptions{Address: site.Offset, Cookie: cookie(site)})
 }
 
 // cookie tells the program at a swap where in the registers to look (on_swap in goroutine.bpf.c).
@@ -72,22 +73,22 @@ func (a *Attachment) starts() []bpf.TracerStart {
 
 func (a *Attachment) registerSystemStarts() error {
 	keys := a.starts()
-	if _, err := a.tracer.objects.SystemStarts.BatchUpdate(keys, make([]uint8, len(keys)), nil); err != nil {
+	if _, err := a.engine.objects.SystemStarts.BatchUpdate(keys, make([]uint8, len(keys)), nil); err != nil {
 		return fmt.Errorf("register the runtime's own goroutines: %w", err)
 	}
 	return nil
 }
 
 // FollowNewcomers makes the kernel follow each process that runs the executable from its next change of state on, in most cases its first.
-// An event of the kind ProcessFollowed tells of it, and Welcome, Reject or Release says what becomes of it.
-func (a *Attachment) FollowNewcomers(s Settings) error {
+// An event of the kind ProcessFollowed tells of it, and Accept, Reject or Release says what becomes of it.
+func (a *Attachment) FollowNewcomers(s engine.Settings) error {
 	template := a.target(s)
 	for _, site := range a.binary.Sites {
 		if site.Kind == goexe.Call {
 			template.Bias = site.Address
 		}
 	}
-	if err := a.tracer.objects.Templates.Put(a.executable, &template); err != nil {
+	if err := a.engine.objects.Templates.Put(a.executable, &template); err != nil {
 		return fmt.Errorf("register the executable: %w", err)
 	}
 	return nil
@@ -95,30 +96,37 @@ func (a *Attachment) FollowNewcomers(s Settings) error {
 
 // IgnoreNewcomers ends what FollowNewcomers began.
 func (a *Attachment) IgnoreNewcomers() error {
-	if err := a.tracer.objects.Templates.Delete(a.executable); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := a.engine.objects.Templates.Delete(a.executable); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("forget the executable: %w", err)
 	}
 	return nil
 }
 
+// stackDepths are the kernel's names of how much of a stack is read.
+var stackDepths = map[engine.StackDepth]uint8{
+	engine.NoStack:   uint8(bpf.TracerStackDepthSTACK_NONE),
+	engine.LeafStack: uint8(bpf.TracerStackDepthSTACK_LEAF),
+	engine.FullStack: uint8(bpf.TracerStackDepthSTACK_FULL),
+}
+
 // target returns what the kernel must know of a process that runs the executable, but for its own slot and bias.
-func (a *Attachment) target(s Settings) bpf.TracerTarget {
+func (a *Attachment) target(s engine.Settings) bpf.TracerTarget {
 	t := layoutOf(a.binary)
 	t.Executable = a.executable
 	t.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
 	t.RootAge = uint64(s.RootAge)
 	switch a.binary.Layout.G.SchedBP - a.binary.Layout.G.SchedPC {
 	case bpBehindRet, bpBehindLR:
-		t.Stacks = uint8(s.Stacks)
+		t.Stacks = stackDepths[s.Stacks]
 	}
-	if s.ByFunction {
+	if a.engine.options.ByFunction {
 		t.ByFunction = 1
 	}
 	if a.blind { // some functions of the runtime still tell that a system call begins
 		shift := 4 * a.binary.Layout.Status["Gsyscall"]
 		t.States = t.States&^(15<<shift) | uint64(lifecycle.Running)<<shift
 	}
-	if !a.tracer.options.Labels.used() {
+	if !a.engine.options.Labels.Used() {
 		t.LabelForm = uint8(bpf.TracerLabelFormLABELS_NONE)
 	}
 	return t
@@ -134,7 +142,7 @@ func (a *Attachment) Close() error {
 	closing.Wait()
 	a.links = nil
 	for _, key := range a.starts() {
-		if err := a.tracer.objects.SystemStarts.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := a.engine.objects.SystemStarts.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			errs = append(errs, err)
 			break
 		}

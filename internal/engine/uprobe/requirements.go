@@ -1,4 +1,4 @@
-package probe
+package uprobe
 
 import (
 	"errors"
@@ -11,13 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/capability"
-)
-
-var (
-	// ErrPermission is wrapped by errors that say which capabilities the process lacks.
-	ErrPermission = errors.New("missing privilege")
-	// ErrKernel is wrapped by errors about what the running kernel does not have.
-	ErrKernel = errors.New("unsupported kernel")
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 )
 
 // needed are the capabilities without which no probe is possible (capabilities(7)). The kernel lets only CAP_SYS_ADMIN open the perf
@@ -29,7 +23,7 @@ var needed = []int{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_
 func checkCapabilities() error {
 	if lacking := capability.Missing(needed...); len(lacking) > 0 {
 		return fmt.Errorf("%w: the collector needs %s; run it as root, or grant them with setcap or securityContext.capabilities",
-			ErrPermission, strings.Join(lacking, ", "))
+			engine.ErrPermission, strings.Join(lacking, ", "))
 	}
 	return nil
 }
@@ -45,5 +39,5 @@ func checkKernel() error {
 	if unix.Uname(&name) == nil {
 		release = "Linux " + unix.ByteSliceToString(name.Release[:])
 	}
-	return fmt.Errorf("%w: %s has no BPF attach cookies; Linux 5.15 or later is needed", ErrKernel, release)
+	return fmt.Errorf("%w: %s has no BPF attach cookies; Linux 5.15 or later is needed", engine.ErrKernel, release)
 }

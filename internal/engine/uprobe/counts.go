@@ -1,30 +1,32 @@
-package probe
+package uprobe
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-func (t *Target) clearCounts() error {
+func (t *Process) clearCounts() error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err
 	}
-	return t.tracer.objects.Counts.Put(t.slot, make([]bpf.TracerCounters, cpus))
+	return t.engine.objects.Counts.Put(t.slot, make([]bpf.TracerCounters, cpus))
 }
 
 // attempts bounds how often a CPU's counts are read again because it was just changing them.
 const attempts = 100
 
 // readCounts reads each CPU's counts at a moment when it is not changing them.
-func (t *Target) readCounts() ([]bpf.TracerCounters, error) {
+func (t *Process) readCounts() ([]bpf.TracerCounters, error) {
 	var stable, copies []bpf.TracerCounters
 	for range attempts {
-		if err := t.tracer.objects.Counts.Lookup(t.slot, &copies); err != nil {
+		if err := t.engine.objects.Counts.Lookup(t.slot, &copies); err != nil {
 			return nil, fmt.Errorf("read the counts: %w", err)
 		}
 		if stable == nil {
@@ -50,7 +52,7 @@ func (t *Target) readCounts() ([]bpf.TracerCounters, error) {
 }
 
 // Counts reads the process's figures. It is not safe for concurrent use with itself, Adopt or Repair.
-func (t *Target) Counts() (lifecycle.Counts, error) {
+func (t *Process) Counts() (lifecycle.Counts, error) {
 	now := lifecycle.Now()
 	perCPU, err := t.readCounts()
 	if err != nil {
@@ -82,39 +84,74 @@ func (t *Target) Counts() (lifecycle.Counts, error) {
 	return n, nil
 }
 
-// Functions are how many goroutines each target's have been, by the address of the function that they begin in.
-type Functions map[uint32]map[uint64]lifecycle.Lives
-
-// Of returns those of one target.
-func (f Functions) Of(t *Target) map[uint64]lifecycle.Lives { return f[t.slot] }
-
-// Functions reads the lives of all targets that are followed with ByFunction.
-func (t *Tracer) Functions() (Functions, error) {
-	found := Functions{}
-	err := t.eachFunction(func(k bpf.TracerFunction, perCPU []bpf.TracerLives) {
-		if found[k.Slot] == nil {
-			found[k.Slot] = map[uint64]lifecycle.Lives{}
+// Distributions reads those of all processes that are followed.
+func (t *Engine) Distributions() (engine.Distributions, error) {
+	found := distributions{}
+	return engine.Distributions(found), errors.Join(t.addFunctions(found), t.addBuckets(found), t.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
+		for i := range perCPU {
+			found.addDirect(which, &perCPU[i])
 		}
-		n := found[k.Slot][k.StartPc]
+	}))
+}
+
+// distributions are engine.Distributions that are being read.
+type distributions engine.Distributions
+
+// histogram returns one to add to.
+func (d distributions) histogram(slot uint32, key lifecycle.HistogramKey) *lifecycle.Histogram {
+	of := d[engine.ID(slot)]
+	if of.Histograms == nil {
+		of.Histograms = map[lifecycle.HistogramKey]*lifecycle.Histogram{}
+		d[engine.ID(slot)] = of
+	}
+	if of.Histograms[key] == nil {
+		of.Histograms[key] = &lifecycle.Histogram{Buckets: map[int]uint64{}}
+	}
+	return of.Histograms[key]
+}
+
+// addFunctions adds how many goroutines began in each function.
+func (t *Engine) addFunctions(to distributions) error {
+	if !t.options.ByFunction {
+		return nil
+	}
+	return t.eachFunction(func(k bpf.TracerFunction, perCPU []bpf.TracerLives) {
+		of := to[engine.ID(k.Slot)]
+		if of.Functions == nil {
+			of.Functions = map[uint64]lifecycle.Lives{}
+			to[engine.ID(k.Slot)] = of
+		}
+		n := of.Functions[k.StartPc]
 		for _, l := range perCPU {
 			n.Created += l.Created
 			n.Exited += l.Exited
 		}
-		found[k.Slot][k.StartPc] = n
+		of.Functions[k.StartPc] = n
 	})
-	return found, err
 }
 
-func (t *Tracer) eachFunction(visit func(bpf.TracerFunction, []bpf.TracerLives)) error {
+// addBuckets adds the distributions that are kept bucket by bucket.
+func (t *Engine) addBuckets(to distributions) error {
+	return t.eachBucket(func(k bpf.TracerBucketKey, perCPU []bpf.TracerBucket) {
+		h := to.histogram(uint32(k.Slot), lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(k.Kind), Reason: k.Reason})
+		for _, b := range perCPU {
+			h.Buckets[int(k.Bucket)] += b.Count
+			h.Count += b.Count
+			h.Sum += b.Sum
+		}
+	})
+}
+
+func (t *Engine) eachFunction(visit func(bpf.TracerFunction, []bpf.TracerLives)) error {
 	if err := eachOfAllCPUs(t.objects.Functions, batch, visit); err != nil {
 		return fmt.Errorf("read the counts by function: %w", err)
 	}
 	return nil
 }
 
-func (t *Target) deleteFunctions() error {
+func (t *Process) deleteFunctions() error {
 	var mine []bpf.TracerFunction
-	if err := t.tracer.eachFunction(func(k bpf.TracerFunction, _ []bpf.TracerLives) {
+	if err := t.engine.eachFunction(func(k bpf.TracerFunction, _ []bpf.TracerLives) {
 		if k.Slot == t.slot {
 			mine = append(mine, k)
 		}
@@ -122,7 +159,7 @@ func (t *Target) deleteFunctions() error {
 		return err
 	}
 	for _, k := range mine {
-		if err := t.tracer.objects.Functions.Delete(k); err != nil {
+		if err := t.engine.objects.Functions.Delete(k); err != nil {
 			return fmt.Errorf("delete a count by function: %w", err)
 		}
 	}
@@ -139,55 +176,19 @@ func eachOfAllCPUs[K, V any](m *ebpf.Map, atOnce int, visit func(K, []V)) error 
 	return eachBatch(m, keys, values, func(i int) { visit(keys[i], values[i*cpus:(i+1)*cpus]) })
 }
 
-// Histograms are the distributions of all targets at one time.
-type Histograms map[uint32]map[lifecycle.HistogramKey]*lifecycle.Histogram
-
-// Of returns the distributions of one target.
-func (h Histograms) Of(t *Target) map[lifecycle.HistogramKey]*lifecycle.Histogram { return h[t.slot] }
-
-// at returns a distribution to add to.
-func (h Histograms) at(slot uint32, key lifecycle.HistogramKey) *lifecycle.Histogram {
-	if h[slot] == nil {
-		h[slot] = map[lifecycle.HistogramKey]*lifecycle.Histogram{}
-	}
-	if h[slot][key] == nil {
-		h[slot][key] = &lifecycle.Histogram{Buckets: map[int]uint64{}}
-	}
-	return h[slot][key]
-}
-
-// Histograms reads the distributions of all targets.
-func (t *Tracer) Histograms() (Histograms, error) {
-	found := Histograms{}
-	if err := t.eachBucket(func(k bpf.TracerBucketKey, perCPU []bpf.TracerBucket) {
-		h := found.at(uint32(k.Slot), lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(k.Kind), Reason: k.Reason})
-		for _, b := range perCPU {
-			h.Buckets[int(k.Bucket)] += b.Count
-			h.Count += b.Count
-			h.Sum += b.Sum
-		}
-	}); err != nil {
-		return nil, err
-	}
-	return found, t.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
-		for i := range perCPU {
-			addDistribution(found, which, &perCPU[i])
-		}
-	})
-}
-
 // directKinds is how many kinds of distributions are in the map of distributions, the first ones.
 const directKinds = uint32(lifecycle.Wait)
 
-func addDistribution(to Histograms, which uint32, d *bpf.TracerDistribution) {
+// addDirect adds one that is kept as a whole.
+func (d distributions) addDirect(which uint32, counted *bpf.TracerDistribution) {
 	var h *lifecycle.Histogram
-	for bucket, n := range d.Count {
+	for bucket, n := range counted.Count {
 		if n == 0 {
 			continue
 		}
 		if h == nil {
-			h = to.at(which/directKinds, lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(which % directKinds)})
-			h.Sum += d.Sum
+			h = d.histogram(which/directKinds, lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(which % directKinds)})
+			h.Sum += counted.Sum
 		}
 		h.Buckets[bucket] += n
 		h.Count += n
@@ -197,7 +198,7 @@ func addDistribution(to Histograms, which uint32, d *bpf.TracerDistribution) {
 // distributionsAtOnce bounds what is read in one call: one takes 2.4 KB for each CPU.
 const distributionsAtOnce = 32
 
-func (t *Tracer) eachDistribution(visit func(uint32, []bpf.TracerDistribution)) error {
+func (t *Engine) eachDistribution(visit func(uint32, []bpf.TracerDistribution)) error {
 	if err := eachOfAllCPUs(t.objects.Distributions, distributionsAtOnce, visit); err != nil {
 		return fmt.Errorf("read the distributions: %w", err)
 	}
@@ -205,30 +206,30 @@ func (t *Tracer) eachDistribution(visit func(uint32, []bpf.TracerDistribution)) 
 }
 
 // clearDistributions makes those of the slot 0.
-func (t *Target) clearDistributions() error {
+func (t *Process) clearDistributions() error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err
 	}
 	none := make([]bpf.TracerDistribution, cpus)
-	for which := t.slot * directKinds; which < min((t.slot+1)*directKinds, t.tracer.objects.Distributions.MaxEntries()); which++ {
-		if err := t.tracer.objects.Distributions.Put(which, none); err != nil {
+	for which := t.slot * directKinds; which < min((t.slot+1)*directKinds, t.engine.objects.Distributions.MaxEntries()); which++ {
+		if err := t.engine.objects.Distributions.Put(which, none); err != nil {
 			return fmt.Errorf("clear a distribution: %w", err)
 		}
 	}
 	return nil
 }
 
-func (t *Tracer) eachBucket(visit func(bpf.TracerBucketKey, []bpf.TracerBucket)) error {
+func (t *Engine) eachBucket(visit func(bpf.TracerBucketKey, []bpf.TracerBucket)) error {
 	if err := eachOfAllCPUs(t.objects.Histograms, batch, visit); err != nil {
 		return fmt.Errorf("read the histograms: %w", err)
 	}
 	return nil
 }
 
-func (t *Target) deleteBuckets() error {
+func (t *Process) deleteBuckets() error {
 	var mine []bpf.TracerBucketKey
-	if err := t.tracer.eachBucket(func(k bpf.TracerBucketKey, _ []bpf.TracerBucket) {
+	if err := t.engine.eachBucket(func(k bpf.TracerBucketKey, _ []bpf.TracerBucket) {
 		if uint32(k.Slot) == t.slot {
 			mine = append(mine, k)
 		}
@@ -236,7 +237,7 @@ func (t *Target) deleteBuckets() error {
 		return err
 	}
 	for _, k := range mine {
-		if err := t.tracer.objects.Histograms.Delete(k); err != nil {
+		if err := t.engine.objects.Histograms.Delete(k); err != nil {
 			return fmt.Errorf("delete a histogram's bucket: %w", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package probe
+package uprobe
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf/ringbuf"
+
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
@@ -15,12 +17,14 @@ import (
 // patience is how long events may lie in the ring buffer if they are too few to wake the reader.
 const patience = 50 * time.Millisecond
 
-// Read reads the next event into e. It reports false if none has come for a while. It is not safe for concurrent use.
-func (t *Tracer) Read(e *lifecycle.Event) (bool, error) {
+// Next reads the next event into e. It reports false if none has come for a while, or after Wake. It is not safe for concurrent use.
+func (t *Engine) Next(e *lifecycle.Event) (bool, error) {
 	err := t.reader.ReadInto(&t.record)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		t.reader.SetDeadline(time.Now().Add(patience))
+		return false, nil
+	case errors.Is(err, ringbuf.ErrFlushed):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("read the ring buffer: %w", err)
@@ -28,8 +32,11 @@ func (t *Tracer) Read(e *lifecycle.Event) (bool, error) {
 	return true, t.decode(t.record.RawSample, e)
 }
 
+// Wake makes a Next that waits return.
+func (t *Engine) Wake() { _ = t.reader.Flush() }
+
 // decode turns a record of the ring buffer into an event.
-func (t *Tracer) decode(raw []byte, e *lifecycle.Event) error {
+func (t *Engine) decode(raw []byte, e *lifecycle.Event) error {
 	r, ok := as[bpf.TracerEvent](raw)
 	if !ok {
 		return fmt.Errorf("event of %d bytes", len(raw))
@@ -58,7 +65,7 @@ func (t *Tracer) decode(raw []byte, e *lifecycle.Event) error {
 			return fmt.Errorf("labels of %d bytes", len(raw))
 		}
 		e.Kind = lifecycle.Labelled
-		if e.Context, ok = t.options.Labels.context(l); !ok {
+		if e.Context, ok = contextOf(l, t.options.Labels); !ok {
 			e.Context = lifecycle.SpanContext{}
 		}
 	case bpf.TracerEventKindEVENT_CREATED:

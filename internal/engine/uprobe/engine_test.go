@@ -1,4 +1,4 @@
-package probe
+package uprobe
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
@@ -18,10 +19,10 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-func newTracer(t testing.TB, maxGoroutines int) *Tracer {
+func newEngine(t testing.TB, maxGoroutines int) *Engine {
 	t.Helper()
 	testbuild.RequireRoot(t)
-	tracer, err := New(Options{MaxGoroutines: maxGoroutines, MaxGoroutinesPerTarget: maxGoroutines, RingBufferSize: 1 << 20})
+	e, err := New(engine.Options{MaxGoroutines: maxGoroutines, MaxGoroutinesPerProcess: maxGoroutines, BufferSize: 1 << 20})
 	var verifier *ebpf.VerifierError
 	if errors.As(err, &verifier) {
 		t.Fatalf("%+v", verifier)
@@ -30,15 +31,15 @@ func newTracer(t testing.TB, maxGoroutines int) *Tracer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := tracer.Close(); err != nil {
+		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return tracer
+	return e
 }
 
 func TestKernelTakesThePrograms(t *testing.T) {
-	newTracer(t, 4096)
+	newEngine(t, 4096)
 }
 
 // TestLimitOfATarget has two processes, of which one has more goroutines than it may: the other has room for all of its own nevertheless.
@@ -49,10 +50,10 @@ func TestLimitOfATarget(t *testing.T) {
 	binary, err := goexe.Open(exe)
 	require.NoError(t, err)
 	defer binary.Close()
-	tracer, err := New(Options{MaxGoroutines: 2 * limit, MaxGoroutinesPerTarget: limit, RingBufferSize: 1 << 20})
+	e, err := New(engine.Options{MaxGoroutines: 2 * limit, MaxGoroutinesPerProcess: limit, BufferSize: 1 << 20})
 	require.NoError(t, err)
-	defer tracer.Close()
-	attachment, err := tracer.Attach(binary, exe, true)
+	defer e.Close()
+	attachment, err := e.Attach(binary, exe, true)
 	require.NoError(t, err)
 	defer attachment.Close()
 	for _, test := range []struct {
@@ -61,16 +62,16 @@ func TestLimitOfATarget(t *testing.T) {
 	}{{"1000", false}, {"400", true}} {
 		p := testbuild.Start(t, exe, test.pairs, "100")
 		p.Line()
-		followed, err := attachment.Follow(p.PID(), 0, Settings{})
+		followed, err := attachment.Follow(p.PID(), 0, engine.Settings{})
 		require.NoError(t, err)
-		require.NoError(t, followed.Withhold(0))
+		require.NoError(t, followed.Throttle(0))
 		p.GoOn()
 		require.Equal(t, "done", p.Line())
 		counts, err := followed.Counts()
 		require.NoError(t, err)
 		known, keys := 0, make([]uint64, batch)
-		require.NoError(t, eachBatch(tracer.objects.Goroutines, keys, make([]bpf.TracerGoroutine, batch), func(i int) {
-			if Slot(keys[i]>>slotShift) == followed.Slot() {
+		require.NoError(t, eachBatch(e.objects.Goroutines, keys, make([]bpf.TracerGoroutine, batch), func(i int) {
+			if engine.ID(keys[i]>>slotShift) == followed.ID() {
 				known++
 			}
 		}))
@@ -78,11 +79,11 @@ func TestLimitOfATarget(t *testing.T) {
 			t.Errorf("%s pairs of goroutines: %d are known, %d are not tracked", test.pairs, known, counts.Untracked)
 		}
 		for i := range 2 * limit {
-			if _, err = followed.Adopt(Known{G: uint64(i+1) << 20, State: lifecycle.Waiting}); err != nil {
+			if _, err = followed.Adopt(engine.Goroutine{G: uint64(i+1) << 20, State: lifecycle.Waiting}); err != nil {
 				break
 			}
 		}
-		require.ErrorIs(t, err, ErrTooMany)
+		require.ErrorIs(t, err, engine.ErrTooMany)
 	}
 }
 
@@ -94,34 +95,34 @@ func TestDistributions(t *testing.T) {
 	binary, err := goexe.Open(exe)
 	require.NoError(t, err)
 	defer binary.Close()
-	tracer := newTracer(t, 4096)
-	attachment, err := tracer.Attach(binary, exe, true)
+	e := newEngine(t, 4096)
+	attachment, err := e.Attach(binary, exe, true)
 	require.NoError(t, err)
 	defer attachment.Close()
 	for _, late := range []bool{false, true} {
 		for late {
-			if slot, err := tracer.takeSlot(); err != nil || slot*directKinds >= tracer.objects.Distributions.MaxEntries() {
+			if slot, err := e.takeSlot(); err != nil || slot*directKinds >= e.objects.Distributions.MaxEntries() {
 				require.NoError(t, err)
 				break
 			}
 		}
 		p := testbuild.Start(t, exe, "400", "100")
 		p.Line()
-		followed, err := attachment.Follow(p.PID(), 0, Settings{})
+		followed, err := attachment.Follow(p.PID(), 0, engine.Settings{})
 		require.NoError(t, err)
 		p.GoOn()
 		require.Equal(t, "done", p.Line())
 		counts, err := followed.Counts()
 		require.NoError(t, err)
-		histograms, err := tracer.Histograms()
+		all, err := e.Distributions()
 		require.NoError(t, err)
-		lifetimes := histograms.Of(followed)[lifecycle.HistogramKey{Kind: lifecycle.Lifetime}]
+		lifetimes := all[followed.ID()].Histograms[lifecycle.HistogramKey{Kind: lifecycle.Lifetime}]
 		require.NotNil(t, lifetimes)
 		var inBuckets, direct uint64
 		for _, n := range lifetimes.Buckets {
 			inBuckets += n
 		}
-		require.NoError(t, tracer.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
+		require.NoError(t, e.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
 			for i := range perCPU {
 				direct += perCPU[i].Sum
 			}
@@ -131,9 +132,9 @@ func TestDistributions(t *testing.T) {
 				late, lifetimes.Count, lifetimes.Sum, inBuckets, direct, counts.Exited)
 		}
 		require.NoError(t, followed.Unfollow())
-		histograms, err = tracer.Histograms()
+		all, err = e.Distributions()
 		require.NoError(t, err)
-		require.Empty(t, histograms.Of(followed))
+		require.Empty(t, all[followed.ID()].Histograms)
 	}
 }
 
@@ -148,21 +149,21 @@ func TestRepair(t *testing.T) {
 	binary, err := goexe.Open(process.ExecutablePath())
 	require.NoError(t, err)
 	defer binary.Close()
-	tracer := newTracer(t, 4096)
-	attachment, err := tracer.Attach(binary, process.ExecutablePath(), true)
+	e := newEngine(t, 4096)
+	attachment, err := e.Attach(binary, process.ExecutablePath(), true)
 	require.NoError(t, err)
-	followed, err := attachment.Follow(p.PID(), 0, Settings{})
+	followed, err := attachment.Follow(p.PID(), 0, engine.Settings{})
 	require.NoError(t, err)
-	each := func(visit func(Known) error) error {
+	each := func(visit func(engine.Goroutine) error) error {
 		return snapshot.Each(p.PID(), binary, 0, func(g snapshot.Goroutine) error {
-			return visit(followed.AsProbed(Known{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()}))
+			return visit(followed.AsSeen(engine.Goroutine{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()}))
 		})
 	}
 	living := func() (n int) {
-		require.NoError(t, each(func(Known) error { n++; return nil }))
+		require.NoError(t, each(func(engine.Goroutine) error { n++; return nil }))
 		return n
 	}
-	require.NoError(t, each(func(k Known) error {
+	require.NoError(t, each(func(k engine.Goroutine) error {
 		_, err := followed.Adopt(k)
 		return err
 	}))
@@ -202,19 +203,19 @@ func BenchmarkScrape(b *testing.B) {
 	binary, err := goexe.Open(exe)
 	require.NoError(b, err)
 	defer binary.Close()
-	small, tracer := newTracer(b, 1<<10), newTracer(b, 1<<20)
-	attachment, err := tracer.Attach(binary, exe, true)
+	small, e := newEngine(b, 1<<10), newEngine(b, 1<<20)
+	attachment, err := e.Attach(binary, exe, true)
 	require.NoError(b, err)
 	defer attachment.Close()
 	p := testbuild.Start(b, exe, strconv.Itoa(million))
 	p.GoOn()
 	p.Line()
-	followed, err := attachment.Follow(p.PID(), 0, Settings{})
+	followed, err := attachment.Follow(p.PID(), 0, engine.Settings{})
 	require.NoError(b, err)
 	found, err := snapshot.Read(p.PID(), binary, 0)
 	require.NoError(b, err)
 	for _, g := range found {
-		_, err := followed.Adopt(Known{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()})
+		_, err := followed.Adopt(engine.Goroutine{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()})
 		require.NoError(b, err)
 	}
 	b.Run("counts", func(b *testing.B) {
@@ -222,15 +223,15 @@ func BenchmarkScrape(b *testing.B) {
 			counts, err := followed.Counts()
 			require.NoError(b, err)
 			require.Greater(b, live(counts), int64(million))
-			_, err = tracer.Histograms()
+			_, err = e.Distributions()
 			require.NoError(b, err)
 		}
-		b.ReportMetric(float64(tracer.Memory()-small.Memory())/(1<<20-1<<10), "kernel-B/goroutine")
+		b.ReportMetric(float64(e.Memory()-small.Memory())/(1<<20-1<<10), "kernel-B/goroutine")
 	})
 	b.Run("residents", func(b *testing.B) {
 		for b.Loop() {
 			residents := 0
-			require.NoError(b, tracer.Residents(func(Slot, census.Resident) { residents++ }))
+			require.NoError(b, e.Goroutines(func(engine.ID, census.Resident) { residents++ }))
 			require.Greater(b, residents, million)
 		}
 	})

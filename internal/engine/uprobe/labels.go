@@ -1,22 +1,16 @@
-package probe
+package uprobe
 
 import (
 	"encoding/hex"
 	"slices"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// LabelNames are keys of profiler labels (runtime/pprof) that hold a span's ids in hexadecimal digits.
-type LabelNames struct {
-	TraceID, SpanID []string
-}
-
-func (n LabelNames) used() bool { return len(n.TraceID) > 0 && len(n.SpanID) > 0 }
-
-// context returns the span that labels name; it reports false if they name none.
-func (n LabelNames) context(l *bpf.TracerLabelling) (lifecycle.SpanContext, bool) {
+// contextOf returns the span that labels name; it reports false if they name none.
+func contextOf(l *bpf.TracerLabelling, n engine.LabelNames) (lifecycle.SpanContext, bool) {
 	var c lifecycle.SpanContext
 	ok := decodeID(c.TraceID[:], find(l, n.TraceID)) && decodeID(c.SpanID[:], find(l, n.SpanID))
 	return c, ok && c.TraceID != [16]byte{} && c.SpanID != [8]byte{}

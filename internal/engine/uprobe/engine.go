@@ -1,6 +1,6 @@
-// Package probe follows goroutines with BPF programs on uprobes: it loads them, attaches them to binaries, tells them which
-// processes count, and turns what they tell into the types of package lifecycle. Only this package knows of BPF.
-package probe
+// Package uprobe is the engine that follows goroutines with BPF programs on uprobes: it loads them, attaches them to executables, tells the
+// kernel which processes count, and turns what they tell into the types of package lifecycle.
+package uprobe
 
 import (
 	"errors"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 )
 
 const (
@@ -32,33 +33,24 @@ const (
 	reservedShare = 4        // a quarter is kept for creations and exits
 )
 
-// Options size what the kernel keeps.
-type Options struct {
-	// MaxGoroutines is how many goroutines of all targets together can be followed; memory for all is taken at once.
-	MaxGoroutines int
-	// MaxGoroutinesPerTarget is how many of one of them.
-	MaxGoroutinesPerTarget int
-	// RingBufferSize is how many bytes of events can wait to be read, a power of two of at least a page.
-	RingBufferSize int
-	// Labels name the profiler labels that are looked for; none if they are empty.
-	Labels LabelNames
-}
-
-// Tracer is a set of loaded programs and their maps.
-type Tracer struct {
+// Engine is a set of loaded programs and their maps. It implements engine.Engine.
+type Engine struct {
 	objects bpf.TracerObjects
 	links   []link.Link
 	reader  *ringbuf.Reader
 	record  ringbuf.Record
-	options Options
+	options engine.Options
+	costs   costs
+	closed  chan struct{}
+	running sync.WaitGroup
 
 	mu          sync.Mutex
 	slots       []bool // in use
 	executables uint32
 }
 
-// New loads the programs. Its errors wrap ErrPermission or ErrKernel if that is what is wrong.
-func New(o Options) (*Tracer, error) {
+// New loads the programs. Its errors wrap engine.ErrPermission or engine.ErrKernel if that is what is wrong.
+func New(o engine.Options) (*Engine, error) {
 	if err := checkCapabilities(); err != nil {
 		return nil, err
 	}
@@ -66,7 +58,7 @@ func New(o Options) (*Tracer, error) {
 		return nil, err
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("%w: raise the limit of locked memory: %w", ErrPermission, err)
+		return nil, fmt.Errorf("%w: raise the limit of locked memory: %w", engine.ErrPermission, err)
 	}
 	spec, err := bpf.LoadTracer()
 	if err != nil {
@@ -75,7 +67,7 @@ func New(o Options) (*Tracer, error) {
 	if err := configure(spec, o); err != nil {
 		return nil, err
 	}
-	t := &Tracer{slots: make([]bool, maxTargets), options: o}
+	t := &Engine{slots: make([]bool, maxTargets), options: o, costs: costs{changed: make(chan struct{}, 1)}, closed: make(chan struct{})}
 	if err := spec.LoadAndAssign(&t.objects, nil); err != nil {
 		return nil, explain(fmt.Errorf("load the BPF programs: %w", err))
 	}
@@ -83,11 +75,14 @@ func New(o Options) (*Tracer, error) {
 		_ = t.Close()
 		return nil, explain(err)
 	}
+	if o.MeasureCosts {
+		t.running.Go(t.measureCosts)
+	}
 	return t, nil
 }
 
 // Memory returns how many bytes of the kernel's memory the maps take.
-func (t *Tracer) Memory() (sum uint64) {
+func (t *Engine) Memory() (sum uint64) {
 	maps := reflect.ValueOf(t.objects.TracerMaps)
 	for i := range maps.NumField() {
 		info, err := maps.Field(i).Interface().(*ebpf.Map).Info()
@@ -105,14 +100,14 @@ func explain(err error) error {
 	var verifier *ebpf.VerifierError
 	switch {
 	case errors.As(err, &verifier), errors.Is(err, ebpf.ErrNotSupported):
-		return fmt.Errorf("%w: %w", ErrKernel, err)
+		return fmt.Errorf("%w: %w", engine.ErrKernel, err)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w: %w", ErrPermission, err)
+		return fmt.Errorf("%w: %w", engine.ErrPermission, err)
 	}
 	return err
 }
 
-func configure(spec *ebpf.CollectionSpec, o Options) error {
+func configure(spec *ebpf.CollectionSpec, o engine.Options) error {
 	for name, size := range map[string]int{
 		bpf.TracerMapSlots:        maxTargets,
 		bpf.TracerMapLimits:       maxTargets,
@@ -126,17 +121,17 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 		bpf.TracerMapHistograms:   maxBuckets,
 		bpf.TracerMapFunctions:    maxFunctions,
 		bpf.TracerMapLabelsTold:   maxLabelled,
-		bpf.TracerMapEvents:       o.RingBufferSize,
+		bpf.TracerMapEvents:       o.BufferSize,
 	} {
 		spec.Maps[name].MaxEntries = uint32(size)
 	}
 	for name, value := range map[string]any{
 		bpf.TracerVarBucketBounds:     buckets.Bounds(),
 		bpf.TracerVarBucketGuess:      buckets.Guesses(),
-		bpf.TracerVarWakeupBytes:      uint64(o.RingBufferSize / wakeupShare),
-		bpf.TracerVarTargetGoroutines: uint64(o.MaxGoroutinesPerTarget),
-		bpf.TracerVarBusyBytes:        uint64(o.RingBufferSize / busyShare),
-		bpf.TracerVarCrowdedBytes:     uint64(o.RingBufferSize - o.RingBufferSize/reservedShare),
+		bpf.TracerVarWakeupBytes:      uint64(o.BufferSize / wakeupShare),
+		bpf.TracerVarTargetGoroutines: uint64(o.MaxGoroutinesPerProcess),
+		bpf.TracerVarBusyBytes:        uint64(o.BufferSize / busyShare),
+		bpf.TracerVarCrowdedBytes:     uint64(o.BufferSize - o.BufferSize/reservedShare),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
@@ -145,7 +140,7 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 	return nil
 }
 
-func (t *Tracer) open() error {
+func (t *Engine) open() error {
 	var err error
 	if t.reader, err = ringbuf.NewReader(t.objects.Events); err != nil {
 		return fmt.Errorf("open the ring buffer: %w", err)
@@ -168,7 +163,9 @@ func (t *Tracer) open() error {
 }
 
 // Close detaches what New attached and frees programs and maps. Attachments are closed before.
-func (t *Tracer) Close() error {
+func (t *Engine) Close() error {
+	close(t.closed)
+	t.running.Wait()
 	var errs []error
 	for _, l := range t.links {
 		errs = append(errs, l.Close())
@@ -180,13 +177,13 @@ func (t *Tracer) Close() error {
 }
 
 // stock gives the kernel as many free slots as it has room for.
-func (t *Tracer) stock() error {
+func (t *Engine) stock() error {
 	for {
 		slot, err := t.takeSlot()
 		if err != nil {
 			return nil // all are in use: new processes are not followed until one ends
 		}
-		next := &Target{tracer: t, slot: slot}
+		next := &Process{engine: t, slot: slot}
 		if err := next.clearCounts(); err != nil {
 			t.freeSlot(slot)
 			return err
@@ -202,7 +199,7 @@ func (t *Tracer) stock() error {
 }
 
 // takeSlot reserves the lowest free slot.
-func (t *Tracer) takeSlot() (uint32, error) {
+func (t *Engine) takeSlot() (uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for slot, used := range t.slots {
@@ -214,7 +211,7 @@ func (t *Tracer) takeSlot() (uint32, error) {
 	return 0, fmt.Errorf("more than %d processes at once", maxTargets)
 }
 
-func (t *Tracer) freeSlot(slot uint32) {
+func (t *Engine) freeSlot(slot uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.slots[slot] = false

@@ -1,0 +1,115 @@
+// Package engine is the seam between whoever sees goroutines change their state and the rest of the receiver, which knows nothing of
+// uprobes, BPF or whatever else an engine uses. Package enginetest holds what each engine must do.
+package engine
+
+import (
+	"time"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// Engine follows the goroutines of processes. All methods but Next are safe for concurrent use.
+type Engine interface {
+	// Attach prepares the executable file at path for following its processes. Without syscalls, the engine leaves out what only sees system
+	// calls, where that costs extra.
+	Attach(b *goexe.Binary, path string, syscalls bool) (Attachment, error)
+	// Next reads the next event into e. It reports false if none has come for a while, or after Wake. Only one goroutine may call it.
+	Next(e *lifecycle.Event) (bool, error)
+	// Wake makes a Next that waits return.
+	Wake()
+	// Distributions reads those of all processes that are followed.
+	Distributions() (Distributions, error)
+	// Goroutines calls visit with each goroutine that lives, of all processes, but for those of the runtime itself. Those that change
+	// meanwhile may be missed or seen twice.
+	Goroutines(visit func(ID, census.Resident)) error
+	// Reject ends following a process that the engine has begun to follow by itself, as a ProcessFollowed event tells, and does not begin
+	// again.
+	Reject(pid int, id ID) error
+	// Release ends following a process that the engine has begun to follow by itself; it may be followed in another way.
+	Release(pid int, id ID) error
+	// HitCost returns what it costs a process to have a change of state seen, zero while that is not known yet.
+	HitCost(b *goexe.Binary) Cost
+	// Memory returns how many bytes of memory outside of this process the engine takes.
+	Memory() uint64
+	// Close ends what is not closed and frees all. Attachments are closed before.
+	Close() error
+}
+
+// Attachment is what an engine has put on one executable file, for all processes that run it.
+type Attachment interface {
+	// Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked. Its error
+	// wraps ErrFollowed if the engine follows it already.
+	Follow(pid int, bias uint64, s Settings) (Process, error)
+	// FollowNewcomers makes the engine follow each process that runs the executable by itself, from its next change of state on, in most
+	// cases its first. A ProcessFollowed event tells of it, and Accept, Reject or Release says what becomes of it.
+	FollowNewcomers(s Settings) error
+	// IgnoreNewcomers ends what FollowNewcomers began.
+	IgnoreNewcomers() error
+	// Accept returns the process pid, which the engine has begun to follow by itself. Its error wraps ErrFollowed if it is followed as
+	// another by now.
+	Accept(pid int, id ID) (Process, error)
+	// Close takes all away that Attach has put on the executable. It may take tenths of a second, in which events go on.
+	Close() error
+}
+
+// Process is one that is followed, from Follow or Accept until Unfollow.
+type Process interface {
+	// ID names it among all that the engine follows. It may come again after Unfollow.
+	ID() ID
+	// Followed tells whether the process is still followed as this one, and not as another after an exec.
+	Followed() bool
+	// Counts reads the process's counts. It is not safe for concurrent use with itself, Adopt or Repair.
+	Counts() (lifecycle.Counts, error)
+	// AsSeen returns the goroutine, which a look at the process's memory has found, as the engine would see it.
+	AsSeen(g Goroutine) Goroutine
+	// Adopt makes a goroutine known that existed before the process was followed. It reports false if the engine has come to know it
+	// first. Its error wraps ErrTooMany if there is no room for it.
+	Adopt(g Goroutine) (bool, error)
+	// Repair puts right what the engine knows of the process's goroutines, after changes were missed, by a look at its memory that begins
+	// at the time at (ns of CLOCK_MONOTONIC): each calls its argument with each goroutine that lives. Those that the engine does not know
+	// it adopts. It returns how many were wrong.
+	Repair(at int64, each func(func(Goroutine) error) error) (wrong int, err error)
+	// Status tells of the goroutine that has g now: whether it still is the one with this id, and if not, when that one exited, in ns of
+	// CLOCK_MONOTONIC, as far as the engine still knows (else 0).
+	Status(g, goid uint64) (alive bool, exited int64)
+	// Throttle leaves out a share, from 0 to 1, of the trees that would be sampled of those that begin from now on.
+	Throttle(share float64) error
+	// Unfollow forgets the process and all that is known of its goroutines.
+	Unfollow() error
+}
+
+// ID names a process among those that an engine follows.
+type ID uint32
+
+// Goroutine is one that a look at a process's memory has found.
+type Goroutine struct {
+	// G is the address of the runtime.g.
+	G, GoID uint64
+	State   lifecycle.State
+	// Reason is the value of g.waitreason, meaningful with Waiting.
+	Reason uint8
+	// Since is when it was found, in ns of CLOCK_MONOTONIC.
+	Since           int64
+	System, Sampled bool
+	// CreationPC is the address behind the go statement that created it.
+	CreationPC uint64
+}
+
+// Cost is the processor time that a change of state costs a process for being seen.
+type Cost struct {
+	// Usual is what it costs in a program that does other things between two changes, Most what it costs in one whose caches that leaves
+	// cold.
+	Usual, Most time.Duration
+}
+
+// Distributions are those of all processes at one time.
+type Distributions map[ID]ProcessDistributions
+
+// ProcessDistributions are those of one process.
+type ProcessDistributions struct {
+	Histograms map[lifecycle.HistogramKey]*lifecycle.Histogram
+	// Functions are the lives by the address of the function that goroutines begin in, nil if they are not counted.
+	Functions map[uint64]lifecycle.Lives
+}
