@@ -10,13 +10,14 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// Engine follows the goroutines of processes. All methods but Next are safe for concurrent use.
+// Engine follows the goroutines of processes. It is safe for concurrent use, with one goroutine that calls Next.
 type Engine interface {
 	// Attach prepares the executable file at path for following its processes. Without syscalls, the engine leaves out what only sees system
 	// calls, where that costs extra.
 	Attach(b *goexe.Binary, path string, syscalls bool) (Attachment, error)
-	// Next reads the next event into e. It reports false if none has come for a while, or after Wake. Only one goroutine may call it.
-	Next(e *lifecycle.Event) (bool, error)
+	// Next reads the next event into e. It reports false if none has come until a time, or after Wake. Events of processes that change
+	// rarely may wait until then.
+	Next(e *lifecycle.Event, until time.Time) (bool, error)
 	// Wake makes a Next that waits return.
 	Wake()
 	// Distributions reads those of all processes that are followed.
@@ -54,23 +55,25 @@ type Attachment interface {
 	Close() error
 }
 
-// Process is one that is followed, from Follow or Accept until Unfollow.
+// Process is one that is followed, from Follow or Accept until Unfollow. It is safe for concurrent use.
 type Process interface {
 	// ID names it among all that the engine follows. It may come again after Unfollow.
 	ID() ID
 	// Followed tells whether the process is still followed as this one, and not as another after an exec.
 	Followed() bool
-	// Counts reads the process's counts. It is not safe for concurrent use with itself, Adopt or Repair.
+	// Counts reads the process's counts.
 	Counts() (lifecycle.Counts, error)
+	// Distributions reads the process's own; of many processes, Engine.Distributions is faster.
+	Distributions() (ProcessDistributions, error)
 	// AsSeen returns the goroutine, which a look at the process's memory has found, as the engine would see it.
 	AsSeen(g Goroutine) Goroutine
 	// Adopt makes a goroutine known that existed before the process was followed. It reports false if the engine has come to know it
 	// first. Its error wraps ErrTooMany if there is no room for it.
 	Adopt(g Goroutine) (bool, error)
-	// Repair puts right what the engine knows of the process's goroutines, after changes were missed, by a look at its memory that begins
-	// at the time at (ns of CLOCK_MONOTONIC): each calls its argument with each goroutine that lives. Those that the engine does not know
-	// it adopts. It returns how many were wrong.
-	Repair(at int64, each func(func(Goroutine) error) error) (wrong int, err error)
+	// Repair puts right what the engine knows of the process's goroutines, after changes were missed, by those that live, as a look at its
+	// memory found them that began at the time at, in ns of CLOCK_MONOTONIC. Those that the engine does not know it adopts. It returns how
+	// many were wrong.
+	Repair(at int64, living []Goroutine) (wrong int, err error)
 	// Status tells of the goroutine that has g now: whether it still is the one with this id, and if not, when that one exited, in ns of
 	// CLOCK_MONOTONIC, as far as the engine still knows (else 0).
 	Status(g, goid uint64) (alive bool, exited int64)

@@ -13,6 +13,8 @@ import (
 const (
 	// burst is how many events are handled before what was gathered is handed on.
 	burst = 4096
+	// patience is how long events may lie unread if they are too few to wake the reader.
+	patience = 50 * time.Millisecond
 	// upkeepInterval is how often long lives are told of in segments, lost exits made good, and probes removed that serve nobody.
 	upkeepInterval = time.Second
 )
@@ -45,8 +47,9 @@ func (f *Follower) read() {
 // readBurst handles events until there are no more for now, or as many as a burst has.
 func (f *Follower) readBurst() (more bool) {
 	var e lifecycle.Event
+	until := time.Now().Add(patience)
 	for range burst {
-		ok, err := f.engine.Next(&e)
+		ok, err := f.engine.Next(&e, until)
 		if err != nil {
 			f.options.Logger.Error("An event could not be read", zap.Error(err))
 			return false
@@ -188,9 +191,15 @@ func (f *Follower) upkeep() {
 
 // repair puts right what the kernel knows of a process in which changes of state were missed.
 func (f *Follower) repair(p *process) error {
-	wrong, err := p.probe.Repair(lifecycle.Now(), func(visit func(engine.Goroutine) error) error {
-		return p.eachLiving(func(_ snapshot.Goroutine, k engine.Goroutine) error { return visit(k) })
-	})
+	at := lifecycle.Now()
+	var living []engine.Goroutine
+	if err := p.eachLiving(func(_ snapshot.Goroutine, k engine.Goroutine) error {
+		living = append(living, k)
+		return nil
+	}); err != nil {
+		return err
+	}
+	wrong, err := p.probe.Repair(at, living)
 	f.withhold(p)
 	if wrong > 0 {
 		f.options.Logger.Info("States of goroutines were put right", zap.Int("pid", p.PID), zap.Int("goroutines", wrong))

@@ -51,8 +51,10 @@ func (t *Process) readCounts() ([]bpf.TracerCounters, error) {
 	return nil, fmt.Errorf("the counts of process %d do not stand still", t.pid)
 }
 
-// Counts reads the process's figures. It is not safe for concurrent use with itself, Adopt or Repair.
+// Counts reads the process's counts.
 func (t *Process) Counts() (lifecycle.Counts, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	now := lifecycle.Now()
 	perCPU, err := t.readCounts()
 	if err != nil {
@@ -92,6 +94,12 @@ func (t *Engine) Distributions() (engine.Distributions, error) {
 			found.addDirect(which, &perCPU[i])
 		}
 	}))
+}
+
+// Distributions reads those of the process.
+func (t *Process) Distributions() (engine.ProcessDistributions, error) {
+	all, err := t.engine.Distributions()
+	return all[t.ID()], err
 }
 
 // distributions are engine.Distributions that are being read.

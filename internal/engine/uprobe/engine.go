@@ -8,7 +8,6 @@ import (
 	"os"
 	"reflect"
 	"sync"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -145,7 +144,6 @@ func (t *Engine) open() error {
 	if t.reader, err = ringbuf.NewReader(t.objects.Events); err != nil {
 		return fmt.Errorf("open the ring buffer: %w", err)
 	}
-	t.reader.SetDeadline(time.Now().Add(patience))
 	if err := t.stock(); err != nil {
 		return err
 	}

@@ -154,30 +154,28 @@ func TestRepair(t *testing.T) {
 	require.NoError(t, err)
 	followed, err := attachment.Follow(p.PID(), 0, engine.Settings{})
 	require.NoError(t, err)
-	each := func(visit func(engine.Goroutine) error) error {
-		return snapshot.Each(p.PID(), binary, 0, func(g snapshot.Goroutine) error {
-			return visit(followed.AsSeen(engine.Goroutine{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()}))
-		})
+	living := func() (all []engine.Goroutine) {
+		require.NoError(t, snapshot.Each(p.PID(), binary, 0, func(g snapshot.Goroutine) error {
+			all = append(all, followed.AsSeen(engine.Goroutine{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()}))
+			return nil
+		}))
+		return all
 	}
-	living := func() (n int) {
-		require.NoError(t, each(func(engine.Goroutine) error { n++; return nil }))
-		return n
+	for _, g := range living() {
+		_, err := followed.Adopt(g)
+		require.NoError(t, err)
 	}
-	require.NoError(t, each(func(k engine.Goroutine) error {
-		_, err := followed.Adopt(k)
-		return err
-	}))
 	before, err := followed.Counts()
 	require.NoError(t, err)
-	wrong, err := followed.Repair(lifecycle.Now(), each)
+	wrong, err := followed.Repair(lifecycle.Now(), living())
 	require.NoError(t, err)
 	require.Zero(t, wrong, "what is right was repaired")
 
 	require.NoError(t, attachment.Close())
 	p.GoOn()
-	require.Eventually(t, func() bool { return living() == int(live(before))-2*parked }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(living()) == int(live(before))-2*parked }, 10*time.Second, 10*time.Millisecond)
 	time.Sleep(2 * settled)
-	wrong, err = followed.Repair(lifecycle.Now(), each)
+	wrong, err = followed.Repair(lifecycle.Now(), living())
 	require.NoError(t, err)
 	after, err := followed.Counts()
 	require.NoError(t, err)

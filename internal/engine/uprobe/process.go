@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -24,13 +25,15 @@ type Process struct {
 	pid    uint32
 	slot   uint32
 	value  bpf.TracerTarget
+	blind  bool // of system calls
+
+	mu sync.Mutex // guards what follows
 	// adopted are the goroutines that the process had before it was followed, as far as Adopt told of them, and what Repair put right.
 	adoptedLive   [lifecycle.States]int64
 	adoptedTime   [lifecycle.States]int64
 	adoptedExited uint64
 	last          lifecycle.Counts
 	limit         bpf.TracerLimit
-	blind         bool // of system calls
 }
 
 // Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked.
@@ -195,6 +198,8 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 // Adopt makes a goroutine known that existed before the probes. It reports false if the probes have come to know it first. Its error wraps
 // engine.ErrTooMany if there is no room for it. What is adopted counts for the target's limit from the next call of Throttle on.
 func (t *Process) Adopt(k engine.Goroutine) (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var tracked uint64
 	if err := t.engine.objects.Tracked.Lookup(t.slot, &tracked); err != nil {
 		return false, fmt.Errorf("count the goroutines of process %d: %w", t.pid, err)
@@ -277,22 +282,22 @@ func (t *Process) Status(g, goid uint64) (alive bool, exited int64) {
 // snapshot and what the kernel knows are not of one moment.
 const settled = 50e6
 
-// Repair puts right what the kernel knows of the process's goroutines, after changes were missed, by a snapshot which begins at the time
-// at: each calls its argument with each goroutine that lives. Those that the kernel does not know it adopts. It returns how many were wrong.
-func (t *Process) Repair(at int64, each func(func(engine.Goroutine) error) error) (wrong int, err error) {
-	var living []uint64
-	if err := each(func(k engine.Goroutine) error {
-		living = append(living, k.G)
+// Repair puts right what the kernel knows of the process's goroutines, after changes were missed, by those that live, as a look at the
+// process's memory found them that began at the time at. Those that the kernel does not know it adopts. It returns how many were wrong.
+func (t *Process) Repair(at int64, living []engine.Goroutine) (wrong int, err error) {
+	addresses := make([]uint64, 0, len(living))
+	for _, k := range living {
+		addresses = append(addresses, k.G)
 		mended, err := t.mend(k, at)
+		if err != nil {
+			return wrong, err
+		}
 		if mended {
 			wrong++
 		}
-		return err
-	}); err != nil {
-		return wrong, err
 	}
-	slices.Sort(living)
-	dead, err := t.unseen(living, at)
+	slices.Sort(addresses)
+	dead, err := t.unseen(addresses, at)
 	if err != nil {
 		return wrong, err
 	}
@@ -359,6 +364,8 @@ func (t *Process) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
 	if err := t.engine.objects.Goroutines.Update(t.key(g), &fixed, ebpf.UpdateExist); err != nil {
 		return fmt.Errorf("repair goroutine %d: %w", old.Goid, err)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	isSystem := func(v bpf.TracerGoroutine) bool { return v.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0 }
 	if was := lifecycle.State(old.State); was != lifecycle.Dead && !isSystem(old) {
 		t.adoptedLive[was]--
@@ -376,6 +383,8 @@ func (t *Process) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
 
 // Throttle leaves out a share of the trees that would be sampled of those that begin from now on, from 0 to 1.
 func (t *Process) Throttle(share float64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.limit.WithheldBelow = uint64(math.Round(share * float64(t.value.SampleBelow)))
 	return t.storeLimit()
 }

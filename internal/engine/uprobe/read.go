@@ -14,17 +14,12 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// patience is how long events may lie in the ring buffer if they are too few to wake the reader.
-const patience = 50 * time.Millisecond
-
-// Next reads the next event into e. It reports false if none has come for a while, or after Wake. It is not safe for concurrent use.
-func (t *Engine) Next(e *lifecycle.Event) (bool, error) {
+// Next reads the next event into e. It reports false if none has come until a time, or after Wake. It is not safe for concurrent use.
+func (t *Engine) Next(e *lifecycle.Event, until time.Time) (bool, error) {
+	t.reader.SetDeadline(until)
 	err := t.reader.ReadInto(&t.record)
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		t.reader.SetDeadline(time.Now().Add(patience))
-		return false, nil
-	case errors.Is(err, ringbuf.ErrFlushed):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("read the ring buffer: %w", err)

@@ -99,7 +99,7 @@ func request(url string) error {
 func read(e engine.Engine, r *recording.Recording) error {
 	for quiet := 0; quiet < 10; {
 		var event lifecycle.Event
-		ok, err := e.Next(&event)
+		ok, err := e.Next(&event, time.Now().Add(50*time.Millisecond))
 		switch {
 		case err != nil:
 			return err
