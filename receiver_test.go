@@ -263,6 +263,34 @@ func (r *running) records() (records []plog.LogRecord) {
 	return records
 }
 
+// TestFirstThreadExits follows a process that goes on without its first thread, which exits while it is followed, or has exited before.
+func TestFirstThreadExits(t *testing.T) {
+	for name, before := range map[string]bool{"before": true, "while followed": false} {
+		t.Run(name, func(t *testing.T) {
+			p := testbuild.Start(t, testbuild.Program(t, "survivor", testbuild.Options{}))
+			p.Line()
+			exit := func() {
+				p.GoOn()
+				p.Line()
+			}
+			if before {
+				exit()
+			}
+			r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: p.PID()}} })
+			r.awaitFollowing(p.PID())
+			if !before {
+				exit()
+			}
+			const answers = 3
+			for range answers {
+				p.GoOn()
+				p.Line()
+			}
+			r.eventually("spans", func() bool { return len(r.goroutines("main.answer")) == answers })
+		})
+	}
+}
+
 func TestNoSuchProcess(t *testing.T) {
 	const pid = 1<<22 + 1 // above the kernel's PID_MAX_LIMIT
 	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: pid}} })

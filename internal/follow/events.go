@@ -7,6 +7,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
 )
 
@@ -106,6 +107,9 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 		return false
 	}
 	if e.Kind == lifecycle.ProcessExited {
+		if processes.SurvivesFirstThread(e.PID) {
+			return false // a sweep will see its end
+		}
 		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
 		return false
 	}

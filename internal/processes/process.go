@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,19 +20,19 @@ type File struct {
 	Modified      int64
 }
 
-// Process is a running program. A process id may come again, and a process may execute another program: the start time and the
-// file tell them apart.
+// Process is a running program. A process id may come again, and a process may execute another program: the start time, the execution
+// and the file tell them apart.
 type Process struct {
 	PID int
 	// StartTime is in clock ticks since boot (field 22 of /proc/PID/stat).
 	StartTime uint64
+	// Execution is the address of the process's arguments (field 48 of /proc/PID/stat). The kernel randomizes it at each execution of a
+	// program, which keeps the start time.
+	Execution uint64
 	// Executable is the resolved path, as the process sees it.
 	Executable string
 	File       File
 }
-
-// ExecutablePath returns a path by which the process's executable can be opened, wherever it is and even if it was deleted.
-func (p Process) ExecutablePath() string { return fmt.Sprintf("/proc/%d/exe", p.PID) }
 
 // ErrNoProcess is wrapped by the error about a process that does not exist.
 var ErrNoProcess = errors.New("no such process")
@@ -43,20 +42,82 @@ const deletedSuffix = " (deleted)"
 
 // Read returns what runs as pid.
 func Read(pid int) (Process, error) {
-	p := Process{PID: pid}
-	path, err := os.Readlink(p.ExecutablePath())
+	p, err := read(pid)
 	if err != nil {
-		return p, noProcess(pid, err)
+		return p, err
 	}
-	p.Executable = strings.TrimSuffix(path, deletedSuffix)
 	var st unix.Stat_t
 	if err := unix.Stat(p.ExecutablePath(), &st); err != nil {
 		return p, noProcess(pid, err)
 	}
 	p.File = File{Device: uint64(st.Dev), Inode: st.Ino, Modified: st.Mtim.Nano()}
-	p.StartTime, err = startTime(pid)
-	return p, err
+	return p, nil
 }
+
+// read returns what the kernel itself knows of a process: no file of another file system is touched, so nothing can make it wait.
+func read(pid int) (p Process, err error) {
+	p.PID = pid
+	directory, path, err := executable(pid)
+	if err != nil {
+		return p, noProcess(pid, err)
+	}
+	p.Executable = strings.TrimSuffix(path, deletedSuffix)
+	s, err := readStat(fmt.Sprintf("/proc/%d", pid))
+	if err != nil {
+		return p, noProcess(pid, err)
+	}
+	p.StartTime = s.startTime
+	if s, err = readStat(directory); err != nil {
+		return p, noProcess(pid, err)
+	}
+	p.Execution = s.arguments
+	return p, nil
+}
+
+// executable returns the directory in /proc that tells of a process, and the path of its executable. A process lives on when its first
+// thread has exited, as that of a C program with Go in a library may, but then only the directories of its other threads tell anything.
+func executable(pid int) (directory, path string, err error) {
+	directory = fmt.Sprintf("/proc/%d", pid)
+	path, err = os.Readlink(directory + "/exe")
+	if !errors.Is(err, os.ErrNotExist) {
+		return directory, path, err
+	}
+	s, statErr := readStat(directory)
+	if statErr != nil || s.state != 'Z' || s.threads < 2 {
+		return directory, "", err
+	}
+	threads, listErr := os.ReadDir(directory + "/task")
+	if listErr != nil {
+		return directory, "", err
+	}
+	for _, t := range threads {
+		other := directory + "/task/" + t.Name()
+		if path, otherErr := os.Readlink(other + "/exe"); otherErr == nil {
+			return other, path, nil
+		}
+	}
+	return directory, "", err
+}
+
+// Thread returns the id of a thread that has the process's memory: the process's own id, but for a process whose first thread has exited.
+func Thread(pid int) (int, error) {
+	directory, _, err := executable(pid)
+	if err != nil {
+		return 0, noProcess(pid, err)
+	}
+	var thread int
+	_, err = fmt.Sscan(filepath.Base(directory), &thread)
+	return thread, err
+}
+
+// path returns where a file of the process's /proc directory is.
+func (p Process) path(name string) string {
+	directory, _, _ := executable(p.PID)
+	return directory + "/" + name
+}
+
+// ExecutablePath returns a path by which the process's executable can be opened, wherever it is and even if it was deleted.
+func (p Process) ExecutablePath() string { return p.path("exe") }
 
 func noProcess(pid int, err error) error {
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
@@ -65,52 +126,12 @@ func noProcess(pid int, err error) error {
 	return fmt.Errorf("process %d: %w", pid, err)
 }
 
-func startTime(pid int) (uint64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, noProcess(pid, err)
-	}
-	// The second field is the command in parentheses and may hold anything, so fields are counted behind the last parenthesis.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const index = 22 - 3
-	if len(fields) <= index {
-		return 0, fmt.Errorf("process %d: /proc stat has %d fields", pid, len(fields))
-	}
-	return strconv.ParseUint(string(fields[index]), 10, 64)
-}
-
-// Bias returns how far above its link-time addresses the process's executable lies, whose first page is linked at base.
-func (p Process) Bias(base uint64) (uint64, error) {
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", p.PID))
-	if err != nil {
-		return 0, noProcess(p.PID, err)
-	}
-	if len(maps) == 0 { // it is ending
-		return 0, noProcess(p.PID, os.ErrNotExist)
-	}
-	for line := range strings.Lines(string(maps)) {
-		// address-address permissions offset device inode path
-		fields := strings.Fields(line)
-		// The inode is not compared: on an overlay it may be that of the file below.
-		if len(fields) < 6 || fields[2] != "00000000" {
-			continue
-		}
-		if path := strings.TrimSuffix(strings.Join(fields[5:], " "), deletedSuffix); path != p.Executable {
-			continue
-		}
-		start, _, _ := strings.Cut(fields[0], "-")
-		address, err := strconv.ParseUint(start, 16, 64)
-		if err != nil {
-			return 0, fmt.Errorf("process %d: /proc maps: %w", p.PID, err)
-		}
-		return address - base, nil
-	}
-	return 0, fmt.Errorf("process %d: its executable is not mapped", p.PID)
-}
+// Name returns the executable's file name.
+func (p Process) Name() string { return filepath.Base(p.Executable) }
 
 // Arguments returns the command line; none for a process that has ended.
 func (p Process) Arguments() (arguments []string) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
+	content, err := os.ReadFile(p.path("cmdline"))
 	if err != nil || len(content) == 0 {
 		return nil
 	}
@@ -120,7 +141,7 @@ func (p Process) Arguments() (arguments []string) {
 // Environment returns the values that a process was started with of the named variables only.
 func (p Process) Environment(names ...string) map[string]string {
 	found := map[string]string{}
-	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
+	environ, err := os.ReadFile(p.path("environ"))
 	if err != nil {
 		return found
 	}
@@ -133,24 +154,6 @@ func (p Process) Environment(names ...string) map[string]string {
 	}
 	return found
 }
-
-// List returns the ids of all processes.
-func List() ([]int, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids, nil
-}
-
-// Name returns the executable's file name.
-func (p Process) Name() string { return filepath.Base(p.Executable) }
 
 // CPUTime returns how much processor time the threads of a process have used, those that have ended included (CPU-time clocks of processes,
 // clock_getcpuclockid(3)).

@@ -20,11 +20,17 @@ import (
 // start runs a copy of sleep from a directory of its own until the test ends.
 func start(t *testing.T, env ...string) (*exec.Cmd, string) {
 	t.Helper()
+	return startAs(t, "program) (x", env...)
+}
+
+// startAs names the copy.
+func startAs(t *testing.T, name string, env ...string) (*exec.Cmd, string) {
+	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	exe := filepath.Join(dir, "program) (x")
+	exe := filepath.Join(dir, name)
 	b, err := os.ReadFile("/bin/sleep")
 	if err != nil {
 		t.Fatal(err)

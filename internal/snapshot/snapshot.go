@@ -12,6 +12,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // ErrNoAnchor is returned for a binary in which the runtime's list of goroutines was not found.
@@ -190,6 +191,11 @@ func read(pid int, pieces []unix.RemoteIovec, buffer []byte) error {
 	local := []unix.Iovec{{Base: &buffer[0]}}
 	local[0].SetLen(len(buffer))
 	n, err := unix.ProcessVMReadv(pid, local, pieces, 0)
+	if errors.Is(err, unix.ESRCH) { // so it is also if only the first thread has exited
+		if thread, threadErr := processes.Thread(pid); threadErr == nil {
+			n, err = unix.ProcessVMReadv(thread, local, pieces, 0)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("read memory of process %d: %w", pid, err)
 	}

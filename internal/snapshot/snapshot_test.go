@@ -78,6 +78,18 @@ func TestAgreesWithProfile(t *testing.T) {
 	}
 }
 
+// TestFirstThreadExited reads a process that goes on without its first thread.
+func TestFirstThreadExited(t *testing.T) {
+	p, b, bias := start(t, "survivor", testbuild.Options{}, "")
+	p.Line()
+	p.GoOn()
+	p.Line() // it has survived
+	all, err := Read(p.PID(), b, bias)
+	if err != nil || !slices.ContainsFunc(all, func(g Goroutine) bool { return g.GoID == 1 && g.State == lifecycle.Syscall }) {
+		t.Errorf("it has %+v, %v", all, err)
+	}
+}
+
 // BenchmarkRead reads 100 000 goroutines.
 func BenchmarkRead(b *testing.B) {
 	p, exe, bias := start(b, "parked", testbuild.Options{}, "10000")

@@ -1,0 +1,139 @@
+package processes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// List returns the ids of all processes.
+func List() ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// SurvivesFirstThread tells whether a process goes on although its first thread has exited, as a C program does that leaves its main
+// thread by pthread_exit. When a process ends, all its threads are killed before the first of them exits: any that has not exited yet
+// tells.
+func SurvivesFirstThread(pid int) bool {
+	directory := fmt.Sprintf("/proc/%d/task", pid)
+	threads, err := os.ReadDir(directory)
+	if err != nil {
+		return false
+	}
+	for _, t := range threads {
+		s, err := readStat(filepath.Join(directory, t.Name()))
+		if err != nil || s.flags&exiting != 0 || t.Name() == strconv.Itoa(pid) {
+			continue
+		}
+		return !killed(filepath.Join(directory, t.Name()))
+	}
+	return false
+}
+
+// exiting is the flag of a thread that has begun to exit (PF_EXITING in include/linux/sched.h).
+const exiting = 0x4
+
+// killed tells whether a thread has been sent SIGKILL.
+func killed(directory string) bool {
+	status, err := os.ReadFile(directory + "/status")
+	if err != nil {
+		return true // it has ended meanwhile
+	}
+	_, pending, _ := strings.Cut(string(status), "\nSigPnd:\t")
+	pending, _, _ = strings.Cut(pending, "\n")
+	signals, err := strconv.ParseUint(pending, 16, 64)
+	return err != nil || signals&(1<<(unix.SIGKILL-1)) != 0
+}
+
+// stat is what is wanted of the stat file of a process or thread (proc_pid_stat(5)).
+type stat struct {
+	state     byte
+	flags     uint64
+	threads   uint64 // that have not been waited for
+	startTime uint64 // in clock ticks since boot
+	arguments uint64 // their address; 0 while a program is being executed, and of the kernel's threads
+}
+
+func readStat(directory string) (stat, error) {
+	content, err := os.ReadFile(directory + "/stat")
+	if err != nil {
+		return stat{}, err
+	}
+	s, err := parseStat(content)
+	if err != nil {
+		return stat{}, fmt.Errorf("%s/stat: %w", directory, err)
+	}
+	return s, nil
+}
+
+func parseStat(content []byte) (s stat, err error) {
+	// The second field is the command in parentheses and may hold anything, so fields are counted behind the last parenthesis.
+	const counted = 3
+	fields := bytes.Fields(content[bytes.LastIndexByte(content, ')')+1:])
+	for number, value := range map[int]*uint64{9: &s.flags, 20: &s.threads, 22: &s.startTime, 48: &s.arguments} {
+		if len(fields) <= number-counted {
+			return s, fmt.Errorf("%d fields", len(fields)+counted-1)
+		}
+		if *value, err = strconv.ParseUint(string(fields[number-counted]), 10, 64); err != nil {
+			return s, err
+		}
+	}
+	s.state = fields[0][0]
+	return s, nil
+}
+
+// Bias returns how far above its link-time addresses the process's executable lies, whose first page is linked at base.
+func (p Process) Bias(base uint64) (uint64, error) {
+	maps, err := os.ReadFile(p.path("maps"))
+	if err != nil {
+		return 0, noProcess(p.PID, err)
+	}
+	if len(maps) == 0 { // it is ending
+		return 0, noProcess(p.PID, os.ErrNotExist)
+	}
+	address, err := firstPage(string(maps), p.Executable)
+	if err != nil {
+		return 0, fmt.Errorf("process %d: %w", p.PID, err)
+	}
+	return address - base, nil
+}
+
+// firstPage returns where the beginning of a file is mapped. The file is known by its path: the inode that is shown may be another than
+// that of the file that was executed, on an overlay the one of the file below.
+func firstPage(maps, file string) (uint64, error) {
+	escaped := strings.ReplaceAll(file, "\n", `\012`) // the only character that the kernel escapes here (show_map_vma in fs/proc/task_mmu.c)
+	for line := range strings.Lines(maps) {
+		// address-address permissions offset device inode path, with one space between them and more before the path
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 6)
+		if len(fields) < 6 || fields[2] != "00000000" {
+			continue
+		}
+		path := strings.TrimLeft(fields[5], " ")
+		if path != escaped && path != escaped+deletedSuffix {
+			continue
+		}
+		start, _, _ := strings.Cut(fields[0], "-")
+		address, err := strconv.ParseUint(start, 16, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc maps: %w", err)
+		}
+		return address, nil
+	}
+	return 0, errors.New("its executable is not mapped")
+}

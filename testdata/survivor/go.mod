@@ -1,0 +1,3 @@
+module survivor
+
+go 1.18
