@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/scraper/scraperhelper"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
@@ -40,6 +41,8 @@ type Config struct {
 	MaxGoroutinesPerTarget int `mapstructure:"max_goroutines_per_target"`
 	// RingBufferSize is how many bytes of events of sampled goroutines can wait for the collector: a power of two.
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
+	// RetryOnFailure says whether and how spans and log records are offered again that the pipeline did not take.
+	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 	// Overhead says what following may cost a process.
 	Overhead OverheadConfig `mapstructure:"overhead"`
 	// Traces says what becomes a span.
@@ -171,6 +174,10 @@ const (
 func createDefaultConfig() component.Config {
 	controller := scraperhelper.NewDefaultControllerConfig()
 	controller.CollectionInterval = 10 * time.Second
+	retry := configretry.NewDefaultBackOffConfig()
+	// Where several pipelines share the receiver, it cannot tell which of them took what another did not: offered again, that one has it twice.
+	retry.Enabled = false
+	retry.InitialInterval = time.Second
 	return &Config{
 		ControllerConfig: controller,
 		Metrics: MetricsConfig{
@@ -186,6 +193,7 @@ func createDefaultConfig() component.Config {
 		// A process that leaks leaves a quarter to others.
 		MaxGoroutinesPerTarget: 96 << 10,
 		RingBufferSize:         8 << 20,
+		RetryOnFailure:         retry,
 		Overhead:               OverheadConfig{Budget: 0.05},
 		Traces: TracesConfig{
 			SamplingRatio:     1,

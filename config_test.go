@@ -45,6 +45,7 @@ func TestLoadConfig(t *testing.T) {
 			c.MaxGoroutines = 2000
 			c.MaxGoroutinesPerTarget = 1500
 			c.RingBufferSize = 1 << 20
+			c.RetryOnFailure.Enabled, c.RetryOnFailure.MaxElapsedTime = true, time.Minute
 			c.Overhead.Budget = 0.1
 			c.Metrics.GoGoroutineTime.Enabled = false
 			c.Metrics.Lifetime.Enabled = false
@@ -73,6 +74,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/overhead":         {error: "overhead: budget: 5 is not allowed, it must be from 0 to 1"},
 		"goroutine/start_functions":  {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ring_buffer":      {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
+		"goroutine/retry":            {error: "retry_on_failure: initial_interval value must be"},
 		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
 		"goroutine/max_spans":        {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
 		"goroutine/max_states":       {error: "traces: max_states: -1 is not allowed"},

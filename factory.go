@@ -46,9 +46,11 @@ func (f *factory) metrics(_ context.Context, set receiver.Settings, cfg componen
 		return nil, err
 	}
 	s.hasMetrics = true
-	scrape, err := scraper.NewMetrics(s.scrape, scraper.WithStart(s.Start), scraper.WithShutdown(s.Shutdown))
+	scrape, err := scraper.NewMetrics(s.scrape, scraper.WithStart(s.Start))
 	if err != nil {
 		return nil, err
 	}
-	return scraperhelper.NewMetricsController(&s.config.ControllerConfig, set, next, scraperhelper.AddMetricsScraper(metadata.Type, scrape))
+	ctx, cancel := context.WithCancel(context.Background())
+	controller, err := scraperhelper.NewMetricsController(&s.config.ControllerConfig, set, cancelled{next, ctx}, scraperhelper.AddMetricsScraper(metadata.Type, scrape))
+	return &metricsReceiver{Metrics: controller, cancel: cancel, shared: s}, err
 }

@@ -3,6 +3,7 @@ package goroutinereceiver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/outlet"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -36,7 +38,6 @@ type factory struct {
 type shared struct {
 	config  *Config
 	set     receiver.Settings
-	scope   telemetry.Scope
 	obs     *receiverhelper.ObsReport
 	health  *metadata.TelemetryBuilder
 	metrics *telemetry.Metrics
@@ -50,6 +51,7 @@ type shared struct {
 	mu      sync.Mutex
 	started bool
 	source  source
+	outlet  *outlet.Outlet
 
 	host component.Host
 
@@ -97,7 +99,6 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 	s := &shared{
 		config:  cfg,
 		set:     set,
-		scope:   scope,
 		obs:     obs,
 		health:  health,
 		metrics: telemetry.NewMetrics(scope, clock, builder, cfg.Metrics.HistogramsConfig, telemetry.Tops{Blocked: cfg.Blocked.Top, StartFunctions: cfg.StartFunctions.Top}),
@@ -133,6 +134,9 @@ func (s *shared) Start(_ context.Context, host component.Host) error {
 	if err := s.observeHealth(source); err != nil {
 		return errors.Join(err, source.Stop())
 	}
+	s.outlet = outlet.New(outlet.Options{
+		Traces: s.nextTraces, Logs: s.nextLogs, Retry: s.config.RetryOnFailure, Report: s.obs, Logger: s.set.Logger,
+	})
 	s.source = source
 	source.Start()
 	return nil
@@ -209,9 +213,13 @@ func (s *shared) resource(p processes.Process, b *goexe.Binary) pcommon.Resource
 	return telemetry.NewResource(metadata.NewResourceBuilder(s.config.ResourceAttributes), p, b)
 }
 
+// shutdownLimit is how long Shutdown may take, whatever its context allows: the collector sets none at SIGTERM.
+const shutdownLimit = 5 * time.Second
+
 // Shutdown detaches all probes and hands on what is open, at the first call: the collector stops a receiver before the exporters of
-// the same signal, but those of one signal may stop before the receiver of another.
-func (s *shared) Shutdown(context.Context) error {
+// the same signal, but those of one signal may stop before the receiver of another. Neither a pipeline nor the kernel makes it take longer
+// than ctx or shutdownLimit allows.
+func (s *shared) Shutdown(ctx context.Context) error {
 	s.forget()
 	s.mu.Lock()
 	source := s.source
@@ -220,12 +228,31 @@ func (s *shared) Shutdown(context.Context) error {
 	if source == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, shutdownLimit)
+	defer cancel()
 	defer s.health.Shutdown()
-	return source.Stop()
+	err := within(ctx, source.Stop)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("probes that could not be removed in time are removed when the collector's process ends: %w", err)
+	}
+	s.outlet.Shutdown(ctx)
+	return err
+}
+
+// within returns what a function does, or the context's error if that ends first. Then the function goes on in the background.
+func within(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // scrape makes the metrics of all processes, and log records of what has begun or ended to be blocked.
-func (s *shared) scrape(ctx context.Context) (pmetric.Metrics, error) {
+func (s *shared) scrape(context.Context) (pmetric.Metrics, error) {
 	s.mu.Lock()
 	source := s.source
 	s.mu.Unlock()
@@ -233,22 +260,19 @@ func (s *shared) scrape(ctx context.Context) (pmetric.Metrics, error) {
 		return pmetric.NewMetrics(), nil
 	}
 	figures, err := source.Figures()
-	return s.metrics.Make(figures), errors.Join(err, s.tellBlocked(ctx, figures))
+	s.tellBlocked(figures)
+	return s.metrics.Make(figures), err
 }
 
-func (s *shared) tellBlocked(ctx context.Context, figures []telemetry.Figures) error {
+// tellBlocked hands on what has begun or ended to be blocked.
+func (s *shared) tellBlocked(figures []telemetry.Figures) {
 	if s.nextLogs == nil {
-		return nil
+		return
 	}
 	for _, f := range figures {
 		s.blocked.AddChanges(f.Process, f.Changes, f.Time)
 	}
-	n := s.blocked.Len()
-	if n == 0 {
-		return nil
+	if s.blocked.Len() > 0 {
+		s.outlet.Logs(s.blocked.Take())
 	}
-	op := s.obs.StartLogsOp(ctx)
-	err := s.nextLogs.ConsumeLogs(op, s.blocked.Take())
-	s.obs.EndLogsOp(op, metadata.Type.String(), n, err)
-	return err
 }

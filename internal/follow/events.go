@@ -20,9 +20,12 @@ const (
 	upkeepInterval = time.Second
 )
 
-// read brings events to their goroutines, at the end until there are no more.
+// drainLimit is for how long events are read at the end: a busy process makes them faster than they are read.
+const drainLimit = time.Second
+
+// read brings events to their goroutines, at the end until there are no more for the moment.
 func (f *Follower) read() {
-	var next time.Time
+	var next, end time.Time
 	for {
 		more := f.readBurst()
 		if !more {
@@ -34,10 +37,13 @@ func (f *Follower) read() {
 		}
 		f.ration()
 		f.handOn()
-		f.sink.Flush(f.stop, false)
+		f.sink.Flush(false)
 		select {
 		case <-f.stop:
-			if !more {
+			if end.IsZero() {
+				end = time.Now().Add(drainLimit)
+			}
+			if !more || time.Now().After(end) {
 				return
 			}
 		default:
@@ -59,7 +65,7 @@ func (f *Follower) readBurst() (more bool) {
 			return false
 		}
 		if f.handle(&e) {
-			f.sink.Flush(f.stop, false)
+			f.sink.Flush(false)
 		}
 	}
 	return true
@@ -76,7 +82,7 @@ func (f *Follower) handOn() {
 	}
 	for _, e := range ended {
 		f.sink.Ended(e.of, e.goroutine)
-		f.sink.Flush(f.stop, false)
+		f.sink.Flush(false)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,20 +138,19 @@ func (f *Follower) handle(e *lifecycle.Event) bool {
 	return ended != nil
 }
 
-// ration lets new trees of goroutines be sampled as long as their process's allowance of spans lasts.
+// ration lets new trees of goroutines be sampled as long as their process's allowance of spans lasts, and the sink takes what is gathered.
 func (f *Follower) ration() {
-	if f.options.SpansPerSecond == 0 {
-		return
-	}
+	busy := f.sink.Busy()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := lifecycle.Now()
 	for _, p := range f.processes {
-		muted := !p.allowance.left(now)
+		spent := f.options.SpansPerSecond > 0 && !p.allowance.left(now)
+		muted := spent || busy
 		if muted == p.muted {
 			continue
 		}
-		if muted && !p.wasMuted {
+		if spent && !p.wasMuted {
 			f.options.Logger.Info("More spans than traces::max_spans_per_second: for moments, trees that begin are left out", zap.Int("pid", p.PID))
 			p.wasMuted = true
 		}

@@ -51,9 +51,11 @@ type Sink interface {
 	Ended(*telemetry.Process, *lifecycle.Goroutine)
 	// Leveled is called, by the same goroutine, with each change of how much is seen of a process.
 	Leveled(*telemetry.Process, telemetry.LevelChange)
-	// Flush is called often, with no lock held, when what was gathered may be handed on; it may wait until done is closed. last says
-	// that nothing will come after it.
-	Flush(done <-chan struct{}, last bool)
+	// Flush is called often, by the same goroutine, when what was gathered may be handed on; it never waits. last says that nothing will
+	// come after it.
+	Flush(last bool)
+	// Busy tells whether more is gathered than is taken: then no new trees are sampled.
+	Busy() bool
 }
 
 // Follower follows all processes that match.
@@ -169,7 +171,7 @@ func (f *Follower) Stop() error {
 		}
 		f.mu.Unlock()
 		f.handOn()
-		f.sink.Flush(f.stop, true)
+		f.sink.Flush(true)
 		f.mu.Lock()
 		f.closeIdle(0)
 		f.mu.Unlock()

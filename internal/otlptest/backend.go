@@ -33,12 +33,25 @@ type Backend struct {
 const maxMessage = 64 << 20
 
 // Start returns a Backend that serves until Stop.
-func Start() (*Backend, error) {
+func Start() (*Backend, error) { return StartAnswering(nil) }
+
+// StartAnswering returns a Backend that takes no request to which answer returns an error, and none before answer returns. A nil answer
+// takes all.
+func StartAnswering(answer func(context.Context) error) (*Backend, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for OTLP: %w", err)
 	}
-	b := &Backend{server: grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage)), endpoint: l.Addr().String()}
+	options := []grpc.ServerOption{grpc.MaxRecvMsgSize(maxMessage)}
+	if answer != nil {
+		options = append(options, grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+			if err := answer(ctx); err != nil {
+				return nil, err
+			}
+			return handle(ctx, request)
+		}))
+	}
+	b := &Backend{server: grpc.NewServer(options...), endpoint: l.Addr().String()}
 	ptraceotlp.RegisterGRPCServer(b.server, &tracesServer{backend: b})
 	pmetricotlp.RegisterGRPCServer(b.server, &metricsServer{backend: b})
 	plogotlp.RegisterGRPCServer(b.server, &logsServer{backend: b})
