@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "unproven.h"
+#include "verifier.h"
 
 #define BUCKETS 512 /* from 1 ns to beyond any lifetime */
 #define GUESSES 512 /* 64 octaves of 8 linear parts */

@@ -36,14 +36,17 @@ enum label_form {
 	LABELS_LIST, /* a slice of pairs of strings */
 };
 
+/* A wait reason is a byte (runtime.waitReason). */
+#define REASONS 256
+
 /* What is known of one traced process; offsets are in bytes and belong to its binary's build. */
 struct target {
 	__u64 states;        /* 4 bits for each of Go's statuses: an enum state */
-	__u64 keeps_thread;  /* one bit for each wait reason with which a goroutine stays on its thread */
+	__u64 keeps_thread[REASONS / 64]; /* one bit for each wait reason with which a goroutine stays on its thread */
 	__u64 sample_below;  /* a tree is sampled if a random 32-bit number is below this */
 	__u64 root_age;      /* ns; a creator older than this does not own what it creates */
 	__u64 bias;          /* how far above its link-time addresses the binary lies in memory; of a template, where on_casgstatus is */
-	__u32 tgid;          /* 0 if nobody is followed in this slot */
+	__u32 tgid;          /* 0 if nobody is followed in this slot; written last when one is, and first when nobody is any more */
 	__u32 slot;          /* index into slots and counters, high 16 bits of goroutine keys */
 	__u32 executable;    /* index of the binary, for system_starts */
 	__u16 goid;          /* in runtime.g */
@@ -91,11 +94,21 @@ struct goroutine {
 /* The slot of a process that is not to be followed. */
 #define NO_SLOT 0xffffffff
 
-/* system_starts: start functions whose goroutines the runtime counts as its own. */
-struct start {
-	__u64 pc; /* link-time address */
-	__u32 executable;
-	__u32 pad;
+/*
+ * Where the cookie of a probe at a compare-and-swap holds what: 5 bits each for the numbers of the registers that point at the g, hold the
+ * old and the new status, and of one whose bits in an 8-bit mask are 0 if the swap failed (a mask of 0: not known); 16 bits that tell how
+ * far above the g the first points; 5 for the new status if that is in no register, else STATUS_IN_REGISTER; 15 for the executable's index.
+ */
+enum cookie_bit {
+	COOKIE_G = 0,
+	COOKIE_OLD = 5,
+	COOKIE_NEW = 10,
+	COOKIE_SWAPPED = 15,
+	COOKIE_MASK = 20,
+	COOKIE_ABOVE = 28,
+	COOKIE_STATUS = 44,
+	COOKIE_EXECUTABLE = 49,
+	STATUS_IN_REGISTER = 31,
 };
 
 enum event_kind {
@@ -182,7 +195,8 @@ struct ending {
 /*
  * One CPU's counts of one target. A goroutine that enters a state at t adds 1 to live and -t to time, one that leaves adds
  * -1 and t: summed over the CPUs, time + live * now is the time spent in the state until now, open stretches included.
- * The kernel copies a value from its first word to its last, so a copy with ends == begins holds no half-made update.
+ * The kernel copies a value from its first word to its last, so a copy with ends == begins holds no half-made update, as long as it reads
+ * in that order, too: see readCounts.
  */
 struct counters {
 	__u64 ends;
@@ -196,7 +210,7 @@ struct counters {
 	__u64 untracked;      /* goroutines map was full */
 	__u64 buckets_lost;   /* histograms map was full */
 	__u64 trees_withheld; /* not sampled because of a limit, or as too many events wait */
-	__u64 ignored;        /* hits that changed no state */
+	__u64 ignored;        /* hits that changed no state, failed swaps among them */
 	__u64 begins;         /* transitions */
 };
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 #pragma once
 
+#include "goroutine.h"
+#include "verifier.h"
+
 /* A string of Go (runtime/string.go, stringStruct). */
 struct go_string {
 	__u64 data;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 #pragma once
 
-#include "unproven.h"
+#include "verifier.h"
 
 /*
  * Go programs keep frame pointers on amd64 and arm64: what a frame pointer points at is the caller's frame pointer, and behind it the
@@ -25,13 +25,13 @@ struct saved {
 #define LAST_FRAME (WINDOW_WORDS * sizeof(__u64) - sizeof(struct frame))
 
 struct window {
-	__u64 owner; /* the thread that uses it, as bpf_get_current_pid_tgid tells it */
+	__u64 taken; /* a thread uses it; it may lose its CPU to another meanwhile */
 	__u64 from;  /* the address of the first word */
 	__u64 last;  /* where the last whole frame begins, in bytes */
 	__u64 word[WINDOW_WORDS];
 };
 
-/* One for each CPU. A thread may lose its CPU to another while it uses it: then the owner is another one afterwards. */
+/* One for each CPU. Who finds it taken does without. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
@@ -100,16 +100,15 @@ static __always_inline void walk(__u64 *pc, __u32 frames, struct place from, str
 
 static __always_inline void walk_in_window(__u64 *pc, __u32 frames, struct place from)
 {
-	__u64 self = bpf_get_current_pid_tgid();
 	__u32 only = 0;
 	struct window *w = bpf_map_lookup_elem(&windows, &only);
 
-	if (!w)
+	if (!w || __sync_lock_test_and_set(&w->taken, 1)) {
+		walk(pc, frames, from, NULL);
 		return;
-	w->owner = self;
+	}
 	w->last = 0;
 	w->from = 0;
 	walk(pc, frames, from, w);
-	if (*(volatile __u64 *)&w->owner != self)
-		walk(pc, frames, from, NULL);
+	__sync_lock_test_and_set(&w->taken, 0);
 }

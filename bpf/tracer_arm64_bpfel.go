@@ -40,6 +40,20 @@ type TracerBucketKey struct {
 	Pad    uint16
 }
 
+type TracerCookieBit uint32
+
+const (
+	TracerCookieBitCOOKIE_G           TracerCookieBit = 0
+	TracerCookieBitCOOKIE_OLD         TracerCookieBit = 5
+	TracerCookieBitCOOKIE_NEW         TracerCookieBit = 10
+	TracerCookieBitCOOKIE_SWAPPED     TracerCookieBit = 15
+	TracerCookieBitCOOKIE_MASK        TracerCookieBit = 20
+	TracerCookieBitCOOKIE_ABOVE       TracerCookieBit = 28
+	TracerCookieBitCOOKIE_STATUS      TracerCookieBit = 44
+	TracerCookieBitCOOKIE_EXECUTABLE  TracerCookieBit = 49
+	TracerCookieBitSTATUS_IN_REGISTER TracerCookieBit = 31
+)
+
 type TracerCounters struct {
 	_              structs.HostLayout
 	Ends           uint64
@@ -195,13 +209,6 @@ const (
 	TracerStackDepthSTACK_FULL TracerStackDepth = 2
 )
 
-type TracerStart struct {
-	_          structs.HostLayout
-	Pc         uint64
-	Executable uint32
-	Pad        uint32
-}
-
 type TracerState uint32
 
 const (
@@ -217,7 +224,7 @@ const (
 type TracerTarget struct {
 	_               structs.HostLayout
 	States          uint64
-	KeepsThread     uint64
+	KeepsThread     [4]uint64
 	SampleBelow     uint64
 	RootAge         uint64
 	Bias            uint64
@@ -253,6 +260,7 @@ const (
 	TracerMapFunctions         = "functions"
 	TracerMapGoroutines        = "goroutines"
 	TracerMapHistograms        = "histograms"
+	TracerMapHitsOfOthers      = "hits_of_others"
 	TracerMapLabelsTold        = "labels_told"
 	TracerMapLastSlot          = "last_slot"
 	TracerMapLastStart         = "last_start"
@@ -272,6 +280,7 @@ const (
 	TracerVarBucketBounds      = "bucket_bounds"
 	TracerVarBucketGuess       = "bucket_guess"
 	TracerVarBusyBytes         = "busy_bytes"
+	TracerVarCookieBitType     = "cookie_bit_type"
 	TracerVarCreationType      = "creation_type"
 	TracerVarCrowdedBytes      = "crowded_bytes"
 	TracerVarEndingType        = "ending_type"
@@ -345,6 +354,7 @@ type TracerMapSpecs struct {
 	Functions     *ebpf.MapSpec `ebpf:"functions"`
 	Goroutines    *ebpf.MapSpec `ebpf:"goroutines"`
 	Histograms    *ebpf.MapSpec `ebpf:"histograms"`
+	HitsOfOthers  *ebpf.MapSpec `ebpf:"hits_of_others"`
 	LabelsTold    *ebpf.MapSpec `ebpf:"labels_told"`
 	LastSlot      *ebpf.MapSpec `ebpf:"last_slot"`
 	LastStart     *ebpf.MapSpec `ebpf:"last_start"`
@@ -366,6 +376,7 @@ type TracerVariableSpecs struct {
 	BucketBounds      *ebpf.VariableSpec `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.VariableSpec `ebpf:"bucket_guess"`
 	BusyBytes         *ebpf.VariableSpec `ebpf:"busy_bytes"`
+	CookieBitType     *ebpf.VariableSpec `ebpf:"cookie_bit_type"`
 	CreationType      *ebpf.VariableSpec `ebpf:"creation_type"`
 	CrowdedBytes      *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	EndingType        *ebpf.VariableSpec `ebpf:"ending_type"`
@@ -407,6 +418,7 @@ type TracerMaps struct {
 	Functions     *ebpf.Map `ebpf:"functions"`
 	Goroutines    *ebpf.Map `ebpf:"goroutines"`
 	Histograms    *ebpf.Map `ebpf:"histograms"`
+	HitsOfOthers  *ebpf.Map `ebpf:"hits_of_others"`
 	LabelsTold    *ebpf.Map `ebpf:"labels_told"`
 	LastSlot      *ebpf.Map `ebpf:"last_slot"`
 	LastStart     *ebpf.Map `ebpf:"last_start"`
@@ -428,6 +440,7 @@ func (m *TracerMaps) Close() error {
 		m.Functions,
 		m.Goroutines,
 		m.Histograms,
+		m.HitsOfOthers,
 		m.LabelsTold,
 		m.LastSlot,
 		m.LastStart,
@@ -450,6 +463,7 @@ type TracerVariables struct {
 	BucketBounds      *ebpf.Variable `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.Variable `ebpf:"bucket_guess"`
 	BusyBytes         *ebpf.Variable `ebpf:"busy_bytes"`
+	CookieBitType     *ebpf.Variable `ebpf:"cookie_bit_type"`
 	CreationType      *ebpf.Variable `ebpf:"creation_type"`
 	CrowdedBytes      *ebpf.Variable `ebpf:"crowded_bytes"`
 	EndingType        *ebpf.Variable `ebpf:"ending_type"`

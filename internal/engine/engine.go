@@ -51,6 +51,9 @@ type Attachment interface {
 	// Accept returns the process pid, which the engine has begun to follow by itself. Its error wraps ErrFollowed if it is followed as
 	// another by now.
 	Accept(pid int, id ID) (Process, error)
+	// HitsOfOthers returns how often processes that were not followed then were slowed by what Attach has put on the executable, each time as
+	// much as a followed one is, and followed ones after their last call of Counts. It tells the same for ever once Close has returned.
+	HitsOfOthers() (uint64, error)
 	// Close takes all away that Attach has put on the executable. It may take tenths of a second, in which events go on.
 	Close() error
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -24,6 +23,10 @@ type Attachment struct {
 	links      []link.Link
 	// blind says that probes are left out without which nobody sees a goroutine leave a system call.
 	blind bool
+
+	mu     sync.Mutex // guards what follows
+	closed bool
+	others uint64 // hits until then
 }
 
 // Attach puts the probes on the executable file at path. Without syscalls, those that only see system calls are left out.
@@ -32,10 +35,11 @@ func (t *Engine) Attach(binary *goexe.Binary, path string, syscalls bool) (engin
 	if err != nil {
 		return nil, err
 	}
-	a := &Attachment{engine: t, binary: binary, executable: atomic.AddUint32(&t.executables, 1)}
-	if err := a.registerSystemStarts(); err != nil {
-		return nil, errors.Join(err, a.Close())
+	executable, err := t.addExecutable(binary.SystemStarts)
+	if err != nil {
+		return nil, err
 	}
+	a := &Attachment{engine: t, binary: binary, executable: executable}
 	for _, site := range binary.Sites {
 		if site.Syscall && !syscalls {
 			a.blind = true
@@ -54,29 +58,19 @@ func (a *Attachment) attach(file *link.Executable, site goexe.Site) (link.Link, 
 	if site.Kind == goexe.Call {
 		return file.Uprobe("", a.engine.objects.OnCasgstatus, &link.UprobeOptions{Address: site.Offset, Cookie: uint64(a.executable)})
 	}
-	return file.Uprobe("", a.engine.objects.OnSwap, &link.UprobeOptions{Address: site.Offset, Cookie: cookie(site)})
+	return file.Uprobe("", a.engine.objects.OnSwap, &link.UprobeOptions{Address: site.Offset, Cookie: cookie(site, a.executable)})
 }
 
-// cookie tells the program at a swap where in the registers to look (on_swap in goroutine.bpf.c).
-func cookie(s goexe.Site) uint64 {
-	return uint64(s.G) | uint64(s.Old)<<8 | uint64(s.New)<<16 | uint64(s.Swapped)<<24 | uint64(s.SwappedMask)<<32 | uint64(s.Above)<<40 |
-		uint64(s.Becomes)<<56
-}
-
-func (a *Attachment) starts() []bpf.TracerStart {
-	keys := make([]bpf.TracerStart, len(a.binary.SystemStarts))
-	for i, pc := range a.binary.SystemStarts {
-		keys[i] = bpf.TracerStart{Pc: pc, Executable: a.executable}
+// cookie tells the program at a swap whose it is and where in the registers to look.
+func cookie(s goexe.Site, executable uint32) uint64 {
+	status := uint64(bpf.TracerCookieBitSTATUS_IN_REGISTER)
+	if s.Becomes < uint8(status) {
+		status = uint64(s.Becomes)
 	}
-	return keys
-}
-
-func (a *Attachment) registerSystemStarts() error {
-	keys := a.starts()
-	if _, err := a.engine.objects.SystemStarts.BatchUpdate(keys, make([]uint8, len(keys)), nil); err != nil {
-		return fmt.Errorf("register the runtime's own goroutines: %w", err)
-	}
-	return nil
+	return uint64(s.G)<<bpf.TracerCookieBitCOOKIE_G | uint64(s.Old)<<bpf.TracerCookieBitCOOKIE_OLD |
+		uint64(s.New)<<bpf.TracerCookieBitCOOKIE_NEW | uint64(s.Swapped)<<bpf.TracerCookieBitCOOKIE_SWAPPED |
+		uint64(s.SwappedMask)<<bpf.TracerCookieBitCOOKIE_MASK | uint64(s.Above)<<bpf.TracerCookieBitCOOKIE_ABOVE |
+		status<<bpf.TracerCookieBitCOOKIE_STATUS | uint64(executable)<<bpf.TracerCookieBitCOOKIE_EXECUTABLE
 }
 
 // FollowNewcomers makes the kernel follow each process that runs the executable from its next change of state on, in most cases its first.
@@ -132,6 +126,16 @@ func (a *Attachment) target(s engine.Settings) bpf.TracerTarget {
 	return t
 }
 
+// HitsOfOthers returns how often the probes were hit by processes that were not followed then.
+func (a *Attachment) HitsOfOthers() (uint64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return a.others, nil
+	}
+	return a.engine.hitsOfOthers(a.executable)
+}
+
 // Close detaches the probes, all at once: for each the kernel waits until no processor is at it.
 func (a *Attachment) Close() error {
 	errs := append(make([]error, len(a.links)), a.IgnoreNewcomers())
@@ -141,11 +145,12 @@ func (a *Attachment) Close() error {
 	}
 	closing.Wait()
 	a.links = nil
-	for _, key := range a.starts() {
-		if err := a.engine.objects.SystemStarts.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			errs = append(errs, err)
-			break
-		}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return errors.Join(errs...)
 	}
-	return errors.Join(errs...)
+	others, err := a.engine.hitsOfOthers(a.executable)
+	a.closed, a.others = true, others
+	return errors.Join(append(errs, err, a.engine.removeExecutable(a.executable))...)
 }

@@ -12,11 +12,7 @@ import (
 )
 
 func (t *Process) clearCounts() error {
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return err
-	}
-	return t.engine.objects.Counts.Put(t.slot, make([]bpf.TracerCounters, cpus))
+	return t.engine.objects.Counts.Put(t.slot, make([]bpf.TracerCounters, t.engine.cpus))
 }
 
 // attempts bounds how often a CPU's counts are read again because it was just changing them.
@@ -86,6 +82,18 @@ func (t *Process) Counts() (lifecycle.Counts, error) {
 	return n, nil
 }
 
+// hits returns how often the process has hit probes, give or take those that happen just now.
+func (t *Process) hits() (sum uint64, err error) {
+	var perCPU []bpf.TracerCounters
+	if err := t.engine.objects.Counts.Lookup(t.slot, &perCPU); err != nil {
+		return 0, fmt.Errorf("read the counts: %w", err)
+	}
+	for _, c := range perCPU {
+		sum += c.Begins + c.Repeats + c.Ignored
+	}
+	return sum, nil
+}
+
 // Distributions reads those of all processes that are followed.
 func (t *Engine) Distributions() (engine.Distributions, error) {
 	found := distributions{}
@@ -140,46 +148,28 @@ func (t *Engine) addFunctions(to distributions) error {
 
 // addBuckets adds the distributions that are kept bucket by bucket.
 func (t *Engine) addBuckets(to distributions) error {
-	return t.eachBucket(func(k bpf.TracerBucketKey, perCPU []bpf.TracerBucket) {
+	keys, values := make([]bpf.TracerBucketKey, batch), make([]bpf.TracerBucket, batch)
+	if err := eachBatch(t.objects.Histograms, keys, values, func(i int) {
+		k, b := keys[i], values[i]
 		h := to.histogram(uint32(k.Slot), lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(k.Kind), Reason: k.Reason})
-		for _, b := range perCPU {
-			h.Buckets[int(k.Bucket)] += b.Count
-			h.Count += b.Count
-			h.Sum += b.Sum
-		}
-	})
+		h.Buckets[int(k.Bucket)] += b.Count
+		h.Count += b.Count
+		h.Sum += b.Sum
+	}); err != nil {
+		return fmt.Errorf("read the histograms: %w", err)
+	}
+	return nil
 }
 
 func (t *Engine) eachFunction(visit func(bpf.TracerFunction, []bpf.TracerLives)) error {
-	if err := eachOfAllCPUs(t.objects.Functions, batch, visit); err != nil {
+	if err := eachOfAllCPUs(t.objects.Functions, t.cpus, batch, visit); err != nil {
 		return fmt.Errorf("read the counts by function: %w", err)
 	}
 	return nil
 }
 
-func (t *Process) deleteFunctions() error {
-	var mine []bpf.TracerFunction
-	if err := t.engine.eachFunction(func(k bpf.TracerFunction, _ []bpf.TracerLives) {
-		if k.Slot == t.slot {
-			mine = append(mine, k)
-		}
-	}); err != nil {
-		return err
-	}
-	for _, k := range mine {
-		if err := t.engine.objects.Functions.Delete(k); err != nil {
-			return fmt.Errorf("delete a count by function: %w", err)
-		}
-	}
-	return nil
-}
-
 // eachOfAllCPUs calls visit with each entry of a map that has a value for each CPU, and reads several at once.
-func eachOfAllCPUs[K, V any](m *ebpf.Map, atOnce int, visit func(K, []V)) error {
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return err
-	}
+func eachOfAllCPUs[K, V any](m *ebpf.Map, cpus, atOnce int, visit func(K, []V)) error {
 	keys, values := make([]K, atOnce), make([]V, atOnce*cpus)
 	return eachBatch(m, keys, values, func(i int) { visit(keys[i], values[i*cpus:(i+1)*cpus]) })
 }
@@ -207,46 +197,18 @@ func (d distributions) addDirect(which uint32, counted *bpf.TracerDistribution) 
 const distributionsAtOnce = 32
 
 func (t *Engine) eachDistribution(visit func(uint32, []bpf.TracerDistribution)) error {
-	if err := eachOfAllCPUs(t.objects.Distributions, distributionsAtOnce, visit); err != nil {
+	if err := eachOfAllCPUs(t.objects.Distributions, t.cpus, distributionsAtOnce, visit); err != nil {
 		return fmt.Errorf("read the distributions: %w", err)
 	}
 	return nil
 }
 
-// clearDistributions makes those of the slot 0.
-func (t *Process) clearDistributions() error {
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return err
-	}
-	none := make([]bpf.TracerDistribution, cpus)
-	for which := t.slot * directKinds; which < min((t.slot+1)*directKinds, t.engine.objects.Distributions.MaxEntries()); which++ {
-		if err := t.engine.objects.Distributions.Put(which, none); err != nil {
+// clearDistributions makes those of a slot 0.
+func (t *Engine) clearDistributions(slot uint32) error {
+	none := make([]bpf.TracerDistribution, t.cpus)
+	for which := slot * directKinds; which < min((slot+1)*directKinds, t.objects.Distributions.MaxEntries()); which++ {
+		if err := t.objects.Distributions.Put(which, none); err != nil {
 			return fmt.Errorf("clear a distribution: %w", err)
-		}
-	}
-	return nil
-}
-
-func (t *Engine) eachBucket(visit func(bpf.TracerBucketKey, []bpf.TracerBucket)) error {
-	if err := eachOfAllCPUs(t.objects.Histograms, batch, visit); err != nil {
-		return fmt.Errorf("read the histograms: %w", err)
-	}
-	return nil
-}
-
-func (t *Process) deleteBuckets() error {
-	var mine []bpf.TracerBucketKey
-	if err := t.engine.eachBucket(func(k bpf.TracerBucketKey, _ []bpf.TracerBucket) {
-		if uint32(k.Slot) == t.slot {
-			mine = append(mine, k)
-		}
-	}); err != nil {
-		return err
-	}
-	for _, k := range mine {
-		if err := t.engine.objects.Histograms.Delete(k); err != nil {
-			return fmt.Errorf("delete a histogram's bucket: %w", err)
 		}
 	}
 	return nil

@@ -8,12 +8,12 @@ import (
 	"os"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
-	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
@@ -21,14 +21,12 @@ import (
 )
 
 const (
-	maxTargets    = 1024
-	maxStarts     = 64 << 10 // about 1300 an executable
-	maxBuckets    = 16 << 10
+	maxProcesses  = 2048
+	maxBuckets    = 512 << 10 // of distributions of waits, and of all of processes beyond the first; a process has some hundreds
 	maxFunctions  = 8 << 10
 	maxLabelled   = 16 << 10 // goroutines; labels of more are told again and again
 	wakeupShare   = 16       // the reader is woken when a 16th of the ring buffer is full
 	busyShare     = 2        // no new tree is sampled while more of it is full
-	stocked       = 32       // slots that the kernel can give to processes by itself
 	reservedShare = 4        // a quarter is kept for creations and exits
 )
 
@@ -43,9 +41,12 @@ type Engine struct {
 	closed  chan struct{}
 	running sync.WaitGroup
 
-	mu          sync.Mutex
-	slots       []bool // in use
-	executables uint32
+	cpus        int    // that the machine may have
+	slots       *slots // of processes
+	executables *slots
+	// late are the hits of each executable's processes that were counted after their counts were read last.
+	late    [maxExecutables + 1]atomic.Uint64
+	retired chan struct{} // has room for one: a slot was retired
 }
 
 // New loads the programs. Its errors wrap engine.ErrPermission or engine.ErrKernel if that is what is wrong.
@@ -66,7 +67,14 @@ func New(o engine.Options) (*Engine, error) {
 	if err := configure(spec, o); err != nil {
 		return nil, err
 	}
-	t := &Engine{slots: make([]bool, maxTargets), options: o, costs: costs{changed: make(chan struct{}, 1)}, closed: make(chan struct{})}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	t := &Engine{
+		cpus: cpus, slots: newSlots("processes", maxProcesses), executables: newSlots("executables", maxExecutables+1),
+		options: o, costs: costs{changed: make(chan struct{}, 1)}, retired: make(chan struct{}, 1), closed: make(chan struct{}),
+	}
 	if err := spec.LoadAndAssign(&t.objects, nil); err != nil {
 		return nil, explain(fmt.Errorf("load the BPF programs: %w", err))
 	}
@@ -74,6 +82,7 @@ func New(o engine.Options) (*Engine, error) {
 		_ = t.Close()
 		return nil, explain(err)
 	}
+	t.running.Go(t.keepReclaiming)
 	if o.MeasureCosts {
 		t.running.Go(t.measureCosts)
 	}
@@ -108,15 +117,16 @@ func explain(err error) error {
 
 func configure(spec *ebpf.CollectionSpec, o engine.Options) error {
 	for name, size := range map[string]int{
-		bpf.TracerMapSlots:        maxTargets,
-		bpf.TracerMapLimits:       maxTargets,
-		bpf.TracerMapTracked:      maxTargets,
-		bpf.TracerMapTargets:      maxTargets,
-		bpf.TracerMapTemplates:    maxTargets,
-		bpf.TracerMapFreeSlots:    stocked,
+		bpf.TracerMapSlots:        maxProcesses,
+		bpf.TracerMapLimits:       maxProcesses,
+		bpf.TracerMapTracked:      maxProcesses,
+		bpf.TracerMapTargets:      maxProcesses,
+		bpf.TracerMapTemplates:    maxExecutables,
+		bpf.TracerMapFreeSlots:    stockedSlots,
 		bpf.TracerMapGoroutines:   o.MaxGoroutines,
-		bpf.TracerMapSystemStarts: maxStarts,
-		bpf.TracerMapCounts:       maxTargets,
+		bpf.TracerMapSystemStarts: maxExecutables + 1,
+		bpf.TracerMapHitsOfOthers: maxExecutables + 1,
+		bpf.TracerMapCounts:       maxProcesses,
 		bpf.TracerMapHistograms:   maxBuckets,
 		bpf.TracerMapFunctions:    maxFunctions,
 		bpf.TracerMapLabelsTold:   maxLabelled,
@@ -144,7 +154,10 @@ func (t *Engine) open() error {
 	if t.reader, err = ringbuf.NewReader(t.objects.Events); err != nil {
 		return fmt.Errorf("open the ring buffer: %w", err)
 	}
-	if err := t.stock(); err != nil {
+	if _, err := t.executables.take(); err != nil { // none
+		return err
+	}
+	if err := t.refillFreeSlots(); err != nil {
 		return err
 	}
 	for name, program := range map[string]*ebpf.Program{
@@ -172,45 +185,4 @@ func (t *Engine) Close() error {
 		errs = append(errs, t.reader.Close())
 	}
 	return errors.Join(append(errs, t.objects.Close())...)
-}
-
-// stock gives the kernel as many free slots as it has room for.
-func (t *Engine) stock() error {
-	for {
-		slot, err := t.takeSlot()
-		if err != nil {
-			return nil // all are in use: new processes are not followed until one ends
-		}
-		next := &Process{engine: t, slot: slot}
-		if err := next.clearCounts(); err != nil {
-			t.freeSlot(slot)
-			return err
-		}
-		if err := t.objects.FreeSlots.Put(nil, slot); err != nil {
-			t.freeSlot(slot)
-			if errors.Is(err, unix.E2BIG) {
-				return nil
-			}
-			return fmt.Errorf("give the kernel a slot: %w", err)
-		}
-	}
-}
-
-// takeSlot reserves the lowest free slot.
-func (t *Engine) takeSlot() (uint32, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for slot, used := range t.slots {
-		if !used {
-			t.slots[slot] = true
-			return uint32(slot), nil
-		}
-	}
-	return 0, fmt.Errorf("more than %d processes at once", maxTargets)
-}
-
-func (t *Engine) freeSlot(slot uint32) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.slots[slot] = false
 }

@@ -59,7 +59,7 @@ func TestLimitOfATarget(t *testing.T) {
 	for _, test := range []struct {
 		pairs string
 		fits  bool
-	}{{"1000", false}, {"400", true}} {
+	}{{"4000", false}, {"400", true}} {
 		p := testbuild.Start(t, exe, test.pairs, "100")
 		p.Line()
 		followed, err := attachment.Follow(p.PID(), 0, engine.Settings{})
@@ -101,7 +101,7 @@ func TestDistributions(t *testing.T) {
 	defer attachment.Close()
 	for _, late := range []bool{false, true} {
 		for late {
-			if slot, err := e.takeSlot(); err != nil || slot*directKinds >= e.objects.Distributions.MaxEntries() {
+			if slot, err := e.slots.take(); err != nil || slot*directKinds >= e.objects.Distributions.MaxEntries() {
 				require.NoError(t, err)
 				break
 			}
@@ -132,9 +132,11 @@ func TestDistributions(t *testing.T) {
 				late, lifetimes.Count, lifetimes.Sum, inBuckets, direct, counts.Exited)
 		}
 		require.NoError(t, followed.Unfollow())
-		all, err = e.Distributions()
+		require.Eventually(t, func() bool {
+			all, err = e.Distributions()
+			return err != nil || len(all[followed.ID()].Histograms) == 0
+		}, 10*time.Second, 10*time.Millisecond)
 		require.NoError(t, err)
-		require.Empty(t, all[followed.ID()].Histograms)
 	}
 }
 

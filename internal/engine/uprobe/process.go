@@ -38,27 +38,43 @@ type Process struct {
 
 // Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked.
 func (a *Attachment) Follow(pid int, bias uint64, s engine.Settings) (engine.Process, error) {
-	slot, err := a.engine.takeSlot()
+	slot, err := a.engine.slots.take()
 	if err != nil {
 		return nil, err
 	}
 	t := &Process{engine: a.engine, pid: uint32(pid), slot: slot, value: a.target(s), blind: a.blind}
 	t.value.Bias = bias
 	t.value.Slot = slot
-	t.value.Tgid = t.pid
-	if err = t.clearCounts(); err == nil {
+	if err := t.enter(); err != nil {
+		return nil, fmt.Errorf("process %d: %w", pid, err)
+	}
+	return t, nil
+}
+
+// enter lets the kernel follow the process in its slot, which nobody is in.
+func (t *Process) enter() error {
+	err := t.clearCounts()
+	if err == nil {
 		err = t.store()
 	}
 	if err == nil {
-		err = a.engine.objects.Targets.Update(t.pid, t.slot, ebpf.UpdateNoExist)
+		err = t.engine.objects.Targets.Update(t.pid, t.slot, ebpf.UpdateNoExist)
 	}
-	if err == nil {
-		return t, nil
+	if err != nil {
+		t.engine.slots.putBack(t.slot) // without the process's id in it, no program has taken it for the process's
+		if errors.Is(err, ebpf.ErrKeyExist) {
+			return engine.ErrFollowed
+		}
+		return explain(err)
 	}
-	if errors.Is(err, ebpf.ErrKeyExist) {
-		err = engine.ErrFollowed
+	t.value.Tgid = t.pid
+	if err = t.store(); err == nil && !t.Followed() {
+		err = engine.ErrFollowed // it has executed another program meanwhile
 	}
-	return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release())
+	if err != nil {
+		return errors.Join(err, t.Unfollow())
+	}
+	return nil
 }
 
 // store tells the kernel how the process is followed.
@@ -67,18 +83,6 @@ func (t *Process) store() error {
 		return fmt.Errorf("register process %d: %w", t.pid, err)
 	}
 	return nil
-}
-
-// vacate lets the kernel follow nobody in the slot.
-func (t *Process) vacate() error {
-	if err := t.engine.objects.Slots.Put(t.slot, &bpf.TracerTarget{}); err != nil {
-		return fmt.Errorf("vacate a slot: %w", err)
-	}
-	t.limit = bpf.TracerLimit{}
-	if err := t.engine.objects.Tracked.Put(t.slot, uint64(0)); err != nil {
-		return fmt.Errorf("vacate a slot: %w", err)
-	}
-	return t.storeLimit()
 }
 
 func (t *Process) storeLimit() error {
@@ -91,36 +95,46 @@ func (t *Process) storeLimit() error {
 // Accept returns the process pid, which the kernel has begun to follow by itself in a slot. Its error wraps engine.ErrFollowed if the process is
 // in another slot by now.
 func (a *Attachment) Accept(pid int, id engine.ID) (engine.Process, error) {
-	t := &Process{engine: a.engine, pid: uint32(pid), slot: uint32(id), blind: a.blind}
-	err := t.engine.objects.Slots.Lookup(t.slot, &t.value)
-	switch {
-	case err == nil && !t.Followed():
+	t, err := a.engine.newcomer(pid, id)
+	if err == nil && !t.Followed() {
 		err = engine.ErrFollowed
-	case err == nil && t.value.Executable != a.executable: // two overlays show the same file as two, and the other's probe was first
+	}
+	if err == nil && t.value.Executable != a.executable { // two overlays show the same file as two, and the other's probe was first
 		t.value.Executable = a.executable
 		if err = t.store(); err == nil && !t.Followed() {
 			err = engine.ErrFollowed // it has executed another program meanwhile
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.release(), a.engine.stock())
+		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.leave(), a.engine.refillFreeSlots())
 	}
-	return t, a.engine.stock()
+	t.blind = a.blind
+	return t, a.engine.refillFreeSlots()
+}
+
+// newcomer returns a process that the kernel has begun to follow by itself in a slot.
+func (t *Engine) newcomer(pid int, id engine.ID) (*Process, error) {
+	p := &Process{engine: t, pid: uint32(pid), slot: uint32(id)}
+	if err := t.objects.Slots.Lookup(p.slot, &p.value); err != nil {
+		return p, fmt.Errorf("look into a slot: %w", err)
+	}
+	return p, nil
 }
 
 // Reject ends to follow the process pid, which the kernel has begun to follow by itself in a slot, and lets it not begin again.
 func (t *Engine) Reject(pid int, id engine.ID) error {
-	rejected := &Process{engine: t, pid: uint32(pid), slot: uint32(id)}
-	err := t.objects.Targets.Put(rejected.pid, uint32(noSlot))
+	p, err := t.newcomer(pid, id)
+	err = errors.Join(err, p.leave(), t.objects.Targets.Put(p.pid, uint32(noSlot)))
 	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-		err = errors.Join(err, t.objects.Targets.Delete(rejected.pid))
+		err = errors.Join(err, t.objects.Targets.Delete(p.pid))
 	}
-	return errors.Join(err, rejected.release(), t.stock())
+	return errors.Join(err, t.refillFreeSlots())
 }
 
 // Release ends to follow the process pid in a slot; it may be followed in another.
 func (t *Engine) Release(pid int, id engine.ID) error {
-	return errors.Join((&Process{engine: t, pid: uint32(pid), slot: uint32(id)}).Unfollow(), t.stock())
+	p, err := t.newcomer(pid, id)
+	return errors.Join(err, p.Unfollow(), t.refillFreeSlots())
 }
 
 // Followed tells whether the kernel still follows the process as this target, and not as another after an exec.
@@ -184,9 +198,9 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 			v.States = v.States&^(15<<shift) | uint64(s)<<shift
 		}
 	}
-	for i, reason := range b.WaitReasons {
+	for i, reason := range b.WaitReasons[:min(len(b.WaitReasons), reasons)] {
 		if keepsThread[reason] {
-			v.KeepsThread |= 1 << i
+			v.KeepsThread[uint8(i)/64] |= 1 << (i % 64)
 		}
 		if strings.TrimSpace(reason) == "preempted" {
 			v.PreemptedReason = uint8(i)
@@ -232,10 +246,18 @@ func (t *Process) AsSeen(k engine.Goroutine) engine.Goroutine {
 	if k.State == lifecycle.Syscall && t.blind {
 		k.State = lifecycle.Running
 	}
-	if k.State == lifecycle.Waiting && t.value.KeepsThread>>(k.Reason&63)&1 == 1 {
+	if k.State == lifecycle.Waiting && keeps(&t.value, k.Reason) {
 		k.State, k.Reason = lifecycle.Running, 0
 	}
 	return k
+}
+
+// reasons is how many wait reasons there can be: g.waitreason is a byte.
+const reasons = 64 * len(bpf.TracerTarget{}.KeepsThread)
+
+// keeps tells whether a goroutine that waits for a reason keeps its thread.
+func keeps(t *bpf.TracerTarget, reason uint8) bool {
+	return t.KeepsThread[reason/64]>>(reason%64)&1 == 1
 }
 
 // is tells whether the kernel knows this goroutine in its g, and not one before it, as far as can be told: of goroutines that are not
@@ -417,48 +439,40 @@ const (
 	addressMask = 1<<slotShift - 1
 )
 
-// Unfollow forgets the process and all that is known of its goroutines.
+// Unfollow forgets the process. What is known of its goroutines is removed soon after.
 func (t *Process) Unfollow() error {
-	var err error
-	if t.Followed() {
-		err = t.engine.objects.Targets.Delete(t.pid)
+	followed := t.Followed()
+	err := t.leave()
+	if followed {
+		err = errors.Join(err, ignoreMissing(t.engine.objects.Targets.Delete(t.pid)))
 	}
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		err = nil
-	}
-	return errors.Join(err, t.release())
+	return err
 }
 
-// release forgets what is known of goroutines in the slot, and frees it.
-func (t *Process) release() error {
-	err := errors.Join(t.vacate(), t.deleteGoroutines(), t.deleteBuckets(), t.clearDistributions(), t.deleteFunctions())
-	if err == nil {
-		t.engine.freeSlot(t.slot)
+// leave lets no program take the slot for the process's any more. Those that have done so go on to use it for a while: it is retired. Hits
+// that Counts has not told of count as others' from now on.
+func (t *Process) leave() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.value.Tgid = 0
+	err := t.store()
+	if hits, countErr := t.hits(); countErr != nil {
+		err = errors.Join(err, countErr)
+	} else if told := t.last.Hits(); hits > told {
+		t.engine.late[t.value.Executable].Add(hits - told)
+	}
+	t.engine.retire(t.slot)
+	return err
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
 	}
 	return err
 }
 
 const batch = 4096
-
-// deleteGoroutines forgets the process's goroutines, of which there may be a million.
-func (t *Process) deleteGoroutines() error {
-	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
-	var mine []uint64
-	if err := eachBatch(t.engine.objects.Goroutines, keys, values, func(i int) {
-		if keys[i]>>slotShift == uint64(t.slot) {
-			mine = append(mine, keys[i])
-		}
-	}); err != nil {
-		return fmt.Errorf("read the goroutines: %w", err)
-	}
-	if len(mine) == 0 {
-		return nil
-	}
-	if _, err := t.engine.objects.Goroutines.BatchDelete(mine, nil); err != nil {
-		return fmt.Errorf("delete the goroutines: %w", err)
-	}
-	return nil
-}
 
 // eachBatch reads a whole map and calls visit for each index of keys and values that holds an entry.
 func eachBatch(m *ebpf.Map, keys, values any, visit func(i int)) error {

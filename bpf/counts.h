@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#pragma once
+
+#include "buckets.h"
+#include "change.h"
+
+static __always_inline bool count_directly(const struct change *c, __u8 kind, __u16 bucket, __u64 ns)
+{
+	__u32 which = c->target->slot * DIRECT_KINDS + kind;
+	__u64 i = unproven(bucket);
+	struct distribution *d;
+
+	if (kind >= DIRECT_KINDS || i >= DIRECT_BUCKETS)
+		return false;
+	d = bpf_map_lookup_elem(&distributions, &which);
+	if (!d)
+		return false;
+	add(&d->count[i], 1);
+	add(&d->sum, ns);
+	return true;
+}
+
+static __always_inline void count_duration(const struct change *c, __u8 kind, __u8 reason, __u64 ns)
+{
+	struct bucket_key key = {
+		.slot = c->target->slot,
+		.kind = kind,
+		.reason = reason,
+		.bucket = bucket_of(ns),
+	};
+	struct bucket *b;
+
+	if (count_directly(c, kind, key.bucket, ns))
+		return;
+	b = bpf_map_lookup_elem(&histograms, &key);
+	if (!b) {
+		struct bucket none = {};
+
+		bpf_map_update_elem(&histograms, &key, &none, BPF_NOEXIST);
+		b = bpf_map_lookup_elem(&histograms, &key);
+		if (!b) {
+			add(&c->counters->buckets_lost, 1);
+			return;
+		}
+	}
+	add(&b->count, 1);
+	add(&b->sum, ns);
+}
+
+static __always_inline void count_stretch(const struct change *c, const struct goroutine *g, __u64 ns)
+{
+	switch (g->state) {
+	case STATE_RUNNABLE:
+		if (c->to == STATE_RUNNING)
+			count_duration(c, HISTOGRAM_SCHEDULE, 0, ns);
+		break;
+	case STATE_RUNNING:
+		count_duration(c, HISTOGRAM_RUN, 0, ns);
+		break;
+	case STATE_SYSCALL:
+		count_duration(c, HISTOGRAM_SYSCALL, 0, ns);
+		break;
+	case STATE_WAITING:
+		count_duration(c, HISTOGRAM_WAIT, g->reason, ns);
+		break;
+	}
+}
+
+// Those that there is no room for are in the counts of all.
+static __always_inline struct lives *lives_of(const struct change *c, __u64 start_pc)
+{
+	struct function key = {.start_pc = start_pc, .slot = c->target->slot};
+	struct lives *l = bpf_map_lookup_elem(&functions, &key);
+
+	if (!l) {
+		struct lives none = {};
+
+		bpf_map_update_elem(&functions, &key, &none, BPF_NOEXIST);
+		l = bpf_map_lookup_elem(&functions, &key);
+	}
+	return l;
+}
+
+static __always_inline void count_creation(const struct change *c)
+{
+	struct lives *l = c->target->by_function ? lives_of(c, c->start_pc) : NULL;
+
+	add(&c->counters->created, 1);
+	if (l)
+		add(&l->created, 1);
+}
+
+// What a g tells of how its goroutine came to be, read at once: each reading costs a fourteenth of a hit.
+struct origin {
+	__u64 gopc;
+	__u64 ancestors;
+	__u64 startpc;
+};
+
+static __always_inline struct origin read_origin(const struct change *c)
+{
+	struct origin o = {};
+
+	bpf_probe_read_user(&o, sizeof(o), (void *)(c->g + c->target->gopc));
+	return o;
+}
+
+static __always_inline void count_exit(const struct change *c)
+{
+	struct lives *l = c->target->by_function ? lives_of(c, read_origin(c).startpc) : NULL;
+
+	add(&c->counters->exited, 1);
+	if (l)
+		add(&l->exited, 1);
+}
+
+static __always_inline void leave(struct counters *n, __u8 state, __u64 when)
+{
+	__u64 i = unproven(state);
+
+	if (i >= STATES)
+		return;
+	add((__u64 *)&n->live[i], -1);
+	add((__u64 *)&n->time[i], when);
+}
+
+static __always_inline void enter(struct counters *n, __u8 state, __u64 when)
+{
+	__u64 i = unproven(state);
+
+	if (i >= STATES)
+		return;
+	add((__u64 *)&n->live[i], 1);
+	add((__u64 *)&n->time[i], -when);
+}
