@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +29,28 @@ type told struct {
 
 var stateNames = map[trace.GoState]string{
 	trace.GoRunnable: "runnable", trace.GoRunning: "running", trace.GoWaiting: "waiting", trace.GoSyscall: "syscall",
+}
+
+var goStatement = regexp.MustCompile(`\bgo (\w+)\(`)
+
+// started returns the function that a goroutine was started for. The trace of Go 1.17 has the function that the compiler made for the go
+// statement instead: then the statement tells.
+func started(t testing.TB, frame trace.StackFrame) string {
+	t.Helper()
+	if !strings.Contains(frame.Func, "·dwrap·") {
+		return frame.Func
+	}
+	pkg, _, _ := strings.Cut(frame.Func, ".")
+	source, err := os.ReadFile(frame.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Split(string(source), "\n")[frame.Line-1]
+	statement := goStatement.FindStringSubmatch(line)
+	if statement == nil {
+		t.Fatalf("%s:%d has no go statement, but %q", frame.File, frame.Line, line)
+	}
+	return pkg + "." + statement[1]
 }
 
 // readTrace returns all goroutines that a trace saw created and ended, by id.
@@ -62,7 +86,7 @@ func readTrace(t testing.TB, path string) map[uint64]*told {
 				g.parent = uint64(creator)
 			}
 			for frame := range st.Stack.Frames() {
-				g.start = frame.Func
+				g.start = started(t, frame)
 				break
 			}
 			all[id] = g

@@ -9,6 +9,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"go/version"
 	"strings"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
@@ -104,6 +105,9 @@ func analyse(im *image) (*Binary, error) {
 	}
 	if b.Layout, err = b.findLayout(info.GoVersion); err != nil {
 		return nil, err
+	}
+	if since := registerArguments[b.GOARCH]; version.Compare(b.GoVersion, since) < 0 {
+		return nil, fmt.Errorf("%s for %s passes arguments on the stack: only %s and later are supported", b.GoVersion, b.GOARCH, since)
 	}
 	symbols := symbolTable(im, symbolText, symbolGoFunc, symbolGoFuncOld, symbolFirstModule, symbolAllgLen, symbolAllgPtr)
 	if b.table, err = locateTable(im, symbols, b.Layout); err != nil {
@@ -252,6 +256,8 @@ func (b *Binary) StartFunction(pc uint64) (start pclntab.Frame) {
 			return nil
 		}
 		if wrapped, ok := f.Wrapped(); ok {
+			f = wrapped
+		} else if wrapped, ok := b.calledByWrapper(f); ok {
 			f = wrapped
 		}
 		file, line := f.Line(f.Entry)

@@ -63,7 +63,7 @@ func findTable(im *image) (uint64, []byte, error) {
 			return address + uint64(i), data[i:], nil
 		}
 	}
-	return 0, nil, errors.New("no Go function table (.gopclntab) of Go 1.18 or later")
+	return 0, nil, errors.New("no Go function table (.gopclntab) of Go 1.17 or later")
 }
 
 // searchTable returns the index of a function table's header, which stands at a multiple of its alignment.
@@ -71,7 +71,7 @@ func searchTable(data []byte) int {
 	const alignment = 32
 	for i := 0; i+alignment <= len(data); i += alignment {
 		if data[i+1] == 0xff && data[i+2] == 0xff && data[i+3] == 0xff && pclntab.IsTable(data[i:]) {
-			if t, err := pclntab.New(data[i:], 0, nil); err == nil && t.Len() > 100 {
+			if t, err := pclntab.New(data[i:], pclntab.Place{}); err == nil && t.Len() > 100 {
 				return i
 			}
 		}
@@ -141,7 +141,11 @@ type table struct {
 }
 
 func (t table) open(im *image) (*pclntab.Table, error) {
-	return pclntab.New(im.from(t.header), t.text, im.from(t.gofunc))
+	data := im.from(t.header)
+	if pclntab.IsAbsolute(data) && im.file.Type == elf.ET_DYN {
+		data = im.relocated(t.header, len(data)) // an external linker leaves the addresses to the dynamic one
+	}
+	return pclntab.New(data, pclntab.Place{Text: t.text, GoFunc: t.gofunc, Memory: im.from})
 }
 
 // locateTable finds the function table. A wrong runtime.text would shift every address, so it is taken only from what states it: never
@@ -150,6 +154,9 @@ func locateTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (tabl
 	address, data, err := findTable(im)
 	if err != nil {
 		return table{}, err
+	}
+	if pclntab.IsAbsolute(data) {
+		return table{header: address}, nil
 	}
 	module, hasModule := moduledata(im, symbols, layout, address)
 	text := symbols[symbolText].Value

@@ -46,7 +46,7 @@ func (f Func) inlined(pc uint64) (name string, parent uint64, ok bool) {
 	if f.field(recordPCData) <= pcdataInlineIndex {
 		return "", 0, false
 	}
-	sequence, _ := u32(f.record, t.recordSize()+4*pcdataInlineIndex)
+	sequence, _ := u32(f.record, t.recordSize+4*pcdataInlineIndex)
 	index, ok := t.valueAt(sequence, f.Entry, pc)
 	if !ok || index < 0 {
 		return "", 0, false
@@ -55,36 +55,42 @@ func (f Func) inlined(pc uint64) (name string, parent uint64, ok bool) {
 	if !ok {
 		return "", 0, false
 	}
-	// runtime.inlinedCall (runtime/symtabinl.go, runtime/symtab.go before Go 1.20).
-	size, nameAt, parentAt := 16, 4, 8
-	if !t.modern {
-		size, nameAt, parentAt = 20, 12, 16
-	}
-	at := int(index) * size
-	nameOffset, ok1 := u32(tree, at+nameAt)
-	parentOffset, ok2 := u32(tree, at+parentAt)
+	at := int(index) * t.inlined
+	nameOffset, ok1 := u32(tree, at+t.inlinedName)
+	parentOffset, ok2 := u32(tree, at+t.inlinedParent)
 	if !ok1 || !ok2 {
 		return "", 0, false
 	}
 	return text(t.names, nameOffset), f.Entry + uint64(parentOffset), true
 }
 
-// funcdata returns the memory from the start of one of the function's tables on.
+// funcdata returns the memory from the start of one of the function's tables on (runtime.funcdata in runtime/symtab.go).
 func (f Func) funcdata(i int) ([]byte, bool) {
-	count := int(f.record[f.table.recordSize()-1])
+	t := f.table
+	count := int(f.record[t.recordSize-1])
 	pcdata := f.field(recordPCData)
 	if i >= count || pcdata > 64 {
 		return nil, false
 	}
-	offset, ok := u32(f.record, f.table.recordSize()+4*int(pcdata)+4*i)
-	if !ok || uint64(offset) >= uint64(len(f.table.gofunc)) {
+	at := t.recordSize + 4*int(pcdata)
+	if t.absolute {
+		const pointer = 8
+		address, ok := u64(f.record, (at+pointer-1)&^(pointer-1)+pointer*i)
+		if !ok || address == 0 {
+			return nil, false
+		}
+		data := t.memory(address)
+		return data, data != nil
+	}
+	offset, ok := u32(f.record, at+4*i)
+	if !ok || uint64(offset) >= uint64(len(t.gofunc)) {
 		return nil, false
 	}
-	return f.table.gofunc[offset:], true
+	return t.gofunc[offset:], true
 }
 
 // Wrapped returns the function that the wrapper f, made by the compiler for a go statement, calls: what a person wrote behind
-// "go" (cmd/compile/internal/walk, wrapGoDefer; runtime.startPCForTrace in runtime/trace.go reads the same).
+// "go" (cmd/compile/internal/walk, wrapGoDefer; runtime.startPCForTrace in runtime/trace.go reads the same). Go 1.17 does not tell.
 func (f Func) Wrapped() (Func, bool) {
 	info, ok := f.funcdata(funcdataWrapInfo)
 	if !ok {

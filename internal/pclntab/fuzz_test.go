@@ -7,9 +7,9 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// FuzzTable reads tables that lie. Its seeds are those of real binaries, of both forms of the records.
+// FuzzTable reads tables that lie. Its seeds are those of real binaries, of all formats.
 func FuzzTable(f *testing.F) {
-	for _, version := range []string{"go1.18.10", "go1.27.4"} {
+	for _, version := range []string{"go1.17.13", "go1.18.10", "go1.27.4"} {
 		exe, err := elf.Open(testbuild.Program(f, "hello", testbuild.Options{Version: version}))
 		if err != nil {
 			f.Fatal(err)
@@ -24,7 +24,7 @@ func FuzzTable(f *testing.F) {
 		f.Add(data[:100], []byte{})
 	}
 	f.Fuzz(func(_ *testing.T, data, gofunc []byte) {
-		table, err := New(data, 0x400000, gofunc)
+		table, err := New(data, Place{Text: 0x400000, GoFunc: 1, Memory: func(uint64) []byte { return gofunc }})
 		if err != nil {
 			return
 		}

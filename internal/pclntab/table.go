@@ -1,4 +1,4 @@
-// Package pclntab reads the function table that every Go binary since Go 1.18 carries for its own stack traces, stripped or not:
+// Package pclntab reads the function table that every Go binary since Go 1.17 carries for its own stack traces, stripped or not:
 // names, files and lines, what was inlined, and which function a compiler-made wrapper wraps. debug/gosym reads the first three of
 // these but neither of the last two, and builds a copy of the table in memory; this package reads in place.
 //
@@ -13,19 +13,15 @@ import (
 	"sort"
 )
 
-// Magic numbers of the table's header (internal/abi/symtab.go, cmd/link/internal/ld/pcln.go).
-const (
-	magic118 = 0xfffffff0 // Go 1.18 and 1.19
-	magic120 = 0xfffffff1 // Go 1.20 and later
-)
-
 // ErrFormat is wrapped by all errors about a table that cannot be read.
 var ErrFormat = errors.New("unreadable pclntab")
 
 // Table is a function table in place. It is safe for concurrent use.
 type Table struct {
+	*format
 	data    []byte
 	gofunc  []byte
+	memory  func(address uint64) []byte
 	text    uint64
 	quantum uint64
 	nfunc   int
@@ -34,10 +30,9 @@ type Table struct {
 	files   []byte
 	pcs     []byte
 	funcs   []byte // functab, followed by the functions' records
-	modern  bool   // the records of Go 1.20 and later
 }
 
-// TextStart returns the address of runtime.text that the table's header gives; since Go 1.26 that is 0.
+// TextStart returns the address of runtime.text that the table's header gives; of Go 1.17, and since Go 1.26, that is 0.
 func TextStart(data []byte) (uint64, error) {
 	t, err := header(data)
 	if err != nil {
@@ -46,48 +41,65 @@ func TextStart(data []byte) (uint64, error) {
 	return t.text, nil
 }
 
-// IsTable tells whether data begins like a table of a known version.
-func IsTable(data []byte) bool {
-	if len(data) < 8+8*8 {
-		return false
-	}
-	magic := binary.LittleEndian.Uint32(data)
-	return (magic == magic118 || magic == magic120) && data[4] == 0 && data[5] == 0 &&
-		(data[6] == 1 || data[6] == 4) && data[7] == 8
+// IsAbsolute tells whether data begins like a table of Go 1.17: one that needs no runtime.text, but holds addresses, which the dynamic
+// linker stores into that of a position-independent executable.
+func IsAbsolute(data []byte) bool {
+	f := formatOf(data)
+	return f != nil && f.absolute
 }
 
-// New reads a table's header. text is the address of runtime.text, which only old headers hold; gofunc is the memory from
-// runtime.moduledata.gofunc (symbol go:func.*) on and may be nil, then Inlined and Wrapped know nothing.
-func New(data []byte, text uint64, gofunc []byte) (*Table, error) {
+// IsTable tells whether data begins like a table of a known version.
+func IsTable(data []byte) bool { return formatOf(data) != nil }
+
+// Place says where in a program is what a table refers to.
+type Place struct {
+	// Text is the address of runtime.text, which only old headers hold. A table of Go 1.17 does not need it.
+	Text uint64
+	// GoFunc is the value of runtime.moduledata.gofunc (symbol go:func.*), 0 if it is not known; then Frames knows nothing of what was
+	// inlined, and Wrapped nothing. A table of Go 1.17 does not need it.
+	GoFunc uint64
+	// Memory returns the program's memory, as linked, from an address on; nil if nothing is there. It may be nil.
+	Memory func(address uint64) []byte
+}
+
+// New reads a table's header.
+func New(data []byte, at Place) (*Table, error) {
 	t, err := header(data)
 	if err != nil {
 		return nil, err
 	}
-	t.text = text
-	t.gofunc = gofunc
+	t.text, t.memory = at.Text, at.Memory
+	if t.absolute {
+		t.text = 0
+	}
+	if t.memory == nil {
+		t.memory = func(uint64) []byte { return nil }
+	}
+	if at.GoFunc != 0 {
+		t.gofunc = t.memory(at.GoFunc)
+	}
 	return t, nil
 }
 
 func header(data []byte) (*Table, error) {
-	if !IsTable(data) {
-		return nil, fmt.Errorf("%w: no header of Go 1.18 or later", ErrFormat)
+	f := formatOf(data)
+	if f == nil {
+		return nil, fmt.Errorf("%w: no header of Go 1.17 or later", ErrFormat)
 	}
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(data[8+8*i:]) }
-	t := &Table{
-		data:    data,
-		quantum: uint64(data[6]),
-		text:    word(2),
-		modern:  binary.LittleEndian.Uint32(data) == magic120,
+	t := &Table{format: f, data: data, quantum: uint64(data[6])}
+	if !f.absolute {
+		t.text = word(headerText)
 	}
 	for i, part := range []*[]byte{&t.names, &t.cus, &t.files, &t.pcs, &t.funcs} {
-		offset := word(3 + i)
+		offset := word(f.parts + i)
 		if offset > uint64(len(data)) {
 			return nil, fmt.Errorf("%w: part %d begins at %#x of %#x", ErrFormat, i, offset, len(data))
 		}
 		*part = data[offset:]
 	}
-	nfunc := word(0)
-	if nfunc == 0 || nfunc > uint64(len(t.funcs))/8 || 8*nfunc+4 > uint64(len(t.funcs)) {
+	nfunc, entry := word(0), uint64(f.entrySize)
+	if nfunc == 0 || nfunc > uint64(len(t.funcs))/entry || entry*nfunc+entry/2 > uint64(len(t.funcs)) {
 		return nil, fmt.Errorf("%w: %d functions", ErrFormat, nfunc)
 	}
 	t.nfunc = int(nfunc)
@@ -112,9 +124,26 @@ func u32(b []byte, offset int) (uint32, bool) {
 	return binary.LittleEndian.Uint32(b[offset:]), true
 }
 
+func u64(b []byte, offset int) (uint64, bool) {
+	if offset < 0 || offset+8 > len(b) {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(b[offset:]), true
+}
+
+// entry returns the address of the i-th function, and for the one behind the last the end of the code.
 func (t *Table) entry(i int) uint64 {
-	offset, _ := u32(t.funcs, 8*i)
-	return t.text + uint64(offset)
+	v, _ := t.functab(t.entrySize * i)
+	return t.text + v
+}
+
+// functab returns a value of the list of functions: what has the size of a pointer in Go 1.17 has half of it since.
+func (t *Table) functab(offset int) (uint64, bool) {
+	if t.absolute {
+		return u64(t.funcs, offset)
+	}
+	v, ok := u32(t.funcs, offset)
+	return uint64(v), ok
 }
 
 // Func returns the i-th function in the order of addresses.
@@ -122,13 +151,13 @@ func (t *Table) Func(i int) (Func, bool) {
 	if i < 0 || i >= t.nfunc {
 		return Func{}, false
 	}
-	offset, _ := u32(t.funcs, 8*i+4)
+	offset, _ := t.functab(t.entrySize*i + t.entrySize/2)
 	f := Func{table: t, Entry: t.entry(i), End: t.entry(i + 1)}
-	if uint64(offset) >= uint64(len(t.funcs)) || f.End < f.Entry {
+	if offset >= uint64(len(t.funcs)) || f.End < f.Entry {
 		return Func{}, false
 	}
 	f.record = t.funcs[offset:]
-	if len(f.record) < t.recordSize() {
+	if len(f.record) < t.recordSize {
 		return Func{}, false
 	}
 	return f, true
@@ -155,26 +184,8 @@ func text(b []byte, offset uint32) string {
 // maxName bounds a function's or file's name, in bytes; generic instances have the longest real ones.
 const maxName = 1 << 16
 
-// Parts of a function's record (runtime._func in runtime/runtime2.go), offsets in bytes.
-const (
-	recordName    = 4
-	recordFile    = 20
-	recordLine    = 24
-	recordPCData  = 28
-	recordCU      = 32
-	recordSize118 = 40 // behind nfuncdata, the record's last byte
-	recordSize120 = 44
-)
-
-func (t *Table) recordSize() int {
-	if t.modern {
-		return recordSize120
-	}
-	return recordSize118
-}
-
 func (f Func) field(offset int) uint32 {
-	v, _ := u32(f.record, offset)
+	v, _ := u32(f.record, offset+f.table.recordShift)
 	return v
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"go/version"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 
 // Versions are the releases of Go that tests compile targets with, one for each minor release that is supported.
 var Versions = []string{
-	"go1.18.10", "go1.19.13", "go1.20.14", "go1.21.13", "go1.22.12", "go1.23.12", "go1.24.13", "go1.25.14", "go1.26.8", "go1.27.4",
+	"go1.17.13", "go1.18.10", "go1.19.13", "go1.20.14", "go1.21.13", "go1.22.12", "go1.23.12", "go1.24.13", "go1.25.14", "go1.26.8", "go1.27.4",
 }
 
 // Root is the directory of the repository.
@@ -80,9 +81,7 @@ func Program(t testing.TB, name string, o Options) string {
 	if o.Version != "" {
 		cmd.Env = append(cmd.Env, "GOTOOLCHAIN="+o.Version)
 	}
-	if strings.HasPrefix(o.Version, "go1.19.") {
-		cmd.Env = append(cmd.Env, "GODEBUG=goindex=0") // its go command cannot index a toolchain that lies in the module cache
-	}
+	cmd.Env = append(cmd.Env, peculiar(o.Version)...)
 	cmd.Env = append(cmd.Env, o.Env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build of %s with %s %v: %v\n%s", name, o.Version, o.Flags, err, out)
@@ -92,4 +91,15 @@ func Program(t testing.TB, name string, o Options) string {
 	}
 	built[exe] = true
 	return exe
+}
+
+// peculiar returns the environment that the go command of some release needs.
+func peculiar(release string) []string {
+	switch version.Lang(release) {
+	case "go1.17":
+		return []string{"GOFLAGS=-tags="} // instead of those in the user's settings, which may have what it does not know
+	case "go1.19":
+		return []string{"GODEBUG=goindex=0"} // it cannot index a toolchain that lies in the module cache
+	}
+	return nil
 }

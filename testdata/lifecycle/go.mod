@@ -1,3 +1,3 @@
 module lifecycle
 
-go 1.18
+go 1.17

@@ -1,3 +1,3 @@
 module parked
 
-go 1.18
+go 1.17
