@@ -51,6 +51,6 @@ func (f *factory) metrics(_ context.Context, set receiver.Settings, cfg componen
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	controller, err := scraperhelper.NewMetricsController(&s.config.ControllerConfig, set, cancelled{next, ctx}, scraperhelper.AddMetricsScraper(metadata.Type, scrape))
+	controller, err := scraperhelper.NewMetricsController(&s.config.ControllerConfig, set, collections{next, ctx, s}, scraperhelper.AddMetricsScraper(metadata.Type, scrape))
 	return &metricsReceiver{Metrics: controller, cancel: cancel, shared: s}, err
 }

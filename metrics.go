@@ -3,11 +3,15 @@ package goroutinereceiver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/scraper/scrapererror"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
 
 // metricsReceiver ends in time, which the scraper controller alone does not: that waits for the pipeline however long it takes.
@@ -30,19 +34,81 @@ func (r *metricsReceiver) Shutdown(ctx context.Context) error {
 	collecting, stop := context.WithTimeout(ctx, 2*lastCollection)
 	defer stop()
 	err := within(collecting, func() error { return r.Metrics.Shutdown(ctx) })
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("the pipeline of metrics does not answer: %w", err)
+	}
 	return errors.Join(err, r.shared.Shutdown(ctx))
 }
 
-// cancelled is a consumer whose calls end with a context of its own, too.
-type cancelled struct {
+// collections hands the metrics of each collection to the pipeline.
+type collections struct {
 	consumer.Metrics
-	ctx context.Context
+	ctx    context.Context // ends all calls of the pipeline
+	shared *shared
 }
 
 // ConsumeMetrics implements consumer.Metrics.
-func (c cancelled) ConsumeMetrics(ctx context.Context, metrics pmetric.Metrics) error {
+func (c collections) ConsumeMetrics(ctx context.Context, metrics pmetric.Metrics) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
-	return c.Metrics.ConsumeMetrics(ctx, metrics)
+	err := c.Metrics.ConsumeMetrics(ctx, metrics)
+	if err == nil {
+		c.shared.owed = nil
+	}
+	return err
+}
+
+// scrape makes the metrics of all processes, and log records of what has begun or ended to be blocked. What is wrong with one process does not
+// cost another its metrics: the error is a partial one.
+func (s *shared) scrape(context.Context) (pmetric.Metrics, error) {
+	s.mu.Lock()
+	source := s.source
+	s.mu.Unlock()
+	if source == nil {
+		return pmetric.NewMetrics(), nil
+	}
+	figures, err := source.Figures()
+	s.tellBlocked(figures)
+	figures = append(s.owed, figures...)
+	s.owed = lastOf(figures)
+	return s.metrics.Make(figures), partial(err)
+}
+
+// maxOwed bounds how many processes that have ended wait for a pipeline that takes metrics.
+const maxOwed = 4096
+
+// lastOf returns those figures that will not come again.
+func lastOf(figures []telemetry.Figures) (last []telemetry.Figures) {
+	for _, f := range figures {
+		if f.Last && len(last) < maxOwed {
+			last = append(last, f)
+		}
+	}
+	return last
+}
+
+// partial returns an error with which the scraper controller hands on the metrics that there are nevertheless.
+func partial(err error) error {
+	if err == nil {
+		return nil
+	}
+	failed := 1
+	if several, is := err.(interface{ Unwrap() []error }); is {
+		failed = len(several.Unwrap())
+	}
+	return scrapererror.NewPartialScrapeError(err, failed)
+}
+
+// tellBlocked hands on what has begun or ended to be blocked.
+func (s *shared) tellBlocked(figures []telemetry.Figures) {
+	if s.nextLogs == nil {
+		return
+	}
+	for _, f := range figures {
+		s.blocked.AddChanges(f.Process, f.Changes, f.Time)
+	}
+	if s.blocked.Len() > 0 {
+		s.outlet.Logs(s.blocked.Take())
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
@@ -60,8 +59,9 @@ type shared struct {
 	logs   *telemetry.Logs
 	flowed time.Time
 
-	// Used by the scraper only.
+	// Used by the scraper only. owed are the last figures of processes, which the pipeline has not taken yet.
 	blocked *telemetry.Logs
+	owed    []telemetry.Figures
 }
 
 // source is what knows of goroutines.
@@ -248,31 +248,5 @@ func within(ctx context.Context, do func() error) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// scrape makes the metrics of all processes, and log records of what has begun or ended to be blocked.
-func (s *shared) scrape(context.Context) (pmetric.Metrics, error) {
-	s.mu.Lock()
-	source := s.source
-	s.mu.Unlock()
-	if source == nil {
-		return pmetric.NewMetrics(), nil
-	}
-	figures, err := source.Figures()
-	s.tellBlocked(figures)
-	return s.metrics.Make(figures), err
-}
-
-// tellBlocked hands on what has begun or ended to be blocked.
-func (s *shared) tellBlocked(figures []telemetry.Figures) {
-	if s.nextLogs == nil {
-		return
-	}
-	for _, f := range figures {
-		s.blocked.AddChanges(f.Process, f.Changes, f.Time)
-	}
-	if s.blocked.Len() > 0 {
-		s.outlet.Logs(s.blocked.Take())
 	}
 }

@@ -124,6 +124,7 @@ func (f *Follower) retire(p *process, at int64) {
 	}
 	figures := f.figures(p, at)
 	figures.Counts.Live = [lifecycle.States]int64{}
+	figures.Last = true
 	f.finished = append(f.finished, figures)
 }
 

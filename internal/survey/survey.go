@@ -97,11 +97,8 @@ func (s *Surveyor) Health() (processes int, none lifecycle.Counts) {
 func (s *Surveyor) Figures() ([]telemetry.Figures, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.sweep(); err != nil {
-		return nil, err
-	}
 	var all []telemetry.Figures
-	var errs []error
+	errs := []error{s.sweep()}
 	for pid, p := range s.processes {
 		f, err := p.figures(s.options.BlockedAfter)
 		switch {

@@ -20,6 +20,8 @@ type Figures struct {
 	// Start and Time are in ns of CLOCK_MONOTONIC: since when, and until when, the figures count.
 	Start, Time int64
 	lifecycle.Totals
+	// Last says that the process is left: there will be no other figures of it.
+	Last bool
 	// Estimated is what the goroutines may have done while nobody looked, nil if there was no such time.
 	Estimated *lifecycle.Totals
 	// Overhead is what the probes cost, nil if nobody asks.

@@ -57,13 +57,16 @@ type Program struct {
 	FullStacks bool
 }
 
-// NewProcess returns a Process whose addresses are bias higher than linked.
+// NewProcess returns a Process whose addresses are bias higher than linked. All that is told of it is UTF-8, whatever the arguments hold; r
+// is changed to that end.
 func NewProcess(i Identity, r pcommon.Resource, program Program, bias uint64) *Process {
+	validResource(r)
 	p := &Process{
-		resource: r, ids: newIDs(i), symbols: program.Symbols, fullStacks: program.FullStacks, bias: bias, reasons: program.WaitReasons,
-		places: map[uint64]place{}, sites: map[*lifecycle.Stack]site{},
+		resource: r, ids: newIDs(i), symbols: validSymbols{program.Symbols}, fullStacks: program.FullStacks, bias: bias,
+		reasons: validStrings(program.WaitReasons),
+		places:  map[uint64]place{}, sites: map[*lifecycle.Stack]site{},
 	}
-	for _, reason := range program.WaitReasons {
+	for _, reason := range p.reasons {
 		name := lifecycle.Waiting.String()
 		if reason != "" {
 			name += ": " + reason
