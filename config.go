@@ -43,7 +43,7 @@ type Config struct {
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
 	// RetryOnFailure says whether and how spans and log records are offered again that the pipeline did not take.
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
-	// Overhead says what following may cost a process.
+	// Overhead says what following may cost.
 	Overhead OverheadConfig `mapstructure:"overhead"`
 	// Traces says what becomes a span.
 	Traces TracesConfig `mapstructure:"traces"`
@@ -63,10 +63,16 @@ const (
 	modeSnapshot Mode = "snapshot"
 )
 
-// OverheadConfig says what following may cost a process.
+// OverheadConfig says what following may cost.
 type OverheadConfig struct {
-	// Budget is the share of its processor time that probes may take, from 0 to 1. If they take more, less is seen of it. 0 sets no limit.
+	// Budget is the share of its own processor time that probes may take, from 0 to 1. If they take more, less is seen of it. 0 sets no
+	// limit, whatever Floor and Host are.
 	Budget float64 `mapstructure:"budget"`
+	// Floor is the share of one processor that probes may always take of a process, from 0 to 1.
+	Floor float64 `mapstructure:"floor"`
+	// Host is the share of all the machine's processors that the probes of all processes together may take, from 0 to 1. It counts more than
+	// Budget and Floor; 0 sets no such limit.
+	Host float64 `mapstructure:"host"`
 
 	_ struct{}
 }
@@ -194,7 +200,7 @@ func createDefaultConfig() component.Config {
 		MaxGoroutinesPerTarget: 96 << 10,
 		RingBufferSize:         8 << 20,
 		RetryOnFailure:         retry,
-		Overhead:               OverheadConfig{Budget: 0.05},
+		Overhead:               OverheadConfig{Budget: 0.05, Floor: 0.02, Host: 0.02},
 		Traces: TracesConfig{
 			SamplingRatio:     1,
 			MaxSpansPerSecond: 10_000,
@@ -220,9 +226,6 @@ func (c *Config) Validate() error {
 	}
 	if c.Mode != modeProbes && c.Mode != modeSnapshot {
 		errs = append(errs, fmt.Errorf("mode: %q is not allowed, it must be probes or snapshot", c.Mode))
-	}
-	if c.Overhead.Budget < 0 || c.Overhead.Budget > 1 {
-		errs = append(errs, fmt.Errorf("overhead: budget: %v is not allowed, it must be from 0 to 1", c.Overhead.Budget))
 	}
 	if c.MaxGoroutines < minGoroutines {
 		errs = append(errs, fmt.Errorf("max_goroutines: %d is not allowed, it must be %d or more", c.MaxGoroutines, minGoroutines))
@@ -295,6 +298,20 @@ func (c *Config) looksAtEach() bool {
 func (c *Config) countsByFunction() bool {
 	return slices.Contains(c.Metrics.GoGoroutineCreated.EnabledAttributes, metadata.GoGoroutineCreatedMetricAttributeKeyCodeFunctionName) ||
 		slices.Contains(c.Metrics.GoGoroutineExited.EnabledAttributes, metadata.GoGoroutineExitedMetricAttributeKeyCodeFunctionName)
+}
+
+// Validate reports shares that are out of range.
+func (c *OverheadConfig) Validate() error {
+	var errs []error
+	for _, share := range []struct {
+		key string
+		is  float64
+	}{{"budget", c.Budget}, {"floor", c.Floor}, {"host", c.Host}} {
+		if !(share.is >= 0 && share.is <= 1) { // NaN is neither
+			errs = append(errs, fmt.Errorf("%s: %v is not allowed, it must be from 0 to 1", share.key, share.is))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Validate reports a number of start functions that is out of range.

@@ -46,7 +46,7 @@ func TestLoadConfig(t *testing.T) {
 			c.MaxGoroutinesPerTarget = 1500
 			c.RingBufferSize = 1 << 20
 			c.RetryOnFailure.Enabled, c.RetryOnFailure.MaxElapsedTime = true, time.Minute
-			c.Overhead.Budget = 0.1
+			c.Overhead = OverheadConfig{Budget: 0.1, Floor: 0.01}
 			c.Metrics.GoGoroutineTime.Enabled = false
 			c.Metrics.Lifetime.Enabled = false
 			c.ResourceAttributes.ProcessPid.Enabled = false
@@ -72,6 +72,9 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/stacks":           {error: `traces: stacks: "deep" is not allowed, it must be off, leaf or full`},
 		"goroutine/per_target":       {error: "max_goroutines_per_target: 5 is not allowed, it must be 1024 or more"},
 		"goroutine/overhead":         {error: "overhead: budget: 5 is not allowed, it must be from 0 to 1"},
+		"goroutine/overhead_nan":     {error: "overhead: budget: NaN is not allowed, it must be from 0 to 1"},
+		"goroutine/overhead_floor":   {error: "overhead: floor: -0.1 is not allowed, it must be from 0 to 1"},
+		"goroutine/overhead_host":    {error: "overhead: host: NaN is not allowed, it must be from 0 to 1"},
 		"goroutine/start_functions":  {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ring_buffer":      {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
 		"goroutine/retry":            {error: "retry_on_failure: initial_interval value must be"},

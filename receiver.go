@@ -22,6 +22,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/outlet"
+	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -181,7 +182,7 @@ func (s *shared) options() follow.Options {
 			Join:          s.config.Traces.Join,
 		},
 		SpansPerSecond: s.config.Traces.MaxSpansPerSecond,
-		Budget:         s.config.Overhead.Budget,
+		Overhead:       overhead.Limits{Budget: s.config.Overhead.Budget, Floor: s.config.Overhead.Floor, Host: s.config.Overhead.Host},
 		Resource:       s.resource,
 		Logger:         s.set.Logger,
 		Health:         s.report,

@@ -30,7 +30,7 @@ type Engine interface {
 	Reject(pid int, id ID) error
 	// Release ends following a process that the engine has begun to follow by itself; it may be followed in another way.
 	Release(pid int, id ID) error
-	// HitCost returns what it costs a process to have a change of state seen, zero while that is not known yet.
+	// HitCost returns what it costs a process to have a change of state seen, as far as is known by now.
 	HitCost(b *goexe.Binary) Cost
 	// Memory returns how many bytes of memory outside of this process the engine takes.
 	Memory() uint64

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
@@ -23,7 +24,7 @@ type program struct {
 	syscalls   bool              // as the governor wants it, or wanted it
 	governor   *overhead.Governor
 	processes  map[int]*process
-	dearest    int // the process to which the probes cost the most
+	observed   int64 // when the governor was last told what they cost, in ns of CLOCK_MONOTONIC
 	users      int
 	idle       time.Time // since when there are none
 	closed     chan struct{}
@@ -87,7 +88,10 @@ func (f *Follower) open(p processes.Process) (*program, error) {
 		return nil, errors.Join(err, opened.binary.Close(), file.Close())
 	}
 	seesSyscalls := slices.ContainsFunc(opened.binary.Sites, func(s goexe.Site) bool { return s.Syscall })
-	opened.governor = overhead.NewGovernor(f.options.Budget, f.options.Syscalls && seesSyscalls, f.options.Settings.SamplingRatio > 0)
+	opened.governor = overhead.NewGovernor(overhead.Options{
+		Limits: f.options.Overhead, Arbiter: f.arbiter, Syscalls: f.options.Syscalls && seesSyscalls, Sampled: f.options.Settings.SamplingRatio > 0,
+	})
+	opened.observed = lifecycle.Now()
 	return opened, nil
 }
 
@@ -125,6 +129,7 @@ func (f *Follower) closeIdle(after time.Duration) {
 
 // close takes a program's probes away. That takes the kernel tenths of a second, in which events go on.
 func (f *Follower) close(p *program) {
+	p.governor.Close()
 	var err error
 	if p.attachment != nil {
 		err = p.attachment.Close()

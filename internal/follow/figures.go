@@ -74,7 +74,7 @@ func (f *Follower) looks() (map[*process]census.Count, error) {
 	f.mu.Lock()
 	var some []*process
 	for _, p := range f.processes {
-		if p.program.governor.Level() >= overhead.Slices {
+		if p.program.governor.Level() >= overhead.Windows {
 			some = append(some, p)
 		}
 	}
@@ -109,8 +109,8 @@ func (f *Follower) figures(p *process, now int64) telemetry.Figures {
 		figures.Estimated = &lifecycle.Totals{}
 		figures.Estimated.Add(*p.past.estimated)
 	}
-	if f.options.Budget > 0 {
-		figures.Overhead = &telemetry.Overhead{Level: level.String(), Share: p.program.governor.Share()}
+	if f.options.Overhead.Budget > 0 {
+		figures.Overhead = &telemetry.Overhead{Level: level.String(), Share: p.program.governor.Share(p.PID)}
 	}
 	figures.Add(p.past.seen)
 	return figures

@@ -17,6 +17,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -32,8 +33,8 @@ type Options struct {
 	// SpansPerSecond is how many spans of a process are made in a second: trees that begin while there are more are not sampled; 0 sets no
 	// limit.
 	SpansPerSecond int
-	// Budget is the share of a process's processor time that probes may cost; 0 sets no limit.
-	Budget float64
+	// Overhead is what following may cost.
+	Overhead overhead.Limits
 	// BlockedAfter is for how long a goroutine waits until it counts as blocked; 0 does not look at single goroutines at all.
 	BlockedAfter time.Duration
 	// Resource describes a process.
@@ -63,6 +64,7 @@ type Follower struct {
 	options Options
 	engine  engine.Engine
 	sink    Sink
+	arbiter *overhead.Arbiter
 	bootID  string
 	known   goexe.Cache
 	teller  teller // used by Figures only
@@ -140,6 +142,7 @@ func New(o Options, e engine.Engine, sink Sink) *Follower {
 		options:   o,
 		engine:    e,
 		sink:      sink,
+		arbiter:   overhead.NewArbiter(o.Overhead.Host, overhead.Processors()),
 		bootID:    strings.TrimSpace(string(boot)),
 		started:   make(chan execution, 1024),
 		stop:      make(chan struct{}),

@@ -16,7 +16,7 @@ const governInterval = 100 * time.Millisecond
 // govern keeps what a program's probes cost within the budget, until the program is closed.
 func (f *Follower) govern(p *program) {
 	defer f.close(p)
-	if f.options.Budget == 0 {
+	if f.options.Overhead.Budget == 0 {
 		<-p.closed
 		return
 	}
@@ -38,14 +38,10 @@ func (f *Follower) govern(p *program) {
 // regulate does what the governor decides.
 func (f *Follower) regulate(p *program) {
 	hit := f.engine.HitCost(p.binary).Most
-	if hit == 0 {
-		return // not measured yet
-	}
 	f.mu.Lock()
-	level, ratio := p.governor.Level(), p.governor.Ratio()
-	p.governor.Observe(p.usage(hit, f.options.Budget))
-	if p.governor.Level() != level {
-		f.announce(p, level)
+	ratio := p.governor.Ratio()
+	if change, is := p.governor.Observe(p.observe(hit)); is {
+		f.announce(p, change)
 	}
 	if p.governor.Ratio() != ratio {
 		for _, q := range p.processes {
@@ -61,31 +57,21 @@ func (f *Follower) regulate(p *program) {
 	}
 }
 
-// usage returns what the probes have cost the process for which they cost the most by the budget, since the last call. While there are no
-// probes, it is the process for which that was so.
-func (p *program) usage(hit time.Duration, budget float64) (most overhead.Usage) {
-	excess := func(u overhead.Usage) time.Duration { return u.Cost - time.Duration(budget*float64(u.CPU)) }
-	for _, q := range p.processes {
-		u := q.usage(hit)
-		switch {
-		case p.attachment != nil && (most.Elapsed == 0 || excess(u) > excess(most)):
-			most, p.dearest = u, q.PID
-		case p.attachment == nil && (most.Elapsed == 0 || q.PID == p.dearest):
-			most = u
-		}
+// observe returns what the probes have cost since the last call, if each hit costs as much as it is told.
+func (p *program) observe(hit time.Duration) overhead.Observation {
+	now := lifecycle.Now()
+	o := overhead.Observation{Elapsed: time.Duration(now - p.observed), Processes: make(map[int]overhead.Usage, len(p.processes))}
+	p.observed = now
+	for pid, q := range p.processes {
+		o.Processes[pid] = q.usage(hit)
 	}
-	if most.Elapsed == 0 { // nobody runs it
-		most.Elapsed = governInterval
-	}
-	return most
+	return o
 }
 
 // usage returns what the process used since the last call, and what the probes cost of that if each hit costs as much as it is told.
 func (p *process) usage(hit time.Duration) overhead.Usage {
 	now, hits := momentOf(p.PID), p.hits()
-	u := overhead.Usage{
-		Elapsed: time.Duration(now.at - p.measured.at), CPU: max(now.cpu-p.measured.cpu, 0), Cost: time.Duration(hits-p.measuredHits) * hit,
-	}
+	u := overhead.Usage{CPU: max(now.cpu-p.measured.cpu, 0), Cost: time.Duration(hits-p.measuredHits) * hit}
 	p.measured, p.measuredHits = now, hits
 	return u
 }
@@ -104,13 +90,20 @@ func (p *process) hits() uint64 {
 }
 
 // announce tells of a change of level.
-func (f *Follower) announce(p *program, before overhead.Level) {
-	now := p.governor.Level()
-	for _, q := range p.processes {
-		f.options.Logger.Info("What is seen of a process changes, as overhead::budget demands or allows", zap.Int("pid", q.PID),
-			zap.Stringer("from", before), zap.Stringer("to", now), zap.Float64("share", p.governor.Share()), zap.Float64("budget", f.options.Budget))
+func (f *Follower) announce(p *program, c overhead.Change) {
+	budget := f.options.Overhead.Budget
+	for pid, q := range p.processes {
+		share := p.governor.Share(pid)
+		fields := []zap.Field{
+			zap.Int("pid", pid), zap.Stringer("from", c.From), zap.Stringer("to", c.To), zap.Stringer("reason", c.Reason),
+			zap.Float64("share", share), zap.Float64("budget", budget),
+		}
+		if c.PID != 0 && c.PID != pid {
+			fields = append(fields, zap.Int("because_of", c.PID))
+		}
+		f.options.Logger.Info("What is seen of a process changes, as overhead demands or allows", fields...)
 		f.changes = append(f.changes, levelChange{q.telemetry, telemetry.LevelChange{
-			At: lifecycle.Now(), From: before.String(), To: now.String(), Share: p.governor.Share(), Budget: f.options.Budget, Less: now > before,
+			At: lifecycle.Now(), From: c.From.String(), To: c.To.String(), Reason: c.Reason.String(), Share: share, Budget: budget, Less: c.To > c.From,
 		}})
 	}
 }

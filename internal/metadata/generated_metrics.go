@@ -28,7 +28,7 @@ const (
 	AttributeGoGoroutineOverheadLevelFull
 	AttributeGoGoroutineOverheadLevelFewerTrees
 	AttributeGoGoroutineOverheadLevelNoSyscalls
-	AttributeGoGoroutineOverheadLevelSlices
+	AttributeGoGoroutineOverheadLevelWindows
 	AttributeGoGoroutineOverheadLevelSnapshots
 )
 
@@ -41,8 +41,8 @@ func (av AttributeGoGoroutineOverheadLevel) String() string {
 		return "fewer_trees"
 	case AttributeGoGoroutineOverheadLevelNoSyscalls:
 		return "no_syscalls"
-	case AttributeGoGoroutineOverheadLevelSlices:
-		return "slices"
+	case AttributeGoGoroutineOverheadLevelWindows:
+		return "windows"
 	case AttributeGoGoroutineOverheadLevelSnapshots:
 		return "snapshots"
 	}
@@ -54,7 +54,7 @@ var MapAttributeGoGoroutineOverheadLevel = map[string]AttributeGoGoroutineOverhe
 	"full":        AttributeGoGoroutineOverheadLevelFull,
 	"fewer_trees": AttributeGoGoroutineOverheadLevelFewerTrees,
 	"no_syscalls": AttributeGoGoroutineOverheadLevelNoSyscalls,
-	"slices":      AttributeGoGoroutineOverheadLevelSlices,
+	"windows":     AttributeGoGoroutineOverheadLevelWindows,
 	"snapshots":   AttributeGoGoroutineOverheadLevelSnapshots,
 }
 
@@ -528,7 +528,7 @@ type metricGoGoroutineOverheadShare struct {
 // init fills go.goroutine.overhead.share metric with initial data.
 func (m *metricGoGoroutineOverheadShare) init() {
 	m.data.SetName("go.goroutine.overhead.share")
-	m.data.SetDescription("Estimated share of the process's CPU time that the probes took while they were last attached.")
+	m.data.SetDescription("Estimated share of the process's CPU time that the probes took of late, over times with and without probes, which is what overhead::budget limits.")
 	m.data.SetUnit("1")
 	m.data.SetEmptyGauge()
 }

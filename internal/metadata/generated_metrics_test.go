@@ -365,7 +365,7 @@ func TestMetricsBuilder(t *testing.T) {
 					validatedMetrics["go.goroutine.overhead.share"] = true
 					assert.Equal(t, pmetric.MetricTypeGauge, mi.Type())
 					assert.Equal(t, 1, mi.Gauge().DataPoints().Len())
-					assert.Equal(t, "Estimated share of the process's CPU time that the probes took while they were last attached.", mi.Description())
+					assert.Equal(t, "Estimated share of the process's CPU time that the probes took of late, over times with and without probes, which is what overhead::budget limits.", mi.Description())
 					assert.Equal(t, "1", mi.Unit())
 					dp := mi.Gauge().DataPoints().At(0)
 					assert.Equal(t, start, dp.StartTimestamp())

@@ -29,6 +29,7 @@ const (
 	attributeEstimated      = "go.goroutine.estimated"
 	attributeLevel          = "go.goroutine.overhead.level"
 	attributeLevelBefore    = "go.goroutine.overhead.level.before"
+	attributeOverheadReason = "go.goroutine.overhead.reason"
 	attributeOverheadShare  = "go.goroutine.overhead.share"
 	attributeOverheadBudget = "go.goroutine.overhead.budget"
 

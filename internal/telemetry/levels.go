@@ -12,7 +12,9 @@ type LevelChange struct {
 	At int64
 	// From and To name the levels.
 	From, To string
-	// Share is the probes' share of the process's processor time that made it necessary or allowed it, Budget what it may be.
+	// Reason names why.
+	Reason string
+	// Share is the probes' share of the process's processor time of late, Budget what it may be.
 	Share, Budget float64
 	// Less tells whether less is seen than before.
 	Less bool
@@ -25,10 +27,11 @@ func (l *Logs) AddLevelChange(p *Process, c LevelChange) {
 		severity = plog.SeverityNumberWarn
 	}
 	r := l.addRecord(p, eventLevel, severity, c.At)
-	r.Body().SetStr(fmt.Sprintf("probes took %.1f %% of the CPU time: %s -> %s", 100*c.Share, c.From, c.To))
+	r.Body().SetStr(fmt.Sprintf("%s -> %s: %s; probes took %.1f %% of the CPU time", c.From, c.To, c.Reason, 100*c.Share))
 	a := r.Attributes()
 	a.PutStr(attributeLevelBefore, c.From)
 	a.PutStr(attributeLevel, c.To)
+	a.PutStr(attributeOverheadReason, c.Reason)
 	a.PutDouble(attributeOverheadShare, c.Share)
 	a.PutDouble(attributeOverheadBudget, c.Budget)
 }

@@ -24,7 +24,7 @@ func TestEstimates(t *testing.T) {
 	seen.Counts.Time[lifecycle.Running] = uint64(time.Second)
 	estimated := seen.Times(2.5, 2.5)
 	made := m.Make([]Figures{{
-		Process: testProcess(), Totals: seen, Estimated: &estimated, Overhead: &Overhead{Level: "slices", Share: 0.25},
+		Process: testProcess(), Totals: seen, Estimated: &estimated, Overhead: &Overhead{Level: "windows", Share: 0.25},
 	}})
 	found := map[string]map[bool]float64{} // by whether it is estimated
 	note := func(name string, estimated bool, value float64) {
@@ -54,12 +54,12 @@ func TestEstimates(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]map[bool]float64{
-		"go.goroutine.created":               {false: 10, true: 25},
-		"go.goroutine.exited":                {false: 4, true: 10},
-		"go.goroutine.time":                  {false: 1, true: 2.5},
-		"go.goroutine.run.duration":          {false: 2, true: 5},
-		"go.goroutine.overhead.share":        {false: 0.25},
-		"go.goroutine.overhead.statusslices": {false: 1},
+		"go.goroutine.created":                {false: 10, true: 25},
+		"go.goroutine.exited":                 {false: 4, true: 10},
+		"go.goroutine.time":                   {false: 1, true: 2.5},
+		"go.goroutine.run.duration":           {false: 2, true: 5},
+		"go.goroutine.overhead.share":         {false: 0.25},
+		"go.goroutine.overhead.statuswindows": {false: 1},
 	} {
 		require.Equal(t, want, found[name], name)
 	}
@@ -67,13 +67,13 @@ func TestEstimates(t *testing.T) {
 
 func TestLevelChange(t *testing.T) {
 	l := NewLogs(scope, testClock())
-	l.AddLevelChange(testProcess(), LevelChange{At: 5, From: "full", To: "slices", Share: 0.31, Budget: 0.05, Less: true})
-	l.AddLevelChange(testProcess(), LevelChange{At: 6, From: "slices", To: "full", Share: 0.01, Budget: 0.05})
+	l.AddLevelChange(testProcess(), LevelChange{At: 5, From: "full", To: "windows", Reason: "budget", Share: 0.31, Budget: 0.05, Less: true})
+	l.AddLevelChange(testProcess(), LevelChange{At: 6, From: "windows", To: "full", Reason: "room", Share: 0.01, Budget: 0.05})
 	records := l.Take().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 	require.Equal(t, plog.SeverityNumberWarn, records.At(0).SeverityNumber())
-	require.Equal(t, "probes took 31.0 % of the CPU time: full -> slices", records.At(0).Body().Str())
+	require.Equal(t, "full -> windows: budget; probes took 31.0 % of the CPU time", records.At(0).Body().Str())
 	require.Equal(t, map[string]any{
-		"go.goroutine.overhead.level.before": "full", "go.goroutine.overhead.level": "slices",
-		"go.goroutine.overhead.share": 0.31, "go.goroutine.overhead.budget": 0.05,
+		"go.goroutine.overhead.level.before": "full", "go.goroutine.overhead.level": "windows",
+		"go.goroutine.overhead.reason": "budget", "go.goroutine.overhead.share": 0.31, "go.goroutine.overhead.budget": 0.05,
 	}, records.At(0).Attributes().AsRaw())
 }

@@ -22,7 +22,7 @@ const (
 	usualColdness, coldness = 1.25, 2.0
 )
 
-// assumedTraps is what traps are believed to cost if they cannot be measured.
+// assumedTraps is what traps are believed to cost until they are measured, and if they cannot be.
 var assumedTraps = Traps{goexe.Nop5: time.Microsecond, goexe.Emulated: time.Microsecond, goexe.EmulatedPush: time.Microsecond, goexe.SingleStepped: 5 * time.Microsecond}
 
 // costs is what hits of probes cost their programs.
@@ -30,8 +30,8 @@ type costs struct {
 	changed chan struct{} // has room for one
 
 	mu    sync.Mutex
-	traps Traps         // nil until it is known
-	run   time.Duration // of the probes' own program, on average
+	traps Traps         // nil until they are measured
+	run   time.Duration // of the probes' own program, on average; 0 until it is measured
 }
 
 // HitCost returns what a hit of a probe costs a process that runs the executable.
@@ -39,17 +39,22 @@ func (t *Engine) HitCost(b *goexe.Binary) engine.Cost {
 	return engine.Cost{Usual: t.costs.ofHit(b, usualColdness), Most: t.costs.ofHit(b, coldness)}
 }
 
-// ofHit returns what a hit costs in a program that makes traps as much dearer as coldness tells, 0 if that is not known yet.
+// ofHit returns what a hit costs in a program that makes traps as much dearer as coldness tells. The budget does not wait until it is
+// measured: a program would be slow for as long.
 func (c *costs) ofHit(b *goexe.Binary, coldness float64) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.traps == nil {
-		return 0
+	traps, run := c.traps, c.run
+	if traps == nil {
+		traps = assumedTraps
 	}
-	return time.Duration(coldness*float64(c.traps[kindOfProbes(b)])) + c.run
+	if run == 0 {
+		run = traps[goexe.Emulated]
+	}
+	return time.Duration(coldness*float64(traps[kindOfProbes(b)])) + run
 }
 
-// kindOfProbes is the dearest kind of the probes that are hit often, or of all if there are none of those.
+// kindOfProbes is the costliest kind of the probes that are hit often, or of all if there are none of those.
 func kindOfProbes(b *goexe.Binary) (kind goexe.Cost) {
 	var often, any goexe.Cost
 	found := false
@@ -73,7 +78,7 @@ func (t *Engine) measureCosts() {
 		traps = assumedTraps
 	}
 	t.costs.mu.Lock()
-	t.costs.traps, t.costs.run = traps, traps[goexe.Emulated]
+	t.costs.traps = traps
 	t.costs.mu.Unlock()
 	t.options.Logger.Info("What the kernel takes for a hit of a probe that does nothing", zap.Duration("nop", traps[goexe.Nop5]),
 		zap.Duration("emulated", traps[goexe.Emulated]), zap.Duration("emulated_push", traps[goexe.EmulatedPush]),
