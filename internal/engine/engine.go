@@ -12,9 +12,9 @@ import (
 
 // Engine follows the goroutines of processes. It is safe for concurrent use, with one goroutine that calls Next.
 type Engine interface {
-	// Attach prepares the executable file at path for following its processes. Without syscalls, the engine leaves out what only sees system
-	// calls, where that costs extra.
-	Attach(b *goexe.Binary, path string, syscalls bool) (Attachment, error)
+	// Attach prepares the executable file at path, which must lead there until the Attachment is closed, for following its processes. Its
+	// error wraps ErrTooMany if there is no room for it now.
+	Attach(b *goexe.Binary, path string, o AttachOptions) (Attachment, error)
 	// Next reads the next event into e. It reports false if none has come until a time, or after Wake. Events of processes that change
 	// rarely may wait until then.
 	Next(e *lifecycle.Event, until time.Time) (bool, error)
@@ -38,8 +38,19 @@ type Engine interface {
 	Close() error
 }
 
-// Attachment is what an engine has put on one executable file, for all processes that run it.
+// AttachOptions say for whom an executable is prepared, and how.
+type AttachOptions struct {
+	// Syscalls includes what only sees system calls; where that costs extra, the engine leaves it out otherwise.
+	Syscalls bool
+	// PIDs are the only processes that it is done to; if there are none, all that run the file, now or later. Those that have ended are left
+	// out; if all have, Attach's error wraps unix.ESRCH.
+	PIDs []int
+}
+
+// Attachment is what an engine has put on one executable file, for all processes that run it or for given ones.
 type Attachment interface {
+	// Include adds a process to those that AttachOptions.PIDs names; it does nothing where these are all that run the file.
+	Include(pid int) error
 	// Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked. Its error
 	// wraps ErrFollowed if the engine follows it already.
 	Follow(pid int, bias uint64, s Settings) (Process, error)

@@ -84,7 +84,7 @@ func (f *Follower) open(p processes.Process) (*program, error) {
 	if opened.binary, err = f.known.Open(opened.path()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	if opened.attachment, err = f.engine.Attach(opened.binary, opened.path(), f.options.Syscalls); err != nil {
+	if opened.attachment, err = f.engine.Attach(opened.binary, opened.path(), engine.AttachOptions{Syscalls: f.options.Syscalls}); err != nil {
 		return nil, errors.Join(err, opened.binary.Close(), file.Close())
 	}
 	seesSyscalls := slices.ContainsFunc(opened.binary.Sites, func(s goexe.Site) bool { return s.Syscall })

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -136,7 +137,7 @@ func (f *Follower) suspend(p *program) {
 
 // resume puts the probes back.
 func (f *Follower) resume(p *program) {
-	attachment, err := f.engine.Attach(p.binary, p.path(), f.options.Syscalls && p.governor.Syscalls())
+	attachment, err := f.engine.Attach(p.binary, p.path(), engine.AttachOptions{Syscalls: f.options.Syscalls && p.governor.Syscalls()})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {

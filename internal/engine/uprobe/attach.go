@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
@@ -15,54 +17,102 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// Attachment is the probes on one executable file, for all processes that run it.
+// Attachment is the probes on one executable file, for all processes that run it or for given ones. It implements engine.Attachment.
 type Attachment struct {
 	engine     *Engine
 	binary     *goexe.Binary
+	file       *link.Executable
 	executable uint32
-	links      []link.Link
+	sites      []goexe.Site
 	// blind says that probes are left out without which nobody sees a goroutine leave a system call.
 	blind bool
 
 	mu     sync.Mutex // guards what follows
+	links  []link.Link
+	of     map[int]bool // the processes with probes, nil if these are all
 	closed bool
 	others uint64 // hits until then
 }
 
-// Attach puts the probes on the executable file at path. Without syscalls, those that only see system calls are left out.
-func (t *Engine) Attach(binary *goexe.Binary, path string, syscalls bool) (engine.Attachment, error) {
+// Attach puts the probes on the executable file at path, which must lead there until Close. Its errors wrap engine.ErrTooMany if there is no
+// room for the probes now, and unix.ESRCH if none of the given processes exists.
+func (t *Engine) Attach(binary *goexe.Binary, path string, o engine.AttachOptions) (engine.Attachment, error) {
 	file, err := link.OpenExecutable(path)
 	if err != nil {
+		return nil, explain(err)
+	}
+	a := &Attachment{engine: t, binary: binary, file: file, sites: slices.Clone(binary.Sites)}
+	if !o.Syscalls {
+		a.sites = slices.DeleteFunc(a.sites, func(s goexe.Site) bool { return s.Syscall })
+		a.blind = len(a.sites) < len(binary.Sites)
+	}
+	if a.executable, err = t.addExecutable(binary.SystemStarts); err != nil {
 		return nil, err
 	}
-	executable, err := t.addExecutable(binary.SystemStarts)
+	if len(o.PIDs) == 0 {
+		err = a.attachTo(everyProcess)
+	} else {
+		a.of = map[int]bool{}
+		err = a.attachToAny(o.PIDs)
+	}
 	if err != nil {
-		return nil, err
-	}
-	a := &Attachment{engine: t, binary: binary, executable: executable}
-	for _, site := range binary.Sites {
-		if site.Syscall && !syscalls {
-			a.blind = true
-			continue
-		}
-		l, err := a.attach(file, site)
-		if err != nil {
-			return nil, errors.Join(explain(fmt.Errorf("attach to %s: %w", site.Function, err)), a.Close())
-		}
-		a.links = append(a.links, l)
+		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
 }
 
-func (a *Attachment) attach(file *link.Executable, site goexe.Site) (link.Link, error) {
-	if site.Kind == goexe.Call {
-		return file.Uprobe("", a.engine.objects.OnCasgstatus, &link.UprobeOptions{Address: site.Offset, Cookie: uint64(a.executable)})
+// everyProcess stands for all that run the file.
+const everyProcess = 0
+
+// attachToAny puts the probes on those of some processes that exist.
+func (a *Attachment) attachToAny(pids []int) error {
+	for _, pid := range pids {
+		if err := a.Include(pid); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
 	}
-	return file.Uprobe("", a.engine.objects.OnSwap, &link.UprobeOptions{Address: site.Offset, Cookie: cookie(site, a.executable)})
+	if len(a.of) == 0 {
+		return fmt.Errorf("processes %d: %w", pids, unix.ESRCH)
+	}
+	return nil
 }
 
-// cookie tells the program at a swap whose it is and where in the registers to look.
-func cookie(s goexe.Site, executable uint32) uint64 {
+// Include puts the probes on one more process, unless they are on all that run the file.
+func (a *Attachment) Include(pid int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.of == nil || a.of[pid] {
+		return nil
+	}
+	if err := a.attachTo(pid); err != nil {
+		return err
+	}
+	a.of[pid] = true
+	return nil
+}
+
+// attachTo puts the probes on a process, or on all.
+func (a *Attachment) attachTo(pid int) error {
+	for _, site := range a.sites {
+		o := &link.UprobeOptions{Address: site.Offset, Cookie: a.cookie(site), PID: pid}
+		program := a.engine.objects.OnSwap
+		if site.Kind == goexe.Call {
+			program = a.engine.objects.OnCasgstatus
+		}
+		l, err := a.file.Uprobe("", program, o)
+		if err != nil {
+			return explain(fmt.Errorf("attach to %s: %w", site.Function, err))
+		}
+		a.links = append(a.links, l)
+	}
+	return nil
+}
+
+// cookie tells the program at a site whose it is and, at a swap, where in the registers to look.
+func (a *Attachment) cookie(s goexe.Site) uint64 {
+	if s.Kind == goexe.Call {
+		return uint64(a.executable)
+	}
 	status := uint64(bpf.TracerCookieBitSTATUS_IN_REGISTER)
 	if s.Becomes < uint8(status) {
 		status = uint64(s.Becomes)
@@ -70,7 +120,7 @@ func cookie(s goexe.Site, executable uint32) uint64 {
 	return uint64(s.G)<<bpf.TracerCookieBitCOOKIE_G | uint64(s.Old)<<bpf.TracerCookieBitCOOKIE_OLD |
 		uint64(s.New)<<bpf.TracerCookieBitCOOKIE_NEW | uint64(s.Swapped)<<bpf.TracerCookieBitCOOKIE_SWAPPED |
 		uint64(s.SwappedMask)<<bpf.TracerCookieBitCOOKIE_MASK | uint64(s.Above)<<bpf.TracerCookieBitCOOKIE_ABOVE |
-		status<<bpf.TracerCookieBitCOOKIE_STATUS | uint64(executable)<<bpf.TracerCookieBitCOOKIE_EXECUTABLE
+		status<<bpf.TracerCookieBitCOOKIE_STATUS | uint64(a.executable)<<bpf.TracerCookieBitCOOKIE_EXECUTABLE
 }
 
 // FollowNewcomers makes the kernel follow each process that runs the executable from its next change of state on, in most cases its first.
@@ -138,6 +188,11 @@ func (a *Attachment) HitsOfOthers() (uint64, error) {
 
 // Close detaches the probes, all at once: for each the kernel waits until no processor is at it.
 func (a *Attachment) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil
+	}
 	errs := append(make([]error, len(a.links)), a.IgnoreNewcomers())
 	var closing sync.WaitGroup
 	for i, l := range a.links {
@@ -145,11 +200,6 @@ func (a *Attachment) Close() error {
 	}
 	closing.Wait()
 	a.links = nil
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed {
-		return errors.Join(errs...)
-	}
 	others, err := a.engine.hitsOfOthers(a.executable)
 	a.closed, a.others = true, others
 	return errors.Join(append(errs, err, a.engine.removeExecutable(a.executable))...)

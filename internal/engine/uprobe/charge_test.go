@@ -29,7 +29,7 @@ func TestAllHitsAreTold(t *testing.T) {
 	require.NoError(t, err)
 	defer on.Close()
 
-	a, err := e.Attach(binary, exe, true)
+	a, err := e.Attach(binary, exe, engine.AttachOptions{Syscalls: true})
 	require.NoError(t, err)
 	p, err := a.Follow(followed.PID(), 0, engine.Settings{})
 	require.NoError(t, err)

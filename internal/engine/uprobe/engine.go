@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
@@ -111,9 +113,14 @@ func explain(err error) error {
 		return fmt.Errorf("%w: %w", engine.ErrKernel, err)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%w: %w", engine.ErrPermission, err)
+	case slices.ContainsFunc(exhausted, func(e error) bool { return errors.Is(err, e) }):
+		return fmt.Errorf("%w: %w", engine.ErrTooMany, err)
 	}
 	return err
 }
+
+// exhausted are errors about what there may be more of later: descriptors of this process and of the machine, memory, entries of a map.
+var exhausted = []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOSPC, unix.E2BIG, unix.EAGAIN}
 
 func configure(spec *ebpf.CollectionSpec, o engine.Options) error {
 	for name, size := range map[string]int{

@@ -43,7 +43,7 @@ func record(program, out string) error {
 		return err
 	}
 	defer e.Close()
-	attachment, err := e.Attach(binary, program, true)
+	attachment, err := e.Attach(binary, program, engine.AttachOptions{Syscalls: true})
 	if err != nil {
 		return err
 	}
