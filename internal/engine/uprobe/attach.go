@@ -58,6 +58,7 @@ func (t *Engine) Attach(binary *goexe.Binary, path string, o engine.AttachOption
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	t.costs.haveChanged()
 	return a, nil
 }
 

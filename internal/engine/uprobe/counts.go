@@ -82,10 +82,10 @@ func (t *Process) Counts() (lifecycle.Counts, error) {
 	return n, nil
 }
 
-// hits returns how often the process has hit probes, give or take those that happen just now.
-func (t *Process) hits() (sum uint64, err error) {
+// hitsInSlot returns how often the process in a slot has hit probes, give or take those that happen just now.
+func (t *Engine) hitsInSlot(slot uint32) (sum uint64, err error) {
 	var perCPU []bpf.TracerCounters
-	if err := t.engine.objects.Counts.Lookup(t.slot, &perCPU); err != nil {
+	if err := t.objects.Counts.Lookup(slot, &perCPU); err != nil {
 		return 0, fmt.Errorf("read the counts: %w", err)
 	}
 	for _, c := range perCPU {

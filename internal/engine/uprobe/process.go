@@ -405,6 +405,7 @@ func (t *Process) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
 
 // Throttle leaves out a share of the trees that would be sampled of those that begin from now on, from 0 to 1.
 func (t *Process) Throttle(share float64) error {
+	defer t.engine.costs.haveChanged()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.limit.WithheldBelow = uint64(math.Round(share * float64(t.value.SampleBelow)))
@@ -456,7 +457,7 @@ func (t *Process) leave() error {
 	defer t.mu.Unlock()
 	t.value.Tgid = 0
 	err := t.store()
-	if hits, countErr := t.hits(); countErr != nil {
+	if hits, countErr := t.engine.hitsInSlot(t.slot); countErr != nil {
 		err = errors.Join(err, countErr)
 	} else if told := t.last.Hits(); hits > told {
 		t.engine.late[t.value.Executable].Add(hits - told)

@@ -32,6 +32,18 @@ func (s *slots) take() (uint32, error) {
 	return uint32(free), nil
 }
 
+// inUse returns those that are handed out, and those that are retired.
+func (s *slots) inUse() (all []uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for slot, used := range s.used {
+		if used {
+			all = append(all, uint32(slot))
+		}
+	}
+	return all
+}
+
 // putBack frees one that no program has seen.
 func (s *slots) putBack(slot uint32) {
 	s.mu.Lock()
