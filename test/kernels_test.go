@@ -12,10 +12,11 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// kernels are those of Debian releases: 6.1.
+// kernels are those of Debian releases: 6.1 and 6.12.
 var kernels = []struct{ suite, arch, qemu string }{
 	{"bookworm", "arm64", "qemu-system-aarch64"},
 	{"bookworm", "amd64", "qemu-system-x86_64"},
+	{"trixie", "amd64", "qemu-system-x86_64"},
 }
 
 // booted are the releases that programs in virtual machines are built with: one from before and one from after system calls bypassed

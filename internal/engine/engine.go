@@ -75,7 +75,7 @@ type Process interface {
 	ID() ID
 	// Followed tells whether the process is still followed as this one, and not as another after an exec.
 	Followed() bool
-	// Counts reads the process's counts.
+	// Counts reads the process's counts. With an error, it tells what it told last: nothing goes back.
 	Counts() (lifecycle.Counts, error)
 	// Distributions reads the process's own; of many processes, Engine.Distributions is faster.
 	Distributions() (ProcessDistributions, error)

@@ -3,6 +3,9 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -15,53 +18,72 @@ func (t *Process) clearCounts() error {
 	return t.engine.objects.Counts.Put(t.slot, make([]bpf.TracerCounters, t.engine.cpus))
 }
 
-// attempts bounds how often a CPU's counts are read again because it was just changing them.
-const attempts = 100
+const (
+	// attempts bounds how often counts are read again because a CPU is just changing them: that takes part of a microsecond, unless the
+	// thread that does it has lost its CPU to another. quickAttempts are made at once, others with a pause before.
+	attempts, quickAttempts = 200, 20
+	pause                   = time.Millisecond
+)
 
-// readCounts reads each CPU's counts at a moment when it is not changing them.
-func (t *Process) readCounts() ([]bpf.TracerCounters, error) {
-	var stable, copies []bpf.TracerCounters
-	for range attempts {
-		if err := t.engine.objects.Counts.Lookup(t.slot, &copies); err != nil {
-			return nil, fmt.Errorf("read the counts: %w", err)
-		}
-		if stable == nil {
-			stable = make([]bpf.TracerCounters, len(copies))
-			for i := range stable {
-				stable[i].Ends = ^uint64(0)
-			}
-		}
-		missing := 0
-		for cpu, c := range copies {
-			if stable[cpu].Ends == stable[cpu].Begins {
-				continue
-			}
-			if stable[cpu] = c; c.Ends != c.Begins {
-				missing++
-			}
-		}
-		if missing == 0 {
-			return stable, nil
-		}
-	}
-	return nil, fmt.Errorf("the counts of process %d do not stand still", t.pid)
+// settledCounts are what was read of each CPU at a moment when it was not changing its counts.
+type settledCounts struct {
+	// strict makes only what was read twice count: of one copy, a CPU that does not keep the order of its readings can read the last word first.
+	strict bool
+	perCPU []bpf.TracerCounters
+	known  []bool
+	before []bpf.TracerCounters
 }
 
-// Counts reads the process's counts.
+// update takes a further copy and tells whether something of each CPU is known by now.
+func (s *settledCounts) update(copies []bpf.TracerCounters) bool {
+	if s.perCPU == nil {
+		s.perCPU, s.known = make([]bpf.TracerCounters, len(copies)), make([]bool, len(copies))
+	}
+	for cpu, c := range copies {
+		if s.known[cpu] || c.Ends != c.Begins || s.strict && (s.before == nil || c != s.before[cpu]) {
+			continue
+		}
+		s.perCPU[cpu], s.known[cpu] = c, true
+	}
+	if s.strict {
+		s.before = append(s.before[:0], copies...)
+	}
+	return !slices.Contains(s.known, false)
+}
+
+// readCounts reads the counts of all CPUs, and when it did.
+func (t *Process) readCounts() (perCPU []bpf.TracerCounters, at int64, err error) {
+	settled := settledCounts{strict: runtime.GOARCH != "amd64"}
+	var copies []bpf.TracerCounters
+	for attempt := range attempts {
+		if attempt >= quickAttempts {
+			time.Sleep(pause)
+		}
+		at = lifecycle.Now()
+		if err := t.engine.objects.Counts.Lookup(t.slot, &copies); err != nil {
+			return nil, 0, fmt.Errorf("read the counts: %w", err)
+		}
+		if settled.update(copies) {
+			return settled.perCPU, at, nil
+		}
+	}
+	return nil, 0, fmt.Errorf("the counts of process %d do not stand still", t.pid)
+}
+
+// Counts reads the process's counts. With an error, it tells what it told last: nothing goes back.
 func (t *Process) Counts() (lifecycle.Counts, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := lifecycle.Now()
-	perCPU, err := t.readCounts()
+	perCPU, now, err := t.readCounts()
 	if err != nil {
-		return lifecycle.Counts{}, err
+		return t.last, err
 	}
 	n := lifecycle.Counts{Live: t.adoptedLive, Exited: t.adoptedExited}
-	time := t.adoptedTime
+	spent := t.adoptedTime
 	for _, c := range perCPU {
 		for s := range lifecycle.States {
 			n.Live[s] += c.Live[s]
-			time[s] += c.Time[s]
+			spent[s] += c.Time[s]
 		}
 		n.Created += c.Created
 		n.Exited += c.Exited
@@ -76,7 +98,7 @@ func (t *Process) Counts() (lifecycle.Counts, error) {
 	}
 	for s := range lifecycle.States {
 		// Changes between now and the reading, and those under way, are microseconds; a sum must not go back by them.
-		n.Time[s] = max(uint64(max(time[s]+n.Live[s]*now, 0)), t.last.Time[s])
+		n.Time[s] = max(uint64(max(spent[s]+n.Live[s]*now, 0)), t.last.Time[s])
 	}
 	t.last = n
 	return n, nil

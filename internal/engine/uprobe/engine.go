@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
@@ -66,7 +67,11 @@ func New(o engine.Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := configure(spec, o); err != nil {
+	kernel, err := features.LinuxVersionCode()
+	if err != nil {
+		return nil, err
+	}
+	if err := configure(spec, o, kernel); err != nil {
 		return nil, err
 	}
 	cpus, err := ebpf.PossibleCPU()
@@ -122,7 +127,14 @@ func explain(err error) error {
 // exhausted are errors about what there may be more of later: descriptors of this process and of the machine, memory, entries of a map.
 var exhausted = []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOSPC, unix.E2BIG, unix.EAGAIN}
 
-func configure(spec *ebpf.CollectionSpec, o engine.Options) error {
+// Linux 6.1 is the first of which programs at probes can safely take memory while they run. Before, it is taken when the map is made, and the
+// kernel warns in its log of maps that do otherwise.
+const (
+	memoryWhileRunning = 6<<16 | 1<<8
+	fewerBuckets       = 32 << 10
+)
+
+func configure(spec *ebpf.CollectionSpec, o engine.Options, kernel uint32) error {
 	for name, size := range map[string]int{
 		bpf.TracerMapSlots:        maxProcesses,
 		bpf.TracerMapLimits:       maxProcesses,
@@ -140,6 +152,10 @@ func configure(spec *ebpf.CollectionSpec, o engine.Options) error {
 		bpf.TracerMapEvents:       o.BufferSize,
 	} {
 		spec.Maps[name].MaxEntries = uint32(size)
+	}
+	if histograms := spec.Maps[bpf.TracerMapHistograms]; kernel < memoryWhileRunning {
+		histograms.Flags &^= unix.BPF_F_NO_PREALLOC
+		histograms.MaxEntries = fewerBuckets
 	}
 	for name, value := range map[string]any{
 		bpf.TracerVarBucketBounds:     buckets.Bounds(),

@@ -3,6 +3,8 @@ package uprobe
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -30,14 +32,28 @@ func checkCapabilities() error {
 
 // checkKernel returns an error if the kernel lacks what the programs use: bpf_get_attach_cookie, since Linux 5.15, is the newest.
 func checkKernel() error {
-	err := features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie)
-	if !errors.Is(err, ebpf.ErrNotSupported) {
-		return nil // what else is wrong shows when the programs are loaded
+	if err := features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie); errors.Is(err, ebpf.ErrNotSupported) {
+		return fmt.Errorf("%w: %s has no BPF attach cookies; Linux 5.15 or later is needed", engine.ErrKernel, kernelRelease())
 	}
+	return checkUprobes("/sys") // what else is wrong shows when the programs are loaded
+}
+
+// checkUprobes returns an error if the kernel has no perf events of uprobes, as the file system that is mounted at sys tells.
+func checkUprobes(sys string) error {
+	events := filepath.Join(sys, "bus", "event_source", "devices")
+	if _, err := os.Stat(events); err != nil {
+		return fmt.Errorf("%w: whether %s has uprobes cannot be seen: mount sysfs at %s: %w", engine.ErrKernel, kernelRelease(), sys, err)
+	}
+	if _, err := os.Stat(filepath.Join(events, "uprobe", "type")); err != nil {
+		return fmt.Errorf("%w: %s has no uprobes, it needs CONFIG_UPROBE_EVENTS=y: %w", engine.ErrKernel, kernelRelease(), err)
+	}
+	return nil
+}
+
+func kernelRelease() string {
 	var name unix.Utsname
-	release := "this kernel"
-	if unix.Uname(&name) == nil {
-		release = "Linux " + unix.ByteSliceToString(name.Release[:])
+	if unix.Uname(&name) != nil {
+		return "this kernel"
 	}
-	return fmt.Errorf("%w: %s has no BPF attach cookies; Linux 5.15 or later is needed", engine.ErrKernel, release)
+	return "Linux " + unix.ByteSliceToString(name.Release[:])
 }
