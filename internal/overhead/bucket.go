@@ -20,8 +20,8 @@ type bucket struct {
 	known         bool
 }
 
-// add takes what the probes cost in a time, and what they were allowed to.
-func (b *bucket) add(cost, allowed, elapsed float64, attached bool) {
+// add takes what the probes cost in a time, and what they were allowed to. watched says that in all of it, there were probes.
+func (b *bucket) add(cost, allowed, elapsed float64, watched bool) {
 	now := allowed / elapsed
 	if !b.known {
 		b.rate, b.credit, b.known = now, bonus*now, true
@@ -32,7 +32,7 @@ func (b *bucket) add(cost, allowed, elapsed float64, attached bool) {
 	if cost > allowed {
 		b.excess = cost / allowed
 	}
-	if attached {
+	if watched {
 		b.cost += cost
 		b.allowed += allowed
 	}

@@ -46,7 +46,7 @@ type Governor struct {
 	since    time.Duration // when what the present rung costs began to be summed up
 	watched  time.Duration // for how long there were probes since then
 	attached bool
-	turned   time.Duration // when the present window or gap began
+	lasted   time.Duration // for how long there was the present window, or gap
 
 	processes        map[int]*process
 	unfollowed, host bucket
@@ -106,8 +106,11 @@ func (g *Governor) Observe(o Observation) (Change, bool) {
 		return Change{}, false
 	}
 	g.now += o.Elapsed
-	g.coverage.add(o.Elapsed, g.attached, g.Ratio())
-	g.charge(o)
+	g.coverage.add(o.Elapsed, g.attached && !o.Attaching, g.Ratio())
+	if !g.attached || !o.Attaching {
+		g.lasted += o.Elapsed
+	}
+	g.charge(o.attributed())
 	if g.limits.Budget == 0 {
 		return Change{}, false
 	}
@@ -118,8 +121,8 @@ func (g *Governor) Observe(o Observation) (Change, bool) {
 
 // charge takes what was observed from what is allowed.
 func (g *Governor) charge(o Observation) {
-	seconds := o.Elapsed.Seconds()
-	if g.attached {
+	seconds, watched := o.Elapsed.Seconds(), g.attached && !o.Attaching
+	if watched {
 		g.watched += o.Elapsed
 	}
 	for pid := range g.processes {
@@ -133,12 +136,12 @@ func (g *Governor) charge(o Observation) {
 			p = &process{}
 			g.processes[pid] = p
 		}
-		p.add(u.Cost.Seconds(), g.limits.ofProcess(u, o.Elapsed), seconds, g.attached)
+		p.add(u.Cost.Seconds(), g.limits.ofProcess(u, o.Elapsed), seconds, watched)
 		p.recent.add(u, seconds)
 	}
-	g.unfollowed.add(o.Unfollowed.Seconds(), g.limits.ofUnfollowed(o.Elapsed), seconds, g.attached)
+	g.unfollowed.add(o.Unfollowed.Seconds(), g.limits.ofUnfollowed(o.Elapsed), seconds, watched)
 	if part := g.member.spend(o.cost(), seconds); !math.IsInf(part, 1) {
-		g.host.add(o.cost(), part*seconds, seconds, g.attached)
+		g.host.add(o.cost(), part*seconds, seconds, watched)
 	}
 }
 
@@ -263,15 +266,14 @@ func (g *Governor) reset() {
 }
 
 // turn begins a window or a gap.
-func (g *Governor) turn(attached bool) { g.attached, g.turned = attached, g.now }
+func (g *Governor) turn(attached bool) { g.attached, g.lasted = attached, 0 }
 
 // window decides whether one is over, by how many seconds it takes to pay for it. It tells whether less is seen because of that.
 func (g *Governor) window(pay float64) (less bool) {
-	lasted := g.now - g.turned
 	switch {
-	case lasted < shortestWindow:
+	case g.lasted < shortestWindow:
 	case pay < shortestGap.Seconds():
-		if lasted >= longestWindow {
+		if g.lasted >= longestWindow {
 			g.turn(true)
 		}
 		if pay == 0 && g.Level() == Windows {
@@ -306,12 +308,11 @@ func (g *Governor) riseFromSnapshots(pay float64) {
 
 // gap decides whether one is over: when what is owed is paid, or has become too much for what the program does by now.
 func (g *Governor) gap(pay float64) {
-	lasted := g.now - g.turned
 	shortest, longest := time.Duration(0), longestGap
 	if g.Level() == Snapshots {
 		shortest, longest = retry, lastRetry
 	}
-	if lasted < shortest || pay > 0 && lasted < longest {
+	if g.lasted < shortest || pay > 0 && g.lasted < longest {
 		return
 	}
 	g.each(func(b *bucket, _ Reason, _ int) bool {

@@ -172,7 +172,7 @@ func TestGovernorSettles(t *testing.T) {
 // checkSettled fails if the level goes on to change after some minutes, or if the probes cost more than they may.
 func (s *simulation) checkSettled(t *testing.T, name string, at func(time.Duration) load) {
 	t.Helper()
-	s.run(20*time.Minute, at)
+	s.run(15*time.Minute, at)
 	settled := s.Level()
 	s.run(10*time.Minute, at)
 	if len(s.changes) > mostChanges {
@@ -281,5 +281,32 @@ func TestCoverage(t *testing.T) {
 	seen := c.Attached.Seconds() / c.Elapsed.Seconds()
 	if c.Elapsed != time.Minute || seen < 0.05 || seen > 0.2 || c.Traced >= c.Attached {
 		t.Errorf("%+v", c)
+	}
+}
+
+// While probes are being put on, hits count as of processes that are not followed, which those are that will be. It is these who pay, and a
+// window is as long as something is seen.
+func TestAttachingIsChargedToWhoIsToBeFollowed(t *testing.T) {
+	heavy := load{cpu: 1, base: 0.5}
+	s := simulate(Limits{Budget: 0.05, Floor: 0.02}, heavy)
+	s.run(30*time.Second, steady(heavy))
+	if s.Level() != Windows {
+		t.Fatalf("the level is %s", s.Level())
+	}
+	for !s.Attached() {
+		s.run(step, steady(heavy))
+	}
+	for range 3 { // it takes the kernel a moment
+		s.Observe(Observation{Elapsed: step, Processes: map[int]Usage{pid: {CPU: step}}, Unfollowed: step / 2, Attaching: true})
+		if !s.Attached() {
+			t.Fatal("the window ends before anything is seen")
+		}
+	}
+	if s.unfollowed.credit < 0 {
+		t.Error("what is to be followed is charged to others")
+	}
+	s.run(step, steady(heavy))
+	if owed := s.processes[pid].credit; s.Attached() || owed > -0.15 {
+		t.Errorf("attached: %v, owed are %v s", s.Attached(), -owed)
 	}
 }

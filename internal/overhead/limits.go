@@ -40,6 +40,28 @@ type Observation struct {
 	Processes map[int]Usage
 	// Unfollowed is what they cost all processes together that run the executable and are not followed.
 	Unfollowed time.Duration
+	// Attaching says that in some of the time, probes were being put on or taken away, or processes were yet to be followed that will be: then
+	// it is these that Unfollowed tells of, and nothing can be concluded from how little was seen.
+	Attaching bool
+}
+
+// attributed returns the observation with what was unfollowed attributed to the processes that are followed, if they were yet to be: by
+// the processor time that they used.
+func (o Observation) attributed() Observation {
+	var all time.Duration
+	for _, u := range o.Processes {
+		all += u.CPU
+	}
+	if !o.Attaching || all == 0 {
+		return o
+	}
+	to := make(map[int]Usage, len(o.Processes))
+	for pid, u := range o.Processes {
+		u.Cost += time.Duration(float64(o.Unfollowed) * float64(u.CPU) / float64(all))
+		to[pid] = u
+	}
+	o.Processes, o.Unfollowed = to, 0
+	return o
 }
 
 // cost returns what they cost all processes, in seconds.
