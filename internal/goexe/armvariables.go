@@ -30,6 +30,16 @@ func (known addresses) pass(in arm) (complete uint64, ok bool) {
 	return 0, false
 }
 
+func (arm64) addresses(f function) (all []uint64) {
+	known := addresses{}
+	for _, in := range decodeARM(f) {
+		if address, ok := known.pass(in); ok {
+			all = append(all, address)
+		}
+	}
+	return all
+}
+
 // The code of allgadd stores with release, first into allgptr, then into allglen.
 func (arm64) findAllgs(f function) (length, pointer uint64, err error) {
 	const mask, store = 0xfffffc00, 0xc89ffc00 // STLR of a 64-bit register

@@ -123,32 +123,13 @@ func analyse(im *image) (*Binary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
 	}
+	if err := b.confirm(set, functions, b.findVariables(set, functions, symbols)); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
+	}
 	if err := b.findCode(set, functions, swap); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.GoVersion, err)
 	}
-	b.findVariables(set, functions, symbols)
 	return b, nil
-}
-
-// findLayout returns the layout of a release, or that which a newer one's DWARF tells.
-func (b *Binary) findLayout(goVersion string) (*Layout, error) {
-	l, err := layoutFor(goVersion)
-	if !errors.Is(err, errUnknownVersion) {
-		return l, err
-	}
-	reasons, reasonsErr := readReasons(b.image)
-	measured, dwarfErr := layoutFromDWARF(release(goVersion), b.image.file, reasons)
-	if dwarfErr != nil || reasonsErr != nil {
-		return nil, fmt.Errorf("%w, and this binary does not tell its layout: %w", err, errors.Join(dwarfErr, reasonsErr))
-	}
-	known := layouts()
-	for status := range measured.Status {
-		if _, ok := known[len(known)-1].Status[status]; !ok {
-			return nil, fmt.Errorf("%w, and this one has an unknown status of goroutines, %s", err, status)
-		}
-	}
-	b.LayoutFromDWARF = true
-	return measured, nil
 }
 
 // isSystemStart tells whether the runtime counts a goroutine with this start function as its own
@@ -213,7 +194,8 @@ func (b *Binary) findCode(set instructionSet, functions []function, swap uint64)
 
 // findVariables finds where the list of goroutines is, and the texts of the wait reasons: by the symbol table, or else by the code that
 // uses them. Without the list, goroutines become known at their first change of state; without the texts, those of the release count.
-func (b *Binary) findVariables(set instructionSet, functions []function, symbols map[string]elf.Symbol) {
+// It returns the texts that it has found in the file.
+func (b *Binary) findVariables(set instructionSet, functions []function, symbols map[string]elf.Symbol) (reasons []string) {
 	b.AllgLen, b.AllgPtr = symbols[symbolAllgLen].Value, symbols[symbolAllgPtr].Value
 	b.WaitReasons = b.Layout.WaitReasons
 	for _, f := range functions {
@@ -223,11 +205,12 @@ func (b *Binary) findVariables(set instructionSet, functions []function, symbols
 				b.AllgLen, b.AllgPtr = length, pointer
 			}
 		case waitReasonString:
-			if reasons, err := set.findWaitReasons(f, b.image); err == nil {
-				b.WaitReasons = reasons
+			if found, err := set.findWaitReasons(f, b.image); err == nil {
+				b.WaitReasons, reasons = found, found
 			}
 		}
 	}
+	return reasons
 }
 
 // Frames returns the source-level calls at the instruction at pc, innermost first.

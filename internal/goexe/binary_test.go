@@ -290,7 +290,7 @@ func TestRefusals(t *testing.T) {
 		}), "unknown Go version go1.99."},
 		"other layout": {patch(t, hello, func(b []byte) []byte {
 			return bytes.ReplaceAll(b, []byte("go1.26."), []byte("go1.23."))
-		}), "so the layout is not that of this binary"},
+		}), "go1.23.8: the file is not of the release that it names: its debug information has runtime.g: Goid 0x98, not 0xa0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := Open(c.path)

@@ -2,9 +2,10 @@ package goexe
 
 import (
 	"debug/dwarf"
-	"debug/elf"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 )
 
@@ -50,87 +51,189 @@ func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status 
 }
 
 // MeasureLayout reads the layout of a Go version from an executable file that it built, with DWARF and an ELF symbol table.
-func MeasureLayout(goVersion, path string) (*Layout, error) {
-	f, err := elf.Open(path)
+func MeasureLayout(goVersion, path string) (l *Layout, err error) {
+	im, err := openImage(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	reasons, err := readWaitReasons(path)
-	if err != nil {
-		return nil, err
-	}
-	return layoutFromDWARF(goVersion, f, reasons)
+	defer func() { err = errors.Join(err, im.close()) }()
+	err = guarded(func() error {
+		l, err = measuredLayout(goVersion, im)
+		return err
+	})
+	return l, err
 }
 
-func layoutFromDWARF(goVersion string, f *elf.File, reasons []string) (*Layout, error) {
-	d, err := f.DWARF()
+// measuredLayout returns the layout that a file's own debug information tells.
+func measuredLayout(goVersion string, im *image) (*Layout, error) {
+	d, err := debugInfo(im)
 	if err != nil {
 		return nil, err
 	}
-	structs := map[string]*dwarf.StructType{"runtime.g": nil, "runtime.m": nil, "runtime.moduledata": nil}
-	status := map[string]uint8{}
+	reasons, err := readReasons(im)
+	if err != nil {
+		return nil, err
+	}
+	found, err := readRuntime(d)
+	if err != nil {
+		return nil, err
+	}
+	g := found.structs["runtime.g"]
+	return NewLayout(goVersion, g.size, g.fields, found.structs["runtime.m"].fields, found.structs["runtime.moduledata"].fields, found.status, reasons)
+}
+
+// runtimeTypes is what the debug information tells of package runtime.
+type runtimeTypes struct {
+	structs map[string]structure
+	status  map[string]uint8
+}
+
+type structure struct {
+	size   uint16
+	fields Offsets
+}
+
+var wantedStructs = []string{"runtime.g", "runtime.m", "runtime.moduledata"}
+
+// readRuntime reads the compilation units of package runtime: among the first's children are its constants, and among those of a later one
+// the types of all packages (cmd/link/internal/ld/dwarf.go).
+func readRuntime(d *dwarf.Data) (runtimeTypes, error) {
+	found := runtimeTypes{structs: map[string]structure{}, status: map[string]uint8{}}
 	r := d.Reader()
+	inside := false
 	for {
 		e, err := r.Next()
-		if err != nil {
-			return nil, err
+		if err != nil && found.missing() != nil {
+			return runtimeTypes{}, err
 		}
-		if e == nil {
+		if e == nil || e.Tag == dwarf.TagCompileUnit && found.missing() == nil { // a unit has all constants, or all types
 			break
 		}
 		name, _ := e.Val(dwarf.AttrName).(string)
-		switch e.Tag {
-		case dwarf.TagStructType:
-			if _, ok := structs[name]; ok {
-				t, err := d.Type(e.Offset)
-				if err != nil {
-					return nil, err
-				}
-				if structs[name], ok = t.(*dwarf.StructType); !ok {
-					return nil, fmt.Errorf("%s is no structure in DWARF", name)
-				}
-			}
-		case dwarf.TagConstant:
-			value, isInt := e.Val(dwarf.AttrConstValue).(int64)
-			if s, ok := strings.CutPrefix(name, "runtime._G"); ok && isInt && value >= 0 && value < 16 && isStatus(s) {
-				status["G"+s] = uint8(value)
+		if e.Tag == dwarf.TagCompileUnit {
+			if inside = name == "runtime"; inside {
+				continue
 			}
 		}
+		if inside {
+			if err := found.add(d, e, name); err != nil {
+				return runtimeTypes{}, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		r.SkipChildren()
 	}
-	for name, t := range structs {
-		if t == nil {
-			return nil, fmt.Errorf("no %s in DWARF", name)
+	return found, found.missing()
+}
+
+// missing says what has not been found.
+func (t runtimeTypes) missing() error {
+	for _, name := range wantedStructs {
+		if t.structs[name].fields == nil {
+			return fmt.Errorf("no %s in DWARF", name)
 		}
 	}
-	if len(status) < 6 {
-		return nil, errors.New("no goroutine statuses in DWARF")
+	if len(t.status) < 6 {
+		return errors.New("no goroutine statuses in DWARF")
 	}
-	g := structs["runtime.g"]
-	return NewLayout(goVersion, uint16(g.Size()), fieldsOf(g), fieldsOf(structs["runtime.m"]), fieldsOf(structs["runtime.moduledata"]), status, reasons)
+	return nil
+}
+
+// add takes in a child of a compilation unit.
+func (t runtimeTypes) add(d *dwarf.Data, e *dwarf.Entry, name string) (err error) {
+	switch {
+	case e.Tag == dwarf.TagConstant:
+		addStatus(t.status, name, e)
+	case e.Tag == dwarf.TagStructType && slices.Contains(wantedStructs, name):
+		t.structs[name], err = readStruct(d, e)
+	}
+	return err
+}
+
+// addStatus takes in a constant of package runtime if it is a goroutine status.
+func addStatus(status map[string]uint8, name string, e *dwarf.Entry) {
+	value, isInt := e.Val(dwarf.AttrConstValue).(int64)
+	if s, ok := strings.CutPrefix(name, "runtime._G"); ok && isInt && value >= 0 && value < 16 && isStatus(s) {
+		status["G"+s] = uint8(value)
+	}
 }
 
 // isStatus tells the goroutine statuses from other constants of package runtime that begin with _G.
 func isStatus(name string) bool {
-	return name[0] >= 'a' && name[0] <= 'z' && !strings.HasPrefix(name, "scan") && name != "oidCacheBatch"
+	return name != "" && name[0] >= 'a' && name[0] <= 'z' && !strings.HasPrefix(name, "scan") && name != "oidCacheBatch"
 }
 
-func fieldsOf(t *dwarf.StructType) Offsets {
-	o := Offsets{}
-	for _, f := range t.Field {
-		o[f.Name] = uint16(f.ByteOffset)
-		if nested, ok := f.Type.(*dwarf.StructType); ok {
-			for _, n := range nested.Field {
-				o[f.Name+"."+n.Name] = uint16(f.ByteOffset + n.ByteOffset)
-			}
-		}
-		if typedef, ok := f.Type.(*dwarf.TypedefType); ok {
-			if nested, ok := typedef.Type.(*dwarf.StructType); ok {
-				for _, n := range nested.Field {
-					o[f.Name+"."+n.Name] = uint16(f.ByteOffset + n.ByteOffset)
-				}
-			}
-		}
+// readStruct reads where the fields of a structure are, and those of structures in it. It does not use dwarf.Data.Type, which follows
+// types of types as deep as a file claims that they are.
+func readStruct(d *dwarf.Data, e *dwarf.Entry) (structure, error) {
+	size, ok := offsetIn(e, dwarf.AttrByteSize)
+	if !ok {
+		return structure{}, errors.New("no size in DWARF")
 	}
-	return o
+	s := structure{size: size, fields: Offsets{}}
+	err := eachField(d, e.Offset, func(name string, offset uint16, fieldType dwarf.Offset) error {
+		s.fields[name] = offset
+		nested := structBehind(d, fieldType)
+		if nested == nil {
+			return nil
+		}
+		return eachField(d, nested.Offset, func(inner string, innerOffset uint16, _ dwarf.Offset) error {
+			s.fields[name+"."+inner] = offset + innerOffset
+			return nil
+		})
+	})
+	return s, err
+}
+
+// offsetIn returns a value of an entry that tells a distance or a size.
+func offsetIn(e *dwarf.Entry, attribute dwarf.Attr) (uint16, bool) {
+	v, ok := e.Val(attribute).(int64)
+	return uint16(v), ok && v >= 0 && v <= math.MaxUint16
+}
+
+// eachField calls visit with each field of the structure at an offset.
+func eachField(d *dwarf.Data, at dwarf.Offset, visit func(name string, offset uint16, fieldType dwarf.Offset) error) error {
+	r := d.Reader()
+	r.Seek(at)
+	if _, err := r.Next(); err != nil {
+		return err
+	}
+	for {
+		e, err := r.Next()
+		if err != nil {
+			return err
+		}
+		if e == nil || e.Tag != dwarf.TagMember {
+			return nil
+		}
+		name, _ := e.Val(dwarf.AttrName).(string)
+		fieldType, hasType := e.Val(dwarf.AttrType).(dwarf.Offset)
+		if offset, ok := offsetIn(e, dwarf.AttrDataMemberLoc); ok && hasType {
+			if err := visit(name, offset, fieldType); err != nil {
+				return err
+			}
+		}
+		r.SkipChildren()
+	}
+}
+
+// structBehind returns the structure that a type is, by a name or two, nil if it is none, or stands behind what was read.
+func structBehind(d *dwarf.Data, at dwarf.Offset) *dwarf.Entry {
+	const names = 2
+	for range names + 1 {
+		r := d.Reader()
+		r.Seek(at)
+		e, err := r.Next()
+		if err != nil || e == nil {
+			return nil
+		}
+		if e.Tag == dwarf.TagStructType {
+			return e
+		}
+		next, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
+		if !ok || e.Tag != dwarf.TagTypedef {
+			return nil
+		}
+		at = next
+	}
+	return nil
 }

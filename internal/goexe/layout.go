@@ -69,10 +69,10 @@ var layouts = sync.OnceValue(func() []Layout {
 	return ls
 })
 
-// release cuts a runtime.Version string such as "go1.26.8-X:nogreenteagc" or "go1.22.12 X:noexectracer2" to what go/version
-// understands.
+// release cuts a runtime.Version string such as "go1.26.8-X:nogreenteagc", "go1.22.12 X:noexectracer2" or "devel go1.27-0f93ed7d3c" to
+// what go/version understands.
 func release(goVersion string) string {
-	v, _, _ := strings.Cut(goVersion, " ")
+	v, _, _ := strings.Cut(strings.TrimPrefix(goVersion, "devel "), " ")
 	v, _, _ = strings.Cut(v, "-")
 	v, _, _ = strings.Cut(v, "+")
 	return v

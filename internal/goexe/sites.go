@@ -93,6 +93,8 @@ type instructionSet interface {
 	callSite(f function) (Site, error)
 	// findAllgs returns the addresses of runtime.allglen and runtime.allgptr, as the code of runtime.allgadd shows them.
 	findAllgs(f function) (length, pointer uint64, err error)
+	// addresses returns the addresses that the code of a function loads into registers.
+	addresses(f function) []uint64
 	// findWaitReasons reads runtime.waitReasonStrings, which the code of waitReason.String names, with the number of its elements.
 	findWaitReasons(f function, im *image) ([]string, error)
 }

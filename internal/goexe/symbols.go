@@ -184,16 +184,7 @@ func locateTable(im *image, symbols map[string]elf.Symbol, layout *Layout) (tabl
 	return table{header: address, text: text, gofunc: gofunc}, nil
 }
 
-// readWaitReasons reads runtime.waitReasonStrings from an executable file with an ELF symbol table.
-func readWaitReasons(path string) ([]string, error) {
-	im, err := openImage(path)
-	if err != nil {
-		return nil, err
-	}
-	reasons, err := readReasons(im)
-	return reasons, errors.Join(err, im.close())
-}
-
+// readReasons reads runtime.waitReasonStrings of an executable file with an ELF symbol table.
 func readReasons(im *image) ([]string, error) {
 	s, ok := symbolTable(im, symbolWaitReasons)[symbolWaitReasons]
 	if !ok || s.Size/stringHeaderSize > maxWaitReasons {

@@ -22,6 +22,19 @@ func (in x86) loaded() (x86asm.Reg, uint64, bool) {
 	return to, address, ok && isReg
 }
 
+func (amd64) addresses(f function) (all []uint64) {
+	code, err := decodeX86(f)
+	if err != nil {
+		return nil
+	}
+	for _, in := range code {
+		if _, address, ok := in.loaded(); ok {
+			all = append(all, address)
+		}
+	}
+	return all
+}
+
 func (amd64) findAllgs(f function) (length, pointer uint64, err error) {
 	code, err := decodeX86(f)
 	if err != nil {

@@ -1,10 +1,15 @@
 package pclntab
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"go/version"
+)
 
 // format is how the tables of some releases are laid out (internal/abi/symtab.go and runtime/runtime2.go; cmd/link/internal/ld/pcln.go).
 type format struct {
 	magic uint32
+	// since is the first release that writes it.
+	since string
 	// absolute tells that the table holds addresses: of the functions, and of their data. Later ones hold distances, from runtime.text and
 	// from runtime.moduledata.gofunc.
 	absolute bool
@@ -19,12 +24,20 @@ type format struct {
 }
 
 var formats = []format{
-	// Go 1.17
-	{magic: 0xfffffffa, absolute: true, parts: 2, entrySize: 16, recordShift: 4, recordSize: 44, inlined: 20, inlinedName: 12, inlinedParent: 16},
-	// Go 1.18 and 1.19
-	{magic: 0xfffffff0, parts: 3, entrySize: 8, recordSize: 40, inlined: 20, inlinedName: 12, inlinedParent: 16},
-	// Go 1.20 and later
-	{magic: 0xfffffff1, parts: 3, entrySize: 8, recordSize: 44, inlined: 16, inlinedName: 4, inlinedParent: 8},
+	{magic: 0xfffffffa, since: "go1.16", absolute: true, parts: 2, entrySize: 16, recordShift: 4, recordSize: 44, inlined: 20, inlinedName: 12, inlinedParent: 16},
+	{magic: 0xfffffff0, since: "go1.18", parts: 3, entrySize: 8, recordSize: 40, inlined: 20, inlinedName: 12, inlinedParent: 16},
+	{magic: 0xfffffff1, since: "go1.20", parts: 3, entrySize: 8, recordSize: 44, inlined: 16, inlinedName: 4, inlinedParent: 8},
+}
+
+// WrittenBy tells whether a release, such as "go1.26.8", writes tables of this format.
+func (t *Table) WrittenBy(release string) bool {
+	var its *format
+	for i := range formats {
+		if version.Compare(release, formats[i].since) >= 0 {
+			its = &formats[i]
+		}
+	}
+	return its == t.format
 }
 
 // headerText is the index of textStart among the header's words, from Go 1.18 on.
