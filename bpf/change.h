@@ -15,6 +15,7 @@ struct change {
 	__u8 to;
 	__u8 reason;
 	bool wakes; // the event for which room was reserved last
+	bool late;  // the state that ends has done so before, unseen
 };
 
 static __always_inline void add(__u64 *to, __u64 what)

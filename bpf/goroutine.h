@@ -64,7 +64,8 @@ struct target {
 	__u8 sched_has_ret;  /* g.sched has a field ret before bp */
 	__u8 label_form;     /* enum label_form */
 	__u8 by_function;    /* created and exited are counted for each start function too */
-	__u8 pad[6];
+	__u8 blind;          /* there are no probes at the ends of system calls */
+	__u8 pad[5];
 };
 
 /* What the Go side allows a target. */

@@ -153,7 +153,7 @@ static __always_inline void end_stretch(const struct change *c, struct goroutine
 		g->since = c->now;
 	}
 	g->time[(g->state - 1) & 3] += c->now - g->since;
-	if (counted && known)
+	if (counted && known && !c->late)
 		count_stretch(c, g, c->now - g->since);
 	if (counted && c->to != STATE_DEAD)
 		enter(c->counters, c->to, c->now);
@@ -221,11 +221,29 @@ static __always_inline bool keeps_thread(const struct target *t, __u8 reason)
 	return word < REASONS / 64 && t->keeps_thread[word] >> (reason & 63) & 1;
 }
 
+// Without probes at the ends of system calls, few are seen to begin, and none to end. One that was, or in which the goroutine was found,
+// lasts until the next change that is seen. What comes out of another, or of C, was running.
+static __always_inline void see_blindly(struct change *c, const struct goroutine *g)
+{
+	__u8 state = g ? g->state : STATE_DEAD;
+
+	if (state == STATE_SYSCALL && c->from != STATE_DEAD) {
+		c->late = c->from != STATE_SYSCALL;
+		c->from = STATE_SYSCALL;
+	} else if (state == STATE_RUNNING && c->from == STATE_SYSCALL) {
+		c->from = STATE_RUNNING;
+	}
+	if (c->from == STATE_DEAD && c->to == STATE_SYSCALL)
+		c->to = STATE_RUNNING;
+}
+
 static __always_inline void apply(struct change *c, const struct registers *regs)
 {
 	__u64 key = key_of(c->target, c->g);
 	struct goroutine *g = bpf_map_lookup_elem(&goroutines, &key);
 
+	if (c->target->blind)
+		see_blindly(c, g);
 	if (g && g->state == c->to) {
 		add(&c->counters->repeats, 1);
 		return;

@@ -246,7 +246,8 @@ type TracerTarget struct {
 	SchedHasRet     uint8
 	LabelForm       uint8
 	ByFunction      uint8
-	Pad             [6]uint8
+	Blind           uint8
+	Pad             [5]uint8
 }
 
 // Names of all BPF objects in the ELF.

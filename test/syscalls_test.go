@@ -9,7 +9,8 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// TestWithoutSyscalls leaves out the probes that only see system calls: those count as running, and nothing else is missed.
+// TestWithoutSyscalls leaves out the probes that only see system calls: those count as running, but for the one in which the
+// program was found, and nothing else is missed.
 func TestWithoutSyscalls(t *testing.T) {
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: "go1.26.8"})
@@ -33,7 +34,7 @@ func TestWithoutSyscalls(t *testing.T) {
 			seconds[state.Str()] += point.DoubleValue()
 		}
 	}
-	if seconds["syscall"] != 0 || seconds["running"] == 0 {
+	if seconds["running"] == 0 || seconds["syscall"] > seconds["running"] {
 		t.Errorf("seconds in each state are %v", seconds)
 	}
 	spans := goroutineSpans(b.Spans())

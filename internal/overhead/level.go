@@ -10,7 +10,7 @@ const (
 	Full Level = iota
 	// FewerTrees samples fewer trees of goroutines, or none.
 	FewerTrees
-	// NoSyscalls has no probes that only see system calls: those count as running, and no tree is sampled.
+	// NoSyscalls has no probes that only see system calls: those that begin then count as running. No tree is sampled.
 	NoSyscalls
 	// Windows attaches the probes for a part of the time.
 	Windows

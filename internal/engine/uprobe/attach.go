@@ -14,7 +14,6 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
-	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
 // Attachment is the probes on one executable file, for all processes that run it or for given ones. It implements engine.Attachment.
@@ -167,9 +166,8 @@ func (a *Attachment) target(s engine.Settings) bpf.TracerTarget {
 	if a.engine.options.ByFunction {
 		t.ByFunction = 1
 	}
-	if a.blind { // some functions of the runtime still tell that a system call begins
-		shift := 4 * a.binary.Layout.Status["Gsyscall"]
-		t.States = t.States&^(15<<shift) | uint64(lifecycle.Running)<<shift
+	if a.blind {
+		t.Blind = 1
 	}
 	if !a.engine.options.Labels.Used() {
 		t.LabelForm = uint8(bpf.TracerLabelFormLABELS_NONE)

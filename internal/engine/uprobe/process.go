@@ -25,7 +25,6 @@ type Process struct {
 	pid    uint32
 	slot   uint32
 	value  bpf.TracerTarget
-	blind  bool // of system calls
 
 	mu sync.Mutex // guards what follows
 	// adopted are the goroutines that the process had before it was followed, as far as Adopt told of them, and what Repair put right.
@@ -42,7 +41,7 @@ func (a *Attachment) Follow(pid int, bias uint64, s engine.Settings) (engine.Pro
 	if err != nil {
 		return nil, err
 	}
-	t := &Process{engine: a.engine, pid: uint32(pid), slot: slot, value: a.target(s), blind: a.blind}
+	t := &Process{engine: a.engine, pid: uint32(pid), slot: slot, value: a.target(s)}
 	t.value.Bias = bias
 	t.value.Slot = slot
 	if err := t.enter(); err != nil {
@@ -108,7 +107,6 @@ func (a *Attachment) Accept(pid int, id engine.ID) (engine.Process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.leave(), a.engine.refillFreeSlots())
 	}
-	t.blind = a.blind
 	return t, a.engine.refillFreeSlots()
 }
 
@@ -240,12 +238,8 @@ func (t *Process) Adopt(k engine.Goroutine) (bool, error) {
 	return true, nil
 }
 
-// AsSeen returns the goroutine as the probes would see it: one that waits and keeps its thread runs, as does one in a system call that
-// they do not see.
+// AsSeen returns the goroutine as the probes would see it: one that waits and keeps its thread runs.
 func (t *Process) AsSeen(k engine.Goroutine) engine.Goroutine {
-	if k.State == lifecycle.Syscall && t.blind {
-		k.State = lifecycle.Running
-	}
 	if k.State == lifecycle.Waiting && keeps(&t.value, k.Reason) {
 		k.State, k.Reason = lifecycle.Running, 0
 	}
@@ -350,7 +344,7 @@ func (t *Process) mend(k engine.Goroutine, at int64) (bool, error) {
 	}
 	fixed := v
 	switch {
-	case int64(v.Since) > at-settled || is(k, v) && lifecycle.State(v.State) == k.State:
+	case int64(v.Since) > at-settled || is(k, v) && t.agrees(lifecycle.State(v.State), k.State):
 		return false, nil
 	case !is(k, v):
 		fixed = entryOf(k)
@@ -359,6 +353,13 @@ func (t *Process) mend(k engine.Goroutine, at int64) (bool, error) {
 		fixed.Lost++
 	}
 	return true, t.replace(k.G, v, fixed)
+}
+
+// agrees tells whether the kernel can rightly know one state of a goroutine that was found in another: without probes at the ends of system
+// calls, it does not see those.
+func (t *Process) agrees(known, found lifecycle.State) bool {
+	onThread := func(s lifecycle.State) bool { return s == lifecycle.Running || s == lifecycle.Syscall }
+	return known == found || t.value.Blind == 1 && onThread(known) && onThread(found)
 }
 
 // unseen returns the goroutines that the kernel believes to live, for long enough, and that are not among the living, by the addresses of
