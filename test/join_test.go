@@ -24,7 +24,7 @@ type ownSpan struct {
 func TestApplicationTraces(t *testing.T) {
 	testbuild.RequireRoot(t)
 	// Labels were a map before Go 1.24.
-	for _, release := range []string{"go1.22.12", "go1.23.12", "go1.24.13", "go1.27.4"} {
+	for _, release := range []string{"go1.22.12", "go1.23.12", "go1.24.13", testbuild.Newest} {
 		exe := testbuild.Program(t, "instrumented", testbuild.Options{Version: release})
 		for _, join := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/join=%v", release, join), func(t *testing.T) {

@@ -21,7 +21,7 @@ var kernels = []struct{ suite, arch, qemu string }{
 
 // booted are the releases that programs in virtual machines are built with: one from before and one from after system calls bypassed
 // casgstatus.
-var booted = []string{"go1.22.12", "go1.27.4"}
+var booted = []string{"go1.22.12", testbuild.Newest}
 
 // TestKernels runs TestAgreesWithRuntimeTrace in virtual machines with real kernels: the same collector, the same programs and the same
 // comparison, built for their architectures.

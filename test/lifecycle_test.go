@@ -32,7 +32,7 @@ receivers:
 var states = []string{"runnable", "running", "syscall", "waiting"}
 
 // compared are the releases that TestAgreesWithRuntimeTrace builds targets with; TestMatrix has all.
-var compared = []string{"go1.22.12", "go1.24.13", "go1.26.8", "go1.27.4"}
+var compared = []string{"go1.22.12", "go1.24.13", "go1.26.8", testbuild.Newest}
 
 // TestAgreesWithRuntimeTrace compares what the collector exports with the trace that the target's own runtime wrote of the same
 // seconds.

@@ -28,7 +28,7 @@ type blocking struct {
 // TestBlockingLines follows a program that blocks in all ways, and looks for the lines in its source that say where.
 func TestBlockingLines(t *testing.T) {
 	testbuild.RequireRoot(t)
-	for _, release := range []string{"go1.22.12", "go1.23.12", "go1.24.13", "go1.25.14", "go1.26.8", "go1.27.4"} {
+	for _, release := range testbuild.Since("go1.22") {
 		t.Run(release, func(t *testing.T) {
 			o := testbuild.Options{Version: release}
 			if release == "go1.22.12" {

@@ -132,20 +132,6 @@ func analyse(im *image) (*Binary, error) {
 	return b, nil
 }
 
-// isSystemStart tells whether the runtime counts a goroutine with this start function as its own
-// (runtime.isSystemGoroutine in runtime/traceback.go).
-func isSystemStart(name string) bool {
-	switch name {
-	case "runtime.main", "runtime.corostart", "runtime.handleAsyncEvent":
-		return false
-	}
-	return strings.HasPrefix(name, "runtime.")
-}
-
-// swapName is how the name of the method ends that swaps a status where the compiler does not inline (-gcflags=-l); the package moved
-// in Go 1.23.
-const swapName = "/atomic.(*Uint32).CompareAndSwap"
-
 // runtimeFunctions returns the functions of package runtime, by address, and the address of atomic.(*Uint32).CompareAndSwap, 0 if
 // there is none.
 func (b *Binary) runtimeFunctions() (functions []function, swap uint64, err error) {

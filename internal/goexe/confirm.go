@@ -36,11 +36,8 @@ func (b *Binary) findLayout(goVersion string) (*Layout, error) {
 	if err == nil && isRelease(goVersion) {
 		return nil, fmt.Errorf("%s: %w: its debug information has %s", goVersion, errContradiction, difference)
 	}
-	all := layouts()
-	for status := range measured.Status {
-		if _, ok := all[len(all)-1].Status[status]; !ok {
-			return nil, fmt.Errorf("%s has an unknown status of goroutines, %s", goVersion, status)
-		}
+	if unknown := measured.unknownStatuses(); unknown != nil {
+		return nil, fmt.Errorf("%s has unknown statuses of goroutines: %s", goVersion, strings.Join(unknown, ", "))
 	}
 	b.LayoutFromDWARF = true
 	return measured, nil

@@ -21,9 +21,10 @@ type victim struct {
 
 func victims(f *testing.F) (all []victim) {
 	for _, o := range []testbuild.Options{
+		{Version: testbuild.Versions[0], Flags: []string{"-ldflags=-s -w", "-buildmode=pie"}},
 		{Version: "go1.18.10", Flags: []string{"-ldflags=-s -w"}},
 		{Version: "go1.24.13", Flags: []string{"-ldflags=-s -w", "-buildmode=pie"}},
-		{Version: "go1.27.4"},
+		{Version: testbuild.Newest},
 	} {
 		file, err := os.ReadFile(testbuild.Program(f, "hello", o))
 		if err != nil {

@@ -62,18 +62,6 @@ type function struct {
 
 const casgstatus = "runtime.casgstatus"
 
-// Functions whose compare-and-swap is no change of state: of the scan bit alone, or from preempted or leaked to waiting, which is the
-// state of all three.
-var noChange = map[string]bool{
-	"runtime.castogscanstatus": true, "runtime.casfrom_Gscanstatus": true,
-	"runtime.casGFromPreempted": true, "runtime.allGsSnapshotSortedForGC": true,
-}
-
-// Functions that swap the status at the ends of a system call (runtime/proc.go, Go 1.26 and later).
-var syscallEnds = map[string]bool{
-	"runtime.reentersyscall": true, "runtime.entersyscall": true, "runtime.exitsyscall": true, "runtime.cgocallbackg": true,
-}
-
 // swapped says what code must do to change the status of a goroutine.
 type swapped struct {
 	// atomicstatus is the offset of g.atomicstatus.

@@ -9,7 +9,7 @@ import (
 
 // FuzzTable reads tables that lie. Its seeds are those of real binaries, of all formats.
 func FuzzTable(f *testing.F) {
-	for _, version := range []string{"go1.17.13", "go1.18.10", "go1.27.4"} {
+	for _, version := range []string{"go1.17.13", "go1.18.10", testbuild.Newest} {
 		exe, err := elf.Open(testbuild.Program(f, "hello", testbuild.Options{Version: version}))
 		if err != nil {
 			f.Fatal(err)

@@ -150,10 +150,8 @@ const statusMask = 15
 
 // statesOf returns the state of each status of a release's runtime; those that it does not have are dead.
 func statesOf(l *goexe.Layout) (states [statusMask + 1]lifecycle.State) {
-	for name, status := range l.Status {
-		if s, ok := lifecycle.StateOf(name); ok {
-			states[status&statusMask] = s
-		}
+	for status, state := range l.States() {
+		states[status&statusMask] = state
 	}
 	return states
 }

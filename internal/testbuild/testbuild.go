@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,14 @@ import (
 // Versions are the releases of Go that tests compile targets with, one for each minor release that is supported.
 var Versions = []string{
 	"go1.17.13", "go1.18.10", "go1.19.13", "go1.20.14", "go1.21.13", "go1.22.12", "go1.23.12", "go1.24.13", "go1.25.14", "go1.26.8", "go1.27.4",
+}
+
+// Newest is the newest of Versions.
+var Newest = Versions[len(Versions)-1]
+
+// Since returns those of Versions that are not older than a release.
+func Since(release string) []string {
+	return slices.DeleteFunc(slices.Clone(Versions), func(v string) bool { return version.Compare(v, release) < 0 })
 }
 
 // Root is the directory of the repository.

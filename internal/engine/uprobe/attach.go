@@ -159,8 +159,7 @@ func (a *Attachment) target(s engine.Settings) bpf.TracerTarget {
 	t.Executable = a.executable
 	t.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
 	t.RootAge = uint64(s.RootAge)
-	switch a.binary.Layout.G.SchedBP - a.binary.Layout.G.SchedPC {
-	case bpBehindRet, bpBehindLR:
+	if _, known := a.binary.Layout.G.SchedHasRet(); known {
 		t.Stacks = stackDepths[s.Stacks]
 	}
 	if a.engine.options.ByFunction {

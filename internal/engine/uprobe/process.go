@@ -3,10 +3,8 @@ package uprobe
 import (
 	"errors"
 	"fmt"
-	"go/version"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -144,30 +142,12 @@ func (t *Process) Followed() bool {
 // noSlot is NO_SLOT of goroutine.h.
 const noSlot = math.MaxUint32
 
-// keepsThread are the wait reasons with which a goroutine makes itself waiting only so that its stack may be scanned, and
-// keeps its thread (runtime.waitReason.isWaitingForSuspendG in runtime/runtime2.go).
-var keepsThread = map[string]bool{
-	"GC assist marking": true, "GC worker (active)": true, "GC mark termination": true, "garbage collection": true,
-	"garbage collection scan": true, "stopping the world": true, "flushing proc caches": true, "trace goroutine status": true,
-	"trace proc status": true, "page trace flush": true,
+func flag(is bool) uint8 {
+	if is {
+		return 1
+	}
+	return 0
 }
-
-// reasonsFirst is the release from which on g.waitreason is stored before the change of state, also of a goroutine that keeps its thread
-// (casGToWaiting in runtime/proc.go).
-const reasonsFirst = "go1.20"
-
-// framesInSyscalls is the release from which on g.sched tells the frame pointer of a goroutine in a system call (save in runtime/proc.go).
-const framesInSyscalls = "go1.23"
-
-// bpBehindRet is the distance of g.sched.bp from g.sched.pc, in bytes, where there is a field ret before it, bpBehindLR where there is none
-// (gobuf in runtime/runtime2.go, from Go 1.25 on).
-const (
-	bpBehindRet = 40
-	bpBehindLR  = 32
-)
-
-// labelLists is the release from which on profiler labels are a list (labelMap in runtime/pprof/label.go).
-const labelLists = "go1.24"
 
 func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	l := b.Layout
@@ -175,34 +155,22 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 		Goid: l.G.Goid, Waitreason: l.G.WaitReason, Gopc: l.G.GoPC, M: l.G.M, Curg: l.M.Curg,
 		SchedPc: l.G.SchedPC, Labels: l.G.Labels,
 		Preempted: l.Status["Gpreempted"],
-		States:    ^uint64(0),
+		States:    ^uint64(0), PreemptedReason: b.PreemptedReason(),
 	}
-	if version.Compare(l.GoVersion, reasonsFirst) < 0 {
-		v.LateReasons = 1
-	}
-	if version.Compare(l.GoVersion, framesInSyscalls) < 0 {
-		v.LiveSyscalls = 1
-	}
-	if l.G.SchedBP == l.G.SchedPC+bpBehindRet {
-		v.SchedHasRet = 1
-	}
+	traits := l.Traits()
+	v.LateReasons, v.LiveSyscalls = flag(traits.LateReasons), flag(traits.LiveSyscalls)
+	hasRet, _ := l.G.SchedHasRet()
+	v.SchedHasRet = flag(hasRet)
 	v.LabelForm = uint8(bpf.TracerLabelFormLABELS_LIST)
-	if version.Compare(l.GoVersion, labelLists) < 0 {
+	if traits.LabelMap {
 		v.LabelForm = uint8(bpf.TracerLabelFormLABELS_MAP)
 	}
-	for name, status := range l.Status {
-		if s, ok := lifecycle.StateOf(name); ok {
-			shift := 4 * status
-			v.States = v.States&^(15<<shift) | uint64(s)<<shift
-		}
+	for status, s := range l.States() {
+		shift := 4 * status
+		v.States = v.States&^(15<<shift) | uint64(s)<<shift
 	}
-	for i, reason := range b.WaitReasons[:min(len(b.WaitReasons), reasons)] {
-		if keepsThread[reason] {
-			v.KeepsThread[uint8(i)/64] |= 1 << (i % 64)
-		}
-		if strings.TrimSpace(reason) == "preempted" {
-			v.PreemptedReason = uint8(i)
-		}
+	for _, reason := range b.ThreadKeepers() {
+		v.KeepsThread[reason/64] |= 1 << (reason % 64)
 	}
 	return v
 }
@@ -245,9 +213,6 @@ func (t *Process) AsSeen(k engine.Goroutine) engine.Goroutine {
 	}
 	return k
 }
-
-// reasons is how many wait reasons there can be: g.waitreason is a byte.
-const reasons = 64 * len(bpf.TracerTarget{}.KeepsThread)
 
 // keeps tells whether a goroutine that waits for a reason keeps its thread.
 func keeps(t *bpf.TracerTarget, reason uint8) bool {
