@@ -47,6 +47,7 @@ type Governor struct {
 	watched  time.Duration // for how long there were probes since then
 	attached bool
 	lasted   time.Duration // for how long there was the present window, or gap
+	turned   time.Duration // when it was decided to have it
 
 	processes        map[int]*process
 	unfollowed, host bucket
@@ -266,12 +267,12 @@ func (g *Governor) reset() {
 }
 
 // turn begins a window or a gap.
-func (g *Governor) turn(attached bool) { g.attached, g.lasted = attached, 0 }
+func (g *Governor) turn(attached bool) { g.attached, g.lasted, g.turned = attached, 0, g.now }
 
 // window decides whether one is over, by how many seconds it takes to pay for it. It tells whether less is seen because of that.
 func (g *Governor) window(pay float64) (less bool) {
 	switch {
-	case g.lasted < shortestWindow:
+	case g.lasted < shortestWindow && g.now-g.turned < longestWindow: // beyond that, something hangs
 	case pay < shortestGap.Seconds():
 		if g.lasted >= longestWindow {
 			g.turn(true)

@@ -284,6 +284,24 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
+// A process that is never ready to be followed does not keep the probes on.
+func TestAttachingForEverEndsAWindow(t *testing.T) {
+	heavy := load{cpu: 1, base: 0.5}
+	s := simulate(Limits{Budget: 0.05, Floor: 0.02}, heavy)
+	cost := time.Duration(0)
+	for range 600 {
+		o := Observation{Elapsed: step, Processes: map[int]Usage{pid: {CPU: step}}, Attaching: true}
+		if s.Attached() {
+			o.Unfollowed = step / 2
+		}
+		cost += o.Unfollowed
+		s.Observe(o)
+	}
+	if share := cost.Seconds() / 60; share > 0.2 {
+		t.Errorf("the probes took a share of %.2f", share)
+	}
+}
+
 // While probes are being put on, hits count as of processes that are not followed, which those are that will be. It is these who pay, and a
 // window is as long as something is seen.
 func TestAttachingIsChargedToWhoIsToBeFollowed(t *testing.T) {
