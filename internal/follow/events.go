@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -218,7 +219,8 @@ func (f *Follower) repair(p *process) error {
 
 // eachLiving visits the goroutines of a snapshot of the process, until an error.
 func (p *process) eachLiving(visit func(snapshot.Goroutine, engine.Goroutine) error) error {
-	return snapshot.Each(p.PID, p.program.binary, p.bias, func(g snapshot.Goroutine) error {
+	source := snapshot.Source{PID: p.PID, Binary: p.program.binary, Bias: p.bias}
+	return source.Each(context.Background(), func(g snapshot.Goroutine) error {
 		return visit(g, p.probe.AsSeen(engine.Goroutine{
 			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now(), CreationPC: g.CreationPC,
 			System: p.look.IsSystem(g.StartPC),

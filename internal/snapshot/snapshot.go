@@ -2,11 +2,11 @@
 package snapshot
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -31,61 +31,104 @@ type Goroutine struct {
 	WaitSince int64
 }
 
-// Limits against what a process's memory may claim.
+// ErrTooMany is wrapped by the error about a list of goroutines that is longer than is read of it.
+var ErrTooMany = errors.New("too many goroutines")
+
+// MaxGoroutines is how long a list is read at the most, whatever the limit: 4 Mi, for which 32 MiB of addresses are kept.
+const MaxGoroutines = 4 << 20
+
 const (
-	maxGoroutines = 16 << 20
-	perCall       = 1024 // pieces of memory, UIO_MAXIOV of the kernel
-	bytesPerCall  = 1 << 20
-	pageSize      = 4096 // at the least
+	perCall      = 1024 // pieces of memory, UIO_MAXIOV of the kernel
+	bytesPerCall = 1 << 20
+	pageSize     = 4096 // at the least
 )
 
-// Read returns all goroutines that Each visits.
-func Read(pid int, b *goexe.Binary, bias uint64) (all []Goroutine, err error) {
-	err = Each(pid, b, bias, func(g Goroutine) error {
+// Source is a live process whose memory is read.
+type Source struct {
+	PID    int
+	Binary *goexe.Binary
+	// Bias is how far above its link-time addresses the binary lies.
+	Bias uint64
+	// Limit is of how many goroutines the memory is read at the most, those counted too that are dead; 0 for MaxGoroutines.
+	Limit int
+}
+
+// Read returns all goroutines that Each visits, also with an error.
+func (s Source) Read(ctx context.Context) (all []Goroutine, err error) {
+	err = s.Each(ctx, func(g Goroutine) error {
 		all = append(all, g)
 		return nil
 	})
 	return all, err
 }
 
-// Each calls visit with each goroutine that the process pid has, dead ones left out, until it returns an error. bias is how far above its
-// link-time addresses the binary lies. The runtime never frees a g, so a list that is read while the program runs is valid, if not of one
-// moment.
-func Each(pid int, b *goexe.Binary, bias uint64, visit func(Goroutine) error) error {
-	if b.AllgLen == 0 || b.AllgPtr == 0 {
+// Each calls visit with each goroutine that the process has, dead ones left out, until it returns an error. The runtime never frees a g, so
+// a list that is read while the program runs is valid, if not of one moment. The error wraps ErrTooMany if there are more than the limit:
+// then it has visited some, no matter which.
+//
+// The memory is read a megabyte at a time, and between two reads Each looks at the context. A read blocks for as long as the process wants
+// if its memory is of a userfaultfd, or of a file of a file system that does not answer. Then Each returns at the end of the context, and
+// leaves the thread that reads behind; it ends when the memory comes or the process ends. Who calls Each again for such a process leaves
+// another: refuse the process instead.
+func (s Source) Each(ctx context.Context, visit func(Goroutine) error) error {
+	if s.Binary.AllgLen == 0 || s.Binary.AllgPtr == 0 {
 		return ErrNoAnchor
 	}
-	// runtime.atomicAllG in runtime/proc.go: the length is to be read before the pointer.
-	length, err := word(pid, b.AllgLen+bias)
+	addresses, length, err := s.list(ctx)
 	if err != nil {
 		return err
 	}
-	list, err := word(pid, b.AllgPtr+bias)
-	if err != nil {
-		return err
-	}
-	if length > maxGoroutines {
-		return fmt.Errorf("process %d claims to have %d goroutines", pid, length)
-	}
-	addresses := make([]uint64, length)
-	pointers := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(addresses))), wordSize*length)
-	if err := read(pid, []unix.RemoteIovec{piece(list, len(pointers))}, pointers); err != nil {
-		return err
-	}
+	read := len(addresses)
 	slices.Sort(addresses)
-	return eachAt(pid, b.Layout, addresses, visit)
+	// The runtime lists none twice. A process that does costs nothing more with it.
+	if err := s.eachAt(ctx, slices.Compact(addresses), visit); err != nil {
+		return err
+	}
+	if uint64(read) < length {
+		return fmt.Errorf("%w: process %d claims %d, of which %d were read", ErrTooMany, s.PID, length, read)
+	}
+	return nil
+}
+
+// list returns the addresses of the first gs, and how many there are in all.
+func (s Source) list(ctx context.Context) (addresses []uint64, length uint64, err error) {
+	// runtime.atomicAllG in runtime/proc.go: the length is to be read before the pointer.
+	if length, err = s.word(ctx, s.Binary.AllgLen+s.Bias); err != nil {
+		return nil, 0, err
+	}
+	at, err := s.word(ctx, s.Binary.AllgPtr+s.Bias)
+	if err != nil {
+		return nil, 0, err
+	}
+	limit := s.Limit
+	if limit <= 0 || limit > MaxGoroutines {
+		limit = MaxGoroutines
+	}
+	addresses = make([]uint64, 0, min(length, uint64(limit)))
+	buffer := make([]byte, min(bytesPerCall, wordSize*cap(addresses)))
+	for len(addresses) < cap(addresses) {
+		part := buffer[:min(len(buffer), wordSize*(cap(addresses)-len(addresses)))]
+		if err := s.read(ctx, []unix.RemoteIovec{piece(at+uint64(wordSize*len(addresses)), len(part))}, part); err != nil {
+			return nil, 0, err
+		}
+		for ; len(part) > 0; part = part[wordSize:] {
+			addresses = append(addresses, binary.LittleEndian.Uint64(part))
+		}
+	}
+	return addresses, length, nil
 }
 
 const wordSize = 8
 
 // eachAt visits the goroutines whose runtime.g are at addresses, in ascending order.
-func eachAt(pid int, l *goexe.Layout, addresses []uint64, visit func(Goroutine) error) error {
+func (s Source) eachAt(ctx context.Context, addresses []uint64, visit func(Goroutine) error) error {
+	l := s.Binary.Layout
 	first, size := part(l)
 	states := statesOf(l)
 	buffer := make([]byte, bytesPerCall)
 	for len(addresses) > 0 {
 		pieces, n, bytes := gather(addresses, first, size)
-		if err := read(pid, pieces, buffer[:bytes]); err != nil {
+		if err := s.read(ctx, pieces, buffer[:bytes]); err != nil {
 			return err
 		}
 		at := 0
@@ -173,19 +216,31 @@ func parse(l *goexe.Layout, states [statusMask + 1]lifecycle.State, address uint
 	return x
 }
 
-func word(pid int, address uint64) (uint64, error) {
-	var b [wordSize]byte
-	if err := read(pid, []unix.RemoteIovec{piece(address, wordSize)}, b[:]); err != nil {
+func (s Source) word(ctx context.Context, address uint64) (uint64, error) {
+	b := make([]byte, wordSize)
+	if err := s.read(ctx, []unix.RemoteIovec{piece(address, wordSize)}, b); err != nil {
 		return 0, err
 	}
-	return binary.LittleEndian.Uint64(b[:]), nil
+	return binary.LittleEndian.Uint64(b), nil
 }
 
-// read reads pieces of a process's memory into a buffer that has just room for them, one after the other.
-func read(pid int, pieces []unix.RemoteIovec, buffer []byte) error {
-	if len(buffer) == 0 {
-		return nil
+// read reads pieces of the process's memory into a buffer that has just room for them, one after the other. The buffer must not be used
+// again after an error: a read that blocks may still write it.
+func (s Source) read(ctx context.Context, pieces []unix.RemoteIovec, buffer []byte) error {
+	if err := ctx.Err(); err != nil || len(buffer) == 0 {
+		return err
 	}
+	done := make(chan error, 1)
+	go func() { done <- readNow(s.PID, pieces, buffer) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("read memory of process %d: %w", s.PID, ctx.Err())
+	}
+}
+
+func readNow(pid int, pieces []unix.RemoteIovec, buffer []byte) error {
 	local := []unix.Iovec{{Base: &buffer[0]}}
 	local[0].SetLen(len(buffer))
 	n, err := unix.ProcessVMReadv(pid, local, pieces, 0)

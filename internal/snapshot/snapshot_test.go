@@ -41,7 +41,7 @@ func TestAgreesWithProfile(t *testing.T) {
 				if len(want) < 10_000 {
 					t.Fatalf("the profile has only %d goroutines", len(want))
 				}
-				got, err := Read(p.PID(), b, bias)
+				got, err := Source{PID: p.PID(), Binary: b, Bias: bias}.Read(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -84,7 +84,7 @@ func TestFirstThreadExited(t *testing.T) {
 	p.Line()
 	p.GoOn()
 	p.Line() // it has survived
-	all, err := Read(p.PID(), b, bias)
+	all, err := Source{PID: p.PID(), Binary: b, Bias: bias}.Read(t.Context())
 	if err != nil || !slices.ContainsFunc(all, func(g Goroutine) bool { return g.GoID == 1 && g.State == lifecycle.Syscall }) {
 		t.Errorf("it has %+v, %v", all, err)
 	}
@@ -93,10 +93,11 @@ func TestFirstThreadExited(t *testing.T) {
 // BenchmarkRead reads 100 000 goroutines.
 func BenchmarkRead(b *testing.B) {
 	p, exe, bias := start(b, "parked", testbuild.Options{}, "10000")
+	source := Source{PID: p.PID(), Binary: exe, Bias: bias}
 	p.Profile()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Read(p.PID(), exe, bias); err != nil {
+		if _, err := source.Read(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -121,7 +122,7 @@ func BenchmarkTarget(b *testing.B) {
 		read := make(chan error)
 		go func() {
 			time.Sleep(500 * time.Millisecond)
-			_, err := Read(p.PID(), exe, bias)
+			_, err := Source{PID: p.PID(), Binary: exe, Bias: bias}.Read(b.Context())
 			read <- err
 		}()
 		with = append(with, second())

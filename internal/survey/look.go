@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"context"
 	"time"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
@@ -34,7 +35,8 @@ func (l *Look) IsSystem(startPC uint64) bool { return l.system[startPC] }
 // blocked: as its runtime says, or as it was found at each Count. The error wraps unix.ESRCH if there is no such process.
 func (l *Look) Count(blockedAfter time.Duration) (c census.Count, err error) {
 	l.history.Begin()
-	err = snapshot.Each(l.pid, l.binary, l.bias, func(g snapshot.Goroutine) error {
+	source := snapshot.Source{PID: l.pid, Binary: l.binary, Bias: l.bias}
+	err = source.Each(context.Background(), func(g snapshot.Goroutine) error {
 		if l.system[g.StartPC] {
 			return nil
 		}

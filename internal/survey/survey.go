@@ -3,6 +3,7 @@
 package survey
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -184,7 +185,7 @@ func (s *Surveyor) join(p processes.Process) error {
 	}
 	bias, err := p.Bias(binary.Base)
 	if err == nil {
-		_, err = snapshot.Read(p.PID, binary, bias)
+		_, err = snapshot.Source{PID: p.PID, Binary: binary, Bias: bias}.Read(context.Background())
 	}
 	if err != nil {
 		return errors.Join(err, binary.Close())

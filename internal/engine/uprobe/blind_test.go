@@ -33,7 +33,7 @@ func TestSystemCallsWithoutTheirProbes(t *testing.T) {
 	var living []engine.Goroutine
 	require.Eventually(t, func() bool { // from "ready" on, it takes a moment until it reads
 		inSyscalls, living = 0, nil
-		require.NoError(t, snapshot.Each(p.PID(), binary, 0, func(g snapshot.Goroutine) error {
+		require.NoError(t, snapshot.Source{PID: p.PID(), Binary: binary}.Each(t.Context(), func(g snapshot.Goroutine) error {
 			k := followed.AsSeen(engine.Goroutine{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()})
 			if k.State == lifecycle.Syscall {
 				inSyscalls++

@@ -157,7 +157,7 @@ func TestRepair(t *testing.T) {
 	followed, err := attachment.Follow(p.PID(), 0, engine.Settings{})
 	require.NoError(t, err)
 	living := func() (all []engine.Goroutine) {
-		require.NoError(t, snapshot.Each(p.PID(), binary, 0, func(g snapshot.Goroutine) error {
+		require.NoError(t, snapshot.Source{PID: p.PID(), Binary: binary}.Each(t.Context(), func(g snapshot.Goroutine) error {
 			all = append(all, followed.AsSeen(engine.Goroutine{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()}))
 			return nil
 		}))
@@ -212,7 +212,7 @@ func BenchmarkScrape(b *testing.B) {
 	p.Line()
 	followed, err := attachment.Follow(p.PID(), 0, engine.Settings{})
 	require.NoError(b, err)
-	found, err := snapshot.Read(p.PID(), binary, 0)
+	found, err := snapshot.Source{PID: p.PID(), Binary: binary}.Read(b.Context())
 	require.NoError(b, err)
 	for _, g := range found {
 		_, err := followed.Adopt(engine.Goroutine{G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: lifecycle.Now()})
