@@ -169,3 +169,21 @@ func TestPrometheus(t *testing.T) {
 		t.Errorf("goroutines waited %v s for mutexes, want some %v", waited, want.MutexWait)
 	}
 }
+
+// TestPrometheusTellsProcessesApart has two processes of one service: one may not overwrite the other.
+func TestPrometheusTellsProcessesApart(t *testing.T) {
+	testbuild.RequireRoot(t)
+	db := startPrometheus(t)
+	exe := testbuild.Program(t, "parked", testbuild.Options{})
+	for _, n := range []string{"1", "3"} {
+		testbuild.Start(t, exe, n).Line()
+	}
+	startCollector(t, fmt.Sprintf(prometheusConfig, exe, db.address))
+	const instances = `count(count by (instance) (go_goroutine_count))`
+	eventually(t, "Prometheus to know both processes", func() bool { return db.query(instances) == 2 },
+		func() string { return fmt.Sprintf("it knows %v", db.query(instances)) })
+	const parked = `max(sum by (instance) (go_goroutine_count)) - min(sum by (instance) (go_goroutine_count))`
+	if got := db.query(parked); got != 20 {
+		t.Errorf("one has %v goroutines more than the other, want 20", got)
+	}
+}

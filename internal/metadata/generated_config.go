@@ -378,21 +378,27 @@ func (rac *ResourceAttributeConfig) Unmarshal(parser *confmap.Conf) error {
 
 // ResourceAttributesConfig provides config for goroutine resource attributes.
 type ResourceAttributesConfig struct {
-	ContainerID           ResourceAttributeConfig `mapstructure:"container.id"`
-	ProcessCommandLine    ResourceAttributeConfig `mapstructure:"process.command_line"`
-	ProcessExecutableName ResourceAttributeConfig `mapstructure:"process.executable.name"`
-	ProcessExecutablePath ResourceAttributeConfig `mapstructure:"process.executable.path"`
-	ProcessPid            ResourceAttributeConfig `mapstructure:"process.pid"`
-	ProcessRuntimeName    ResourceAttributeConfig `mapstructure:"process.runtime.name"`
-	ProcessRuntimeVersion ResourceAttributeConfig `mapstructure:"process.runtime.version"`
-	ServiceName           ResourceAttributeConfig `mapstructure:"service.name"`
-	ServiceVersion        ResourceAttributeConfig `mapstructure:"service.version"`
-	VcsRefHeadRevision    ResourceAttributeConfig `mapstructure:"vcs.ref.head.revision"`
+	ContainerID               ResourceAttributeConfig `mapstructure:"container.id"`
+	DeploymentEnvironmentName ResourceAttributeConfig `mapstructure:"deployment.environment.name"`
+	ProcessCommandLine        ResourceAttributeConfig `mapstructure:"process.command_line"`
+	ProcessExecutableName     ResourceAttributeConfig `mapstructure:"process.executable.name"`
+	ProcessExecutablePath     ResourceAttributeConfig `mapstructure:"process.executable.path"`
+	ProcessPid                ResourceAttributeConfig `mapstructure:"process.pid"`
+	ProcessRuntimeName        ResourceAttributeConfig `mapstructure:"process.runtime.name"`
+	ProcessRuntimeVersion     ResourceAttributeConfig `mapstructure:"process.runtime.version"`
+	ServiceInstanceID         ResourceAttributeConfig `mapstructure:"service.instance.id"`
+	ServiceName               ResourceAttributeConfig `mapstructure:"service.name"`
+	ServiceNamespace          ResourceAttributeConfig `mapstructure:"service.namespace"`
+	ServiceVersion            ResourceAttributeConfig `mapstructure:"service.version"`
+	VcsRefHeadRevision        ResourceAttributeConfig `mapstructure:"vcs.ref.head.revision"`
 }
 
 func DefaultResourceAttributesConfig() ResourceAttributesConfig {
 	return ResourceAttributesConfig{
 		ContainerID: ResourceAttributeConfig{
+			Enabled: true,
+		},
+		DeploymentEnvironmentName: ResourceAttributeConfig{
 			Enabled: true,
 		},
 		ProcessCommandLine: ResourceAttributeConfig{
@@ -413,7 +419,13 @@ func DefaultResourceAttributesConfig() ResourceAttributesConfig {
 		ProcessRuntimeVersion: ResourceAttributeConfig{
 			Enabled: true,
 		},
+		ServiceInstanceID: ResourceAttributeConfig{
+			Enabled: true,
+		},
 		ServiceName: ResourceAttributeConfig{
+			Enabled: true,
+		},
+		ServiceNamespace: ResourceAttributeConfig{
 			Enabled: true,
 		},
 		ServiceVersion: ResourceAttributeConfig{

@@ -28,6 +28,13 @@ func (rb *ResourceBuilder) SetContainerID(val string) {
 	}
 }
 
+// SetDeploymentEnvironmentName sets provided value as "deployment.environment.name" attribute.
+func (rb *ResourceBuilder) SetDeploymentEnvironmentName(val string) {
+	if rb.config.DeploymentEnvironmentName.Enabled {
+		rb.res.Attributes().PutStr("deployment.environment.name", val)
+	}
+}
+
 // SetProcessCommandLine sets provided value as "process.command_line" attribute.
 func (rb *ResourceBuilder) SetProcessCommandLine(val string) {
 	if rb.config.ProcessCommandLine.Enabled {
@@ -70,10 +77,24 @@ func (rb *ResourceBuilder) SetProcessRuntimeVersion(val string) {
 	}
 }
 
+// SetServiceInstanceID sets provided value as "service.instance.id" attribute.
+func (rb *ResourceBuilder) SetServiceInstanceID(val string) {
+	if rb.config.ServiceInstanceID.Enabled {
+		rb.res.Attributes().PutStr("service.instance.id", val)
+	}
+}
+
 // SetServiceName sets provided value as "service.name" attribute.
 func (rb *ResourceBuilder) SetServiceName(val string) {
 	if rb.config.ServiceName.Enabled {
 		rb.res.Attributes().PutStr("service.name", val)
+	}
+}
+
+// SetServiceNamespace sets provided value as "service.namespace" attribute.
+func (rb *ResourceBuilder) SetServiceNamespace(val string) {
+	if rb.config.ServiceNamespace.Enabled {
+		rb.res.Attributes().PutStr("service.namespace", val)
 	}
 }
 

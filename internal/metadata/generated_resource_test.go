@@ -14,13 +14,16 @@ func TestResourceBuilder(t *testing.T) {
 			cfg := loadResourceAttributesConfig(t, tt)
 			rb := NewResourceBuilder(cfg)
 			rb.SetContainerID("container.id-val")
+			rb.SetDeploymentEnvironmentName("deployment.environment.name-val")
 			rb.SetProcessCommandLine("process.command_line-val")
 			rb.SetProcessExecutableName("process.executable.name-val")
 			rb.SetProcessExecutablePath("process.executable.path-val")
 			rb.SetProcessPid(11)
 			rb.SetProcessRuntimeName("process.runtime.name-val")
 			rb.SetProcessRuntimeVersion("process.runtime.version-val")
+			rb.SetServiceInstanceID("service.instance.id-val")
 			rb.SetServiceName("service.name-val")
+			rb.SetServiceNamespace("service.namespace-val")
 			rb.SetServiceVersion("service.version-val")
 			rb.SetVcsRefHeadRevision("vcs.ref.head.revision-val")
 
@@ -29,9 +32,9 @@ func TestResourceBuilder(t *testing.T) {
 
 			switch tt {
 			case "default":
-				assert.Equal(t, 9, res.Attributes().Len())
+				assert.Equal(t, 12, res.Attributes().Len())
 			case "all_set":
-				assert.Equal(t, 10, res.Attributes().Len())
+				assert.Equal(t, 13, res.Attributes().Len())
 			case "none_set":
 				assert.Equal(t, 0, res.Attributes().Len())
 				return
@@ -42,6 +45,11 @@ func TestResourceBuilder(t *testing.T) {
 			assert.True(t, ok)
 			if ok {
 				assert.Equal(t, "container.id-val", containerIDAttrVal.Str())
+			}
+			deploymentEnvironmentNameAttrVal, ok := res.Attributes().Get("deployment.environment.name")
+			assert.True(t, ok)
+			if ok {
+				assert.Equal(t, "deployment.environment.name-val", deploymentEnvironmentNameAttrVal.Str())
 			}
 			processCommandLineAttrVal, ok := res.Attributes().Get("process.command_line")
 			assert.Equal(t, tt == "all_set", ok)
@@ -73,10 +81,20 @@ func TestResourceBuilder(t *testing.T) {
 			if ok {
 				assert.Equal(t, "process.runtime.version-val", processRuntimeVersionAttrVal.Str())
 			}
+			serviceInstanceIDAttrVal, ok := res.Attributes().Get("service.instance.id")
+			assert.True(t, ok)
+			if ok {
+				assert.Equal(t, "service.instance.id-val", serviceInstanceIDAttrVal.Str())
+			}
 			serviceNameAttrVal, ok := res.Attributes().Get("service.name")
 			assert.True(t, ok)
 			if ok {
 				assert.Equal(t, "service.name-val", serviceNameAttrVal.Str())
+			}
+			serviceNamespaceAttrVal, ok := res.Attributes().Get("service.namespace")
+			assert.True(t, ok)
+			if ok {
+				assert.Equal(t, "service.namespace-val", serviceNamespaceAttrVal.Str())
 			}
 			serviceVersionAttrVal, ok := res.Attributes().Get("service.version")
 			assert.True(t, ok)

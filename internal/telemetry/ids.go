@@ -5,10 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"strings"
+	"sync"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // Identity tells a process from all others that ever ran. Ids of traces and spans are derived from it, so that a collector
@@ -21,13 +26,34 @@ type Identity struct {
 	StartTime uint64
 }
 
+// IdentityOf returns the identity of a process of this machine. Without /proc/sys/kernel/random/boot_id, that is not told from one before
+// the last boot.
+func IdentityOf(p processes.Process) Identity {
+	return Identity{BootID: bootID(), PID: p.PID, StartTime: p.StartTime}
+}
+
+var bootID = sync.OnceValue(func() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
+})
+
+// instances is the namespace of ids of service instances that are derived from something (semantic conventions, service.instance.id).
+var instances = uuid.MustParse("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
+
+// instance returns the id of the process as an instance of its service.
+func (i Identity) instance() string { return uuid.NewSHA1(instances, i.bytes()).String() }
+
+func (i Identity) bytes() []byte {
+	return fmt.Appendf(nil, "%s\x00%d\x00%d", i.BootID, i.PID, i.StartTime)
+}
+
 // ids derives the ids of a process's traces and spans.
 type ids struct {
 	seed [3]uint64
 }
 
 func newIDs(i Identity) ids {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", i.BootID, i.PID, i.StartTime))
+	sum := sha256.Sum256(i.bytes())
 	var s ids
 	for n := range s.seed {
 		s.seed[n] = binary.BigEndian.Uint64(sum[8*n:])

@@ -23,7 +23,8 @@ var conventional = map[attribute.Key]bool{
 	semconv.CodeFunctionNameKey: true, semconv.CodeFilePathKey: true, semconv.CodeLineNumberKey: true, semconv.CodeStacktraceKey: true,
 	semconv.ThreadIDKey: true, semconv.ProcessPIDKey: true, semconv.ProcessExecutableNameKey: true, semconv.ProcessExecutablePathKey: true,
 	semconv.ProcessRuntimeNameKey: true, semconv.ProcessRuntimeVersionKey: true, semconv.ProcessCommandLineKey: true,
-	semconv.ServiceNameKey: true, semconv.ServiceVersionKey: true, semconv.VCSRefHeadRevisionKey: true, semconv.ContainerIDKey: true,
+	semconv.ServiceNameKey: true, semconv.ServiceInstanceIDKey: true, semconv.ServiceNamespaceKey: true, semconv.DeploymentEnvironmentNameKey: true,
+	semconv.ServiceVersionKey: true, semconv.VCSRefHeadRevisionKey: true, semconv.ContainerIDKey: true,
 }
 
 // namesAreRight checks that each name is the conventions', or in the namespace of goroutines.

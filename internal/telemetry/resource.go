@@ -26,22 +26,23 @@ func NewResource(rb *metadata.ResourceBuilder, p processes.Process, b *goexe.Bin
 	rb.SetProcessExecutablePath(p.Executable)
 	rb.SetProcessRuntimeName("go")
 	rb.SetProcessRuntimeVersion(b.GoVersion)
-	if id := p.ContainerID(); id != "" {
-		rb.SetContainerID(id)
-	}
-	if arguments := p.Arguments(); len(arguments) > 0 {
-		rb.SetProcessCommandLine(strings.Join(arguments, " "))
-	}
+	setIf(rb.SetContainerID, p.ContainerID())
+	setIf(rb.SetProcessCommandLine, strings.Join(p.Arguments(), " "))
 	environment := p.Environment(variableServiceName, variableAttributes)
 	stated := parseAttributes(environment[variableAttributes])
 	rb.SetServiceName(firstOf(environment[variableServiceName], stated["service.name"], programName(b.MainPath), p.Name()))
-	if v := firstOf(stated["service.version"], releasedVersion(b.MainVersion)); v != "" {
-		rb.SetServiceVersion(v)
-	}
-	if b.Revision != "" {
-		rb.SetVcsRefHeadRevision(b.Revision)
-	}
+	rb.SetServiceInstanceID(firstOf(stated["service.instance.id"], IdentityOf(p).instance()))
+	setIf(rb.SetServiceNamespace, stated["service.namespace"])
+	setIf(rb.SetDeploymentEnvironmentName, stated["deployment.environment.name"])
+	setIf(rb.SetServiceVersion, firstOf(stated["service.version"], releasedVersion(b.MainVersion)))
+	setIf(rb.SetVcsRefHeadRevision, b.Revision)
 	return rb.Emit()
+}
+
+func setIf(set func(string), value string) {
+	if value != "" {
+		set(value)
+	}
 }
 
 func firstOf(values ...string) string {

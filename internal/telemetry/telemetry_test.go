@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"os"
+	"os/exec"
 	"reflect"
 	"strings"
 	"testing"
@@ -280,7 +281,7 @@ func TestResource(t *testing.T) {
 	want := map[string]any{
 		"process.pid": int64(self.PID), "process.executable.path": self.Executable, "process.executable.name": self.Name(),
 		"process.runtime.name": "go", "process.runtime.version": "go1.26.8", "service.name": "shop", "service.version": "v2.0.1",
-		"vcs.ref.head.revision": "abc",
+		"vcs.ref.head.revision": "abc", "service.instance.id": IdentityOf(self).instance(),
 	}
 	if id := self.ContainerID(); id != "" {
 		want["container.id"] = id
@@ -292,6 +293,52 @@ func TestResource(t *testing.T) {
 	got = attributes(NewResource(metadata.NewResourceBuilder(config), self, binary).Attributes())
 	if got["process.command_line"] != strings.Join(os.Args, " ") {
 		t.Errorf("the command line is %v", got["process.command_line"])
+	}
+}
+
+// A process's own word on its service counts. Without, its instance is its own, and the same for every collector.
+func TestResourceOfEnvironment(t *testing.T) {
+	describe := func(environment ...string) map[string]any {
+		cmd := exec.Command("sleep", "60")
+		cmd.Env = environment
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		p, err := processes.Read(cmd.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := metadata.DefaultResourceAttributesConfig()
+		got := attributes(NewResource(metadata.NewResourceBuilder(config), p, &goexe.Binary{MainPath: "example.com/shop", MainVersion: "v1"}).Attributes())
+		if again := attributes(NewResource(metadata.NewResourceBuilder(config), p, &goexe.Binary{MainPath: "example.com/shop", MainVersion: "v1"}).Attributes()); !reflect.DeepEqual(got, again) {
+			t.Errorf("it is described as %v and then as %v", got, again)
+		}
+		return got
+	}
+	one, other := describe(), describe()
+	for _, r := range []map[string]any{one, other} {
+		if id, _ := r["service.instance.id"].(string); len(id) != 36 || id[14] != '5' {
+			t.Errorf("the instance is %q, want a UUID of version 5", id)
+		}
+		for _, name := range []string{"service.namespace", "deployment.environment.name"} {
+			if v, is := r[name]; is {
+				t.Errorf("nobody said that %s is %v", name, v)
+			}
+		}
+	}
+	if one["service.instance.id"] == other["service.instance.id"] {
+		t.Error("two processes are one instance")
+	}
+	got := describe("OTEL_SERVICE_NAME=till", "OTEL_RESOURCE_ATTRIBUTES=service.name=no,service.instance.id=till%2D1,service.namespace=shops,"+
+		"deployment.environment.name=staging,service.version=v2,host.name=h")
+	for name, want := range map[string]any{
+		"service.name": "till", "service.instance.id": "till-1", "service.namespace": "shops", "deployment.environment.name": "staging",
+		"service.version": "v2", "host.name": nil,
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
 	}
 }
 
