@@ -294,10 +294,29 @@ func (c *Config) looksAtEach() bool {
 		slices.Contains(c.Metrics.GoGoroutineCount.EnabledAttributes, metadata.GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason)
 }
 
-// countsByFunction tells whether a metric needs goroutines to be counted by the function that they were started for.
-func (c *Config) countsByFunction() bool {
-	return slices.Contains(c.Metrics.GoGoroutineCreated.EnabledAttributes, metadata.GoGoroutineCreatedMetricAttributeKeyCodeFunctionName) ||
-		slices.Contains(c.Metrics.GoGoroutineExited.EnabledAttributes, metadata.GoGoroutineExitedMetricAttributeKeyCodeFunctionName)
+// functions says which metrics count goroutines by the function that they were started for.
+func (c *Config) functions() telemetry.Functions {
+	return telemetry.Functions{
+		Created: slices.Contains(c.Metrics.GoGoroutineCreated.EnabledAttributes, metadata.GoGoroutineCreatedMetricAttributeKeyCodeFunctionName),
+		Exited:  slices.Contains(c.Metrics.GoGoroutineExited.EnabledAttributes, metadata.GoGoroutineExitedMetricAttributeKeyCodeFunctionName),
+		Top:     c.StartFunctions.Top,
+	}
+}
+
+// withEstimatesApart returns the configuration with the attribute that tells estimates from what was seen, whatever attributes are asked for:
+// without it, the builder would add both up.
+func withEstimatesApart(c metadata.MetricsConfig) metadata.MetricsConfig {
+	c.GoGoroutineCreated.EnabledAttributes = with(c.GoGoroutineCreated.EnabledAttributes, metadata.GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated)
+	c.GoGoroutineExited.EnabledAttributes = with(c.GoGoroutineExited.EnabledAttributes, metadata.GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated)
+	c.GoGoroutineTime.EnabledAttributes = with(c.GoGoroutineTime.EnabledAttributes, metadata.GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated)
+	return c
+}
+
+func with[T comparable](all []T, one T) []T {
+	if slices.Contains(all, one) {
+		return all
+	}
+	return append(slices.Clone(all), one)
 }
 
 // Validate reports shares that are out of range.

@@ -102,7 +102,7 @@ func TestLoadConfig(t *testing.T) {
 			c.want(want)
 			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(metadata.GoGoroutineTimeMetricConfig{}, metadata.ResourceAttributeConfig{},
 				metadata.GoGoroutineBlockedMetricConfig{}, metadata.GoGoroutineCountMetricConfig{}, metadata.GoGoroutineCreatedMetricConfig{}, metadata.GoGoroutineExitedMetricConfig{},
-				metadata.GoGoroutineOverheadShareMetricConfig{}, metadata.GoGoroutineOverheadStatusMetricConfig{})))
+				metadata.GoGoroutineOverheadShareMetricConfig{}, metadata.GoGoroutineOverheadCoverageMetricConfig{}, metadata.GoGoroutineOverheadStatusMetricConfig{})))
 		})
 	}
 }

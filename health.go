@@ -3,11 +3,45 @@ package goroutinereceiver
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"syscall"
 
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
+	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 )
+
+// reasonOf returns the class of an error for which a process cannot be followed.
+func reasonOf(err error) metadata.AttributeReason {
+	for _, class := range []struct {
+		of     error
+		reason metadata.AttributeReason
+	}{
+		{engine.ErrPermission, metadata.AttributeReasonPermission},
+		{survey.ErrPermission, metadata.AttributeReasonPermission},
+		{fs.ErrPermission, metadata.AttributeReasonPermission}, // EACCES and EPERM too
+		{engine.ErrKernel, metadata.AttributeReasonKernel},
+		{goexe.ErrNotGo, metadata.AttributeReasonNotGo},
+		{goexe.ErrUnsupported, metadata.AttributeReasonLayout},
+		{engine.ErrTooMany, metadata.AttributeReasonResources},
+		{syscall.ENOMEM, metadata.AttributeReasonResources},
+		{syscall.EMFILE, metadata.AttributeReasonResources},
+		{syscall.ENFILE, metadata.AttributeReasonResources},
+		{syscall.ENOSPC, metadata.AttributeReasonResources},
+		{processes.ErrNoProcess, metadata.AttributeReasonGone},
+		{syscall.ESRCH, metadata.AttributeReasonGone},
+	} {
+		if errors.Is(err, class.of) {
+			return class.reason
+		}
+	}
+	return metadata.AttributeReasonOther
+}
 
 // observeHealth makes the collector's own telemetry tell what the probes see and lose.
 func (s *shared) observeHealth(of source) error {

@@ -13,6 +13,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
@@ -93,16 +95,18 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 	}
 	scope := telemetry.Scope{Name: metadata.ScopeName, Version: set.BuildInfo.Version}
 	builder := metadata.NewMetricsBuilder(metadata.MetricsBuilderConfig{
-		Metrics:            cfg.Metrics.MetricsConfig,
+		Metrics:            withEstimatesApart(cfg.Metrics.MetricsConfig),
 		ResourceAttributes: cfg.ResourceAttributes,
 	}, set)
 	clock := telemetry.NewClock()
 	s := &shared{
-		config:  cfg,
-		set:     set,
-		obs:     obs,
-		health:  health,
-		metrics: telemetry.NewMetrics(scope, clock, builder, cfg.Metrics.HistogramsConfig, telemetry.Tops{Blocked: cfg.Blocked.Top, StartFunctions: cfg.StartFunctions.Top}),
+		config: cfg,
+		set:    set,
+		obs:    obs,
+		health: health,
+		metrics: telemetry.NewMetrics(scope, clock, telemetry.MetricsOptions{
+			Builder: builder, Histograms: cfg.Metrics.HistogramsConfig, Functions: cfg.functions(), TopBlocked: cfg.Blocked.Top,
+		}),
 		spans:   telemetry.NewSpans(scope, clock, cfg.Traces.States),
 		logs:    telemetry.NewLogs(scope, clock),
 		blocked: telemetry.NewLogs(scope, clock),
@@ -154,7 +158,7 @@ func (s *shared) open() (source, error) {
 		MaxGoroutines:           s.config.MaxGoroutines,
 		MaxGoroutinesPerProcess: s.config.MaxGoroutinesPerTarget,
 		BufferSize:              s.config.RingBufferSize,
-		ByFunction:              s.config.countsByFunction(),
+		ByFunction:              s.config.functions().Any(),
 		MeasureCosts:            s.config.Overhead.Budget > 0,
 		Logger:                  s.set.Logger,
 		Labels:                  engine.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
@@ -206,7 +210,7 @@ func (s *shared) report(err error) {
 		componentstatus.ReportStatus(s.host, componentstatus.NewEvent(componentstatus.StatusOK))
 		return
 	}
-	s.health.ReceiverGoroutineAttachFailures.Add(context.Background(), 1)
+	s.health.ReceiverGoroutineAttachFailures.Add(context.Background(), 1, metric.WithAttributes(attribute.String("reason", reasonOf(err).String())))
 	componentstatus.ReportStatus(s.host, componentstatus.NewRecoverableErrorEvent(err))
 }
 

@@ -25,6 +25,9 @@ func (s *shared) Changed(p *telemetry.Process, g *lifecycle.Goroutine, e *lifecy
 
 // Ended takes a goroutine as a span.
 func (s *shared) Ended(p *telemetry.Process, g *lifecycle.Goroutine) {
+	if s.nextLogs != nil {
+		s.logs.End(p, g)
+	}
 	if s.nextTraces != nil {
 		s.spans.Add(p, g)
 	}

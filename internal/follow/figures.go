@@ -110,7 +110,9 @@ func (f *Follower) figures(p *process, now int64) telemetry.Figures {
 		figures.Estimated.Add(*p.past.estimated)
 	}
 	if f.options.Overhead.Budget > 0 {
-		figures.Overhead = &telemetry.Overhead{Level: level.String(), Share: p.program.governor.Share(p.PID)}
+		figures.Overhead = &telemetry.Overhead{
+			Level: level.String(), Share: p.program.governor.Share(p.PID), Coverage: telemetry.Coverage(p.program.governor.Coverage()),
+		}
 	}
 	figures.Add(p.past.seen)
 	return figures

@@ -18,6 +18,9 @@ import (
 // ErrNotGo is wrapped by the error about a file that no Go toolchain linked.
 var ErrNotGo = errors.New("not a Go binary")
 
+// ErrUnsupported is wrapped by errors about Go programs of which not all is known that following takes.
+var ErrUnsupported = errors.New("unsupported program")
+
 // Binary is an analysed executable. Addresses are as linked: a process has them at the same place plus its bias.
 type Binary struct {
 	// GoVersion is the toolchain's version, such as "go1.26.8".
@@ -65,6 +68,9 @@ func open(path string, read func(*image) (*Binary, error)) (b *Binary, err error
 	})
 	if err != nil {
 		_ = im.close()
+		if !errors.Is(err, ErrNotGo) {
+			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+		}
 		return nil, err
 	}
 	return b, nil

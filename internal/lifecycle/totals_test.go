@@ -16,7 +16,7 @@ func TestTotals(t *testing.T) {
 
 	long := one.Times(4, 2.5)
 	want := Totals{
-		Histograms: map[HistogramKey]*Histogram{key: {Buckets: map[int]uint64{1: 3, 5: 8}, Count: 11, Sum: 250}},
+		Histograms: map[HistogramKey]*Histogram{key: {Buckets: map[int]uint64{1: 3, 5: 7}, Count: 10, Sum: 250}},
 		Functions:  map[uint64]Lives{7: {Created: 8, Exited: 3}},
 	}
 	want.Counts.Created, want.Counts.Exited, want.Counts.Time[Running] = 8, 3, 40

@@ -211,6 +211,26 @@ func (ms *GoGoroutineExitedMetricConfig) Validate() error {
 	return nil
 }
 
+// GoGoroutineOverheadCoverageMetricConfig provides config for the go.goroutine.overhead.coverage metric.
+type GoGoroutineOverheadCoverageMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *GoGoroutineOverheadCoverageMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
 // GoGoroutineOverheadShareMetricConfig provides config for the go.goroutine.overhead.share metric.
 type GoGoroutineOverheadShareMetricConfig struct {
 	Enabled          bool `mapstructure:"enabled"`
@@ -305,13 +325,14 @@ func (ms *GoGoroutineTimeMetricConfig) Validate() error {
 
 // MetricsConfig provides config for goroutine metrics.
 type MetricsConfig struct {
-	GoGoroutineBlocked        GoGoroutineBlockedMetricConfig        `mapstructure:"go.goroutine.blocked"`
-	GoGoroutineCount          GoGoroutineCountMetricConfig          `mapstructure:"go.goroutine.count"`
-	GoGoroutineCreated        GoGoroutineCreatedMetricConfig        `mapstructure:"go.goroutine.created"`
-	GoGoroutineExited         GoGoroutineExitedMetricConfig         `mapstructure:"go.goroutine.exited"`
-	GoGoroutineOverheadShare  GoGoroutineOverheadShareMetricConfig  `mapstructure:"go.goroutine.overhead.share"`
-	GoGoroutineOverheadStatus GoGoroutineOverheadStatusMetricConfig `mapstructure:"go.goroutine.overhead.status"`
-	GoGoroutineTime           GoGoroutineTimeMetricConfig           `mapstructure:"go.goroutine.time"`
+	GoGoroutineBlocked          GoGoroutineBlockedMetricConfig          `mapstructure:"go.goroutine.blocked"`
+	GoGoroutineCount            GoGoroutineCountMetricConfig            `mapstructure:"go.goroutine.count"`
+	GoGoroutineCreated          GoGoroutineCreatedMetricConfig          `mapstructure:"go.goroutine.created"`
+	GoGoroutineExited           GoGoroutineExitedMetricConfig           `mapstructure:"go.goroutine.exited"`
+	GoGoroutineOverheadCoverage GoGoroutineOverheadCoverageMetricConfig `mapstructure:"go.goroutine.overhead.coverage"`
+	GoGoroutineOverheadShare    GoGoroutineOverheadShareMetricConfig    `mapstructure:"go.goroutine.overhead.share"`
+	GoGoroutineOverheadStatus   GoGoroutineOverheadStatusMetricConfig   `mapstructure:"go.goroutine.overhead.status"`
+	GoGoroutineTime             GoGoroutineTimeMetricConfig             `mapstructure:"go.goroutine.time"`
 }
 
 func DefaultMetricsConfig() MetricsConfig {
@@ -335,6 +356,9 @@ func DefaultMetricsConfig() MetricsConfig {
 			Enabled:             true,
 			AggregationStrategy: AggregationStrategySum,
 			EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated},
+		},
+		GoGoroutineOverheadCoverage: GoGoroutineOverheadCoverageMetricConfig{
+			Enabled: true,
 		},
 		GoGoroutineOverheadShare: GoGoroutineOverheadShareMetricConfig{
 			Enabled: true,

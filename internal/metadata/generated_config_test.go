@@ -46,6 +46,9 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						AggregationStrategy: AggregationStrategySum,
 						EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyCodeFunctionName, GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated},
 					},
+					GoGoroutineOverheadCoverage: GoGoroutineOverheadCoverageMetricConfig{
+						Enabled: true,
+					},
 					GoGoroutineOverheadShare: GoGoroutineOverheadShareMetricConfig{
 						Enabled: true,
 					},
@@ -99,6 +102,9 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						AggregationStrategy: AggregationStrategySum,
 						EnabledAttributes:   []GoGoroutineExitedMetricAttributeKey{GoGoroutineExitedMetricAttributeKeyCodeFunctionName, GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated},
 					},
+					GoGoroutineOverheadCoverage: GoGoroutineOverheadCoverageMetricConfig{
+						Enabled: false,
+					},
 					GoGoroutineOverheadShare: GoGoroutineOverheadShareMetricConfig{
 						Enabled: false,
 					},
@@ -132,7 +138,7 @@ func TestMetricsBuilderConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := loadMetricsBuilderConfig(t, tt.name)
-			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
+			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
 			require.Emptyf(t, diff, "Config mismatch (-expected +actual):\n%s", diff)
 		})
 	}

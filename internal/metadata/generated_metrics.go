@@ -58,6 +58,32 @@ var MapAttributeGoGoroutineOverheadLevel = map[string]AttributeGoGoroutineOverhe
 	"snapshots":   AttributeGoGoroutineOverheadLevelSnapshots,
 }
 
+// AttributeGoGoroutineOverheadSignal specifies the value go.goroutine.overhead.signal attribute.
+type AttributeGoGoroutineOverheadSignal int
+
+const (
+	_ AttributeGoGoroutineOverheadSignal = iota
+	AttributeGoGoroutineOverheadSignalMetrics
+	AttributeGoGoroutineOverheadSignalTraces
+)
+
+// String returns the string representation of the AttributeGoGoroutineOverheadSignal.
+func (av AttributeGoGoroutineOverheadSignal) String() string {
+	switch av {
+	case AttributeGoGoroutineOverheadSignalMetrics:
+		return "metrics"
+	case AttributeGoGoroutineOverheadSignalTraces:
+		return "traces"
+	}
+	return ""
+}
+
+// MapAttributeGoGoroutineOverheadSignal is a helper map of string to AttributeGoGoroutineOverheadSignal attribute value.
+var MapAttributeGoGoroutineOverheadSignal = map[string]AttributeGoGoroutineOverheadSignal{
+	"metrics": AttributeGoGoroutineOverheadSignalMetrics,
+	"traces":  AttributeGoGoroutineOverheadSignalTraces,
+}
+
 // AttributeGoGoroutineState specifies the value go.goroutine.state attribute.
 type AttributeGoGoroutineState int
 
@@ -92,6 +118,52 @@ var MapAttributeGoGoroutineState = map[string]AttributeGoGoroutineState{
 	"waiting":  AttributeGoGoroutineStateWaiting,
 }
 
+// AttributeReason specifies the value reason attribute.
+type AttributeReason int
+
+const (
+	_ AttributeReason = iota
+	AttributeReasonPermission
+	AttributeReasonKernel
+	AttributeReasonNotGo
+	AttributeReasonLayout
+	AttributeReasonResources
+	AttributeReasonGone
+	AttributeReasonOther
+)
+
+// String returns the string representation of the AttributeReason.
+func (av AttributeReason) String() string {
+	switch av {
+	case AttributeReasonPermission:
+		return "permission"
+	case AttributeReasonKernel:
+		return "kernel"
+	case AttributeReasonNotGo:
+		return "not_go"
+	case AttributeReasonLayout:
+		return "layout"
+	case AttributeReasonResources:
+		return "resources"
+	case AttributeReasonGone:
+		return "gone"
+	case AttributeReasonOther:
+		return "other"
+	}
+	return ""
+}
+
+// MapAttributeReason is a helper map of string to AttributeReason attribute value.
+var MapAttributeReason = map[string]AttributeReason{
+	"permission": AttributeReasonPermission,
+	"kernel":     AttributeReasonKernel,
+	"not_go":     AttributeReasonNotGo,
+	"layout":     AttributeReasonLayout,
+	"resources":  AttributeReasonResources,
+	"gone":       AttributeReasonGone,
+	"other":      AttributeReasonOther,
+}
+
 var MetricsInfo = metricsInfo{
 	GoGoroutineBlocked: metricInfo{
 		Name:       "go.goroutine.blocked",
@@ -109,6 +181,10 @@ var MetricsInfo = metricsInfo{
 		Name:       "go.goroutine.exited",
 		Attributes: []string{"code.function.name", "go.goroutine.estimated"},
 	},
+	GoGoroutineOverheadCoverage: metricInfo{
+		Name:       "go.goroutine.overhead.coverage",
+		Attributes: []string{"go.goroutine.overhead.signal"},
+	},
 	GoGoroutineOverheadShare: metricInfo{
 		Name: "go.goroutine.overhead.share",
 	},
@@ -123,13 +199,14 @@ var MetricsInfo = metricsInfo{
 }
 
 type metricsInfo struct {
-	GoGoroutineBlocked        metricInfo
-	GoGoroutineCount          metricInfo
-	GoGoroutineCreated        metricInfo
-	GoGoroutineExited         metricInfo
-	GoGoroutineOverheadShare  metricInfo
-	GoGoroutineOverheadStatus metricInfo
-	GoGoroutineTime           metricInfo
+	GoGoroutineBlocked          metricInfo
+	GoGoroutineCount            metricInfo
+	GoGoroutineCreated          metricInfo
+	GoGoroutineExited           metricInfo
+	GoGoroutineOverheadCoverage metricInfo
+	GoGoroutineOverheadShare    metricInfo
+	GoGoroutineOverheadStatus   metricInfo
+	GoGoroutineTime             metricInfo
 }
 
 type metricInfo struct {
@@ -519,6 +596,58 @@ func newMetricGoGoroutineExited(cfg GoGoroutineExitedMetricConfig) metricGoGorou
 	return m
 }
 
+type metricGoGoroutineOverheadCoverage struct {
+	data     pmetric.Metric                          // data buffer for generated metric.
+	config   GoGoroutineOverheadCoverageMetricConfig // metric config provided by user.
+	capacity int                                     // max observed number of data points added to the metric.
+}
+
+// init fills go.goroutine.overhead.coverage metric with initial data.
+func (m *metricGoGoroutineOverheadCoverage) init() {
+	m.data.SetName("go.goroutine.overhead.coverage")
+	m.data.SetDescription("Share of what the configuration asks for that was seen since the collection before. For metrics it is the share of the time in which probes were attached; below 1, the rest is estimated. For traces it is the share of trees.")
+	m.data.SetUnit("1")
+	m.data.SetEmptyGauge()
+	m.data.Gauge().DataPoints().EnsureCapacity(m.capacity)
+}
+
+func (m *metricGoGoroutineOverheadCoverage) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64, goGoroutineOverheadSignalAttributeValue string) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Gauge().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetDoubleValue(val)
+	dp.Attributes().PutStr("go.goroutine.overhead.signal", goGoroutineOverheadSignalAttributeValue)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricGoGoroutineOverheadCoverage) updateCapacity() {
+	if m.data.Gauge().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Gauge().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricGoGoroutineOverheadCoverage) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Gauge().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricGoGoroutineOverheadCoverage(cfg GoGoroutineOverheadCoverageMetricConfig) metricGoGoroutineOverheadCoverage {
+	m := metricGoGoroutineOverheadCoverage{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
 type metricGoGoroutineOverheadShare struct {
 	data     pmetric.Metric                       // data buffer for generated metric.
 	config   GoGoroutineOverheadShareMetricConfig // metric config provided by user.
@@ -578,8 +707,8 @@ type metricGoGoroutineOverheadStatus struct {
 // init fills go.goroutine.overhead.status metric with initial data.
 func (m *metricGoGoroutineOverheadStatus) init() {
 	m.data.SetName("go.goroutine.overhead.status")
-	m.data.SetDescription("1 for the level at which the process is followed.")
-	m.data.SetUnit("1")
+	m.data.SetDescription("1 for the level at which the process is followed, 0 for the others.")
+	m.data.SetUnit("{process}")
 	m.data.SetEmptyGauge()
 	m.data.Gauge().DataPoints().EnsureCapacity(m.capacity)
 }
@@ -718,20 +847,21 @@ func newMetricGoGoroutineTime(cfg GoGoroutineTimeMetricConfig) metricGoGoroutine
 // MetricsBuilder provides an interface for scrapers to report metrics while taking care of all the transformations
 // required to produce metric representation defined in metadata and user config.
 type MetricsBuilder struct {
-	config                          MetricsBuilderConfig // config of the metrics builder.
-	startTime                       pcommon.Timestamp    // start time that will be applied to all recorded data points.
-	metricsCapacity                 int                  // maximum observed number of metrics per resource.
-	metricsBuffer                   pmetric.Metrics      // accumulates metrics data before emitting.
-	buildInfo                       component.BuildInfo  // contains version information.
-	resourceAttributeIncludeFilter  map[string]filter.Filter
-	resourceAttributeExcludeFilter  map[string]filter.Filter
-	metricGoGoroutineBlocked        metricGoGoroutineBlocked
-	metricGoGoroutineCount          metricGoGoroutineCount
-	metricGoGoroutineCreated        metricGoGoroutineCreated
-	metricGoGoroutineExited         metricGoGoroutineExited
-	metricGoGoroutineOverheadShare  metricGoGoroutineOverheadShare
-	metricGoGoroutineOverheadStatus metricGoGoroutineOverheadStatus
-	metricGoGoroutineTime           metricGoGoroutineTime
+	config                            MetricsBuilderConfig // config of the metrics builder.
+	startTime                         pcommon.Timestamp    // start time that will be applied to all recorded data points.
+	metricsCapacity                   int                  // maximum observed number of metrics per resource.
+	metricsBuffer                     pmetric.Metrics      // accumulates metrics data before emitting.
+	buildInfo                         component.BuildInfo  // contains version information.
+	resourceAttributeIncludeFilter    map[string]filter.Filter
+	resourceAttributeExcludeFilter    map[string]filter.Filter
+	metricGoGoroutineBlocked          metricGoGoroutineBlocked
+	metricGoGoroutineCount            metricGoGoroutineCount
+	metricGoGoroutineCreated          metricGoGoroutineCreated
+	metricGoGoroutineExited           metricGoGoroutineExited
+	metricGoGoroutineOverheadCoverage metricGoGoroutineOverheadCoverage
+	metricGoGoroutineOverheadShare    metricGoGoroutineOverheadShare
+	metricGoGoroutineOverheadStatus   metricGoGoroutineOverheadStatus
+	metricGoGoroutineTime             metricGoGoroutineTime
 }
 
 // MetricBuilderOption applies changes to default metrics builder.
@@ -753,19 +883,20 @@ func WithStartTime(startTime pcommon.Timestamp) MetricBuilderOption {
 }
 func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, options ...MetricBuilderOption) *MetricsBuilder {
 	mb := &MetricsBuilder{
-		config:                          mbc,
-		startTime:                       pcommon.NewTimestampFromTime(time.Now()),
-		metricsBuffer:                   pmetric.NewMetrics(),
-		buildInfo:                       settings.BuildInfo,
-		metricGoGoroutineBlocked:        newMetricGoGoroutineBlocked(mbc.Metrics.GoGoroutineBlocked),
-		metricGoGoroutineCount:          newMetricGoGoroutineCount(mbc.Metrics.GoGoroutineCount),
-		metricGoGoroutineCreated:        newMetricGoGoroutineCreated(mbc.Metrics.GoGoroutineCreated),
-		metricGoGoroutineExited:         newMetricGoGoroutineExited(mbc.Metrics.GoGoroutineExited),
-		metricGoGoroutineOverheadShare:  newMetricGoGoroutineOverheadShare(mbc.Metrics.GoGoroutineOverheadShare),
-		metricGoGoroutineOverheadStatus: newMetricGoGoroutineOverheadStatus(mbc.Metrics.GoGoroutineOverheadStatus),
-		metricGoGoroutineTime:           newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
-		resourceAttributeIncludeFilter:  make(map[string]filter.Filter),
-		resourceAttributeExcludeFilter:  make(map[string]filter.Filter),
+		config:                            mbc,
+		startTime:                         pcommon.NewTimestampFromTime(time.Now()),
+		metricsBuffer:                     pmetric.NewMetrics(),
+		buildInfo:                         settings.BuildInfo,
+		metricGoGoroutineBlocked:          newMetricGoGoroutineBlocked(mbc.Metrics.GoGoroutineBlocked),
+		metricGoGoroutineCount:            newMetricGoGoroutineCount(mbc.Metrics.GoGoroutineCount),
+		metricGoGoroutineCreated:          newMetricGoGoroutineCreated(mbc.Metrics.GoGoroutineCreated),
+		metricGoGoroutineExited:           newMetricGoGoroutineExited(mbc.Metrics.GoGoroutineExited),
+		metricGoGoroutineOverheadCoverage: newMetricGoGoroutineOverheadCoverage(mbc.Metrics.GoGoroutineOverheadCoverage),
+		metricGoGoroutineOverheadShare:    newMetricGoGoroutineOverheadShare(mbc.Metrics.GoGoroutineOverheadShare),
+		metricGoGoroutineOverheadStatus:   newMetricGoGoroutineOverheadStatus(mbc.Metrics.GoGoroutineOverheadStatus),
+		metricGoGoroutineTime:             newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
+		resourceAttributeIncludeFilter:    make(map[string]filter.Filter),
+		resourceAttributeExcludeFilter:    make(map[string]filter.Filter),
 	}
 	if mbc.ResourceAttributes.ContainerID.MetricsInclude != nil {
 		mb.resourceAttributeIncludeFilter["container.id"] = filter.CreateFilter(mbc.ResourceAttributes.ContainerID.MetricsInclude)
@@ -919,6 +1050,7 @@ func (mb *MetricsBuilder) EmitForResource(options ...ResourceMetricsOption) {
 	mb.metricGoGoroutineCount.emit(ils.Metrics())
 	mb.metricGoGoroutineCreated.emit(ils.Metrics())
 	mb.metricGoGoroutineExited.emit(ils.Metrics())
+	mb.metricGoGoroutineOverheadCoverage.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadShare.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadStatus.emit(ils.Metrics())
 	mb.metricGoGoroutineTime.emit(ils.Metrics())
@@ -971,6 +1103,11 @@ func (mb *MetricsBuilder) RecordGoGoroutineCreatedDataPoint(ts pcommon.Timestamp
 // RecordGoGoroutineExitedDataPoint adds a data point to go.goroutine.exited metric.
 func (mb *MetricsBuilder) RecordGoGoroutineExitedDataPoint(ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
 	mb.metricGoGoroutineExited.recordDataPoint(mb.startTime, ts, val, codeFunctionNameAttributeValue, goGoroutineEstimatedAttributeValue)
+}
+
+// RecordGoGoroutineOverheadCoverageDataPoint adds a data point to go.goroutine.overhead.coverage metric.
+func (mb *MetricsBuilder) RecordGoGoroutineOverheadCoverageDataPoint(ts pcommon.Timestamp, val float64, goGoroutineOverheadSignalAttributeValue AttributeGoGoroutineOverheadSignal) {
+	mb.metricGoGoroutineOverheadCoverage.recordDataPoint(mb.startTime, ts, val, goGoroutineOverheadSignalAttributeValue.String())
 }
 
 // RecordGoGoroutineOverheadShareDataPoint adds a data point to go.goroutine.overhead.share metric.

@@ -106,6 +106,9 @@ func TestMetricsBuilder(t *testing.T) {
 			}
 			defaultMetricsCount++
 			allMetricsCount++
+			mb.RecordGoGoroutineOverheadCoverageDataPoint(ts, 1, AttributeGoGoroutineOverheadSignalMetrics)
+			defaultMetricsCount++
+			allMetricsCount++
 			mb.RecordGoGoroutineOverheadShareDataPoint(ts, 1)
 			defaultMetricsCount++
 			allMetricsCount++
@@ -363,6 +366,21 @@ func TestMetricsBuilder(t *testing.T) {
 						_, ok = dp.Attributes().Get("go.goroutine.estimated")
 						assert.False(t, ok)
 					}
+				case "go.goroutine.overhead.coverage":
+					assert.False(t, validatedMetrics["go.goroutine.overhead.coverage"], "Found a duplicate in the metrics slice: go.goroutine.overhead.coverage")
+					validatedMetrics["go.goroutine.overhead.coverage"] = true
+					assert.Equal(t, pmetric.MetricTypeGauge, mi.Type())
+					assert.Equal(t, 1, mi.Gauge().DataPoints().Len())
+					assert.Equal(t, "Share of what the configuration asks for that was seen since the collection before. For metrics it is the share of the time in which probes were attached; below 1, the rest is estimated. For traces it is the share of trees.", mi.Description())
+					assert.Equal(t, "1", mi.Unit())
+					dp := mi.Gauge().DataPoints().At(0)
+					assert.Equal(t, start, dp.StartTimestamp())
+					assert.Equal(t, ts, dp.Timestamp())
+					assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+					assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+					goGoroutineOverheadSignalAttrVal, ok := dp.Attributes().Get("go.goroutine.overhead.signal")
+					assert.True(t, ok)
+					assert.Equal(t, "metrics", goGoroutineOverheadSignalAttrVal.Str())
 				case "go.goroutine.overhead.share":
 					assert.False(t, validatedMetrics["go.goroutine.overhead.share"], "Found a duplicate in the metrics slice: go.goroutine.overhead.share")
 					validatedMetrics["go.goroutine.overhead.share"] = true
@@ -380,8 +398,8 @@ func TestMetricsBuilder(t *testing.T) {
 					validatedMetrics["go.goroutine.overhead.status"] = true
 					assert.Equal(t, pmetric.MetricTypeGauge, mi.Type())
 					assert.Equal(t, 1, mi.Gauge().DataPoints().Len())
-					assert.Equal(t, "1 for the level at which the process is followed.", mi.Description())
-					assert.Equal(t, "1", mi.Unit())
+					assert.Equal(t, "1 for the level at which the process is followed, 0 for the others.", mi.Description())
+					assert.Equal(t, "{process}", mi.Unit())
 					dp := mi.Gauge().DataPoints().At(0)
 					assert.Equal(t, start, dp.StartTimestamp())
 					assert.Equal(t, ts, dp.Timestamp())

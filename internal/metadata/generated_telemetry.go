@@ -200,7 +200,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ReceiverGoroutineAttachFailures, err = builder.meter.Int64Counter(
 		"otelcol_receiver_goroutine_attach_failures",
-		metric.WithDescription("Processes that match a target but cannot be followed. [Development]"),
+		metric.WithDescription("Processes that match a target but cannot be followed, by reason. [Development]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)

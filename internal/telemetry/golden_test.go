@@ -58,6 +58,9 @@ func play(t *testing.T, join bool) played {
 		}
 	}
 	p.ended = append(p.ended, tracker.Interrupt(r.End, lifecycle.Unfollowed)...)
+	for _, g := range p.ended {
+		p.logs.End(p.process, g)
+	}
 	return p
 }
 
@@ -113,7 +116,9 @@ func TestGoldenMetrics(t *testing.T) {
 		metadata.GoGoroutineCreatedMetricAttributeKeyCodeFunctionName,
 	}
 	builder := metadata.NewMetricsBuilder(config, receivertest.NewNopSettings(metadata.Type))
-	got := NewMetrics(scope, testClock(), builder, DefaultHistogramsConfig(), Tops{Blocked: 20, StartFunctions: 3}).Make([]Figures{f})
+	got := NewMetrics(scope, testClock(), MetricsOptions{
+		Builder: builder, Histograms: DefaultHistogramsConfig(), Functions: Functions{Created: true, Top: 3}, TopBlocked: 20,
+	}).Make([]Figures{f})
 	file := filepath.Join("testdata", "golden", "metrics.yaml")
 	if *update {
 		require.NoError(t, golden.WriteMetricsToFile(file, got, golden.SkipMetricTimestampNormalization()))

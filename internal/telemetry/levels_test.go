@@ -16,15 +16,16 @@ import (
 // TestEstimates has what was seen and what is estimated in series of their own, of which only the second is marked.
 func TestEstimates(t *testing.T) {
 	builder := metadata.NewMetricsBuilder(metadata.NewDefaultMetricsBuilderConfig(), receivertest.NewNopSettings(metadata.Type))
-	m := NewMetrics(scope, testClock(), builder, DefaultHistogramsConfig(), Tops{})
+	m := NewMetrics(scope, testClock(), MetricsOptions{Builder: builder, Histograms: DefaultHistogramsConfig()})
 	seen := lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{
 		{Kind: lifecycle.Run}: {Buckets: map[int]uint64{7: 2}, Count: 2, Sum: 9},
 	}}
 	seen.Counts.Created, seen.Counts.Exited = 10, 4
 	seen.Counts.Time[lifecycle.Running] = uint64(time.Second)
 	estimated := seen.Times(2.5, 2.5)
+	covered := Coverage{Elapsed: 10 * time.Second, Attached: 5 * time.Second, Traced: 2 * time.Second}
 	made := m.Make([]Figures{{
-		Process: testProcess(), Totals: seen, Estimated: &estimated, Overhead: &Overhead{Level: "windows", Share: 0.25},
+		Process: testProcess(), Totals: seen, Estimated: &estimated, Overhead: &Overhead{Level: "windows", Share: 0.25, Coverage: covered},
 	}})
 	found := map[string]map[bool]float64{} // by whether it is estimated
 	note := func(name string, estimated bool, value float64) {
@@ -49,17 +50,21 @@ func TestEstimates(t *testing.T) {
 		case pmetric.MetricTypeGauge:
 			for _, p := range metric.Gauge().DataPoints().All() {
 				level, _ := p.Attributes().Get(attributeLevel)
-				note(metric.Name()+level.Str(), false, float64(p.IntValue())+p.DoubleValue())
+				signal, _ := p.Attributes().Get("go.goroutine.overhead.signal")
+				note(metric.Name()+level.Str()+signal.Str(), false, float64(p.IntValue())+p.DoubleValue())
 			}
 		}
 	}
 	for name, want := range map[string]map[bool]float64{
-		"go.goroutine.created":                {false: 10, true: 25},
-		"go.goroutine.exited":                 {false: 4, true: 10},
-		"go.goroutine.time":                   {false: 1, true: 2.5},
-		"go.goroutine.run.duration":           {false: 2, true: 5},
-		"go.goroutine.overhead.share":         {false: 0.25},
-		"go.goroutine.overhead.statuswindows": {false: 1},
+		"go.goroutine.created":                  {false: 10, true: 25},
+		"go.goroutine.exited":                   {false: 4, true: 10},
+		"go.goroutine.time":                     {false: 1, true: 2.5},
+		"go.goroutine.run.duration":             {false: 2, true: 5},
+		"go.goroutine.overhead.share":           {false: 0.25},
+		"go.goroutine.overhead.statuswindows":   {false: 1},
+		"go.goroutine.overhead.statusfull":      {false: 0}, // else one that was left would stay 1
+		"go.goroutine.overhead.coveragemetrics": {false: 0.5},
+		"go.goroutine.overhead.coveragetraces":  {false: 0.2},
 	} {
 		require.Equal(t, want, found[name], name)
 	}
@@ -76,4 +81,40 @@ func TestLevelChange(t *testing.T) {
 		"go.goroutine.overhead.level.before": "full", "go.goroutine.overhead.level": "windows",
 		"go.goroutine.overhead.reason": "budget", "go.goroutine.overhead.share": 0.31, "go.goroutine.overhead.budget": 0.05,
 	}, records.At(0).Attributes().AsRaw())
+}
+
+func TestCoverageIsOfTheTimeSinceBefore(t *testing.T) {
+	var c Coverage
+	second := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+	for _, step := range []struct {
+		now              Coverage
+		attached, traced float64
+	}{
+		{Coverage{second(10), second(10), second(5)}, 1, 0.5},
+		{Coverage{second(20), second(11), second(5)}, 0.1, 0},
+		{Coverage{second(20), second(11), second(5)}, 1, 1},
+	} {
+		attached, traced := c.since(step.now)
+		require.InDelta(t, step.attached, attached, 1e-9)
+		require.InDelta(t, step.traced, traced, 1e-9)
+	}
+}
+
+// Estimates too few for a single duration have no sum either.
+func TestEstimatedHistogramsObeyTheDataModel(t *testing.T) {
+	seen := lifecycle.Histogram{Buckets: map[int]uint64{5: 3, 9: 1}, Count: 4, Sum: uint64(time.Second)}
+	key := lifecycle.HistogramKey{Kind: lifecycle.Run}
+	totals := lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{key: &seen}}
+	for _, more := range []float64{0, 0.05, 0.3, 1, 2.6} {
+		p := pmetric.NewExponentialHistogramDataPoint()
+		h := totals.Times(more, more).Histograms[key]
+		fill(p, h)
+		sum := uint64(0)
+		for _, n := range p.Positive().BucketCounts().AsRaw() {
+			sum += n
+		}
+		require.Equal(t, p.Count(), sum, more)
+		require.Equal(t, p.Count() == 0, p.Sum() == 0, more)
+		require.InDelta(t, more*4, float64(p.Count()), 0.5)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/plog"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
@@ -15,11 +16,13 @@ type Logs struct {
 	resource map[*Process]plog.LogRecordSlice
 	clock    *Clock
 	reading  Reading
+	// unnamed are the creations of goroutines that have no id yet: the runtime gives it right after.
+	unnamed map[*lifecycle.Goroutine]lifecycle.Event
 }
 
 // NewLogs returns an empty Logs.
 func NewLogs(scope Scope, clock *Clock) *Logs {
-	l := &Logs{scope: scope, clock: clock}
+	l := &Logs{scope: scope, clock: clock, unnamed: map[*lifecycle.Goroutine]lifecycle.Event{}}
 	l.reset()
 	return l
 }
@@ -47,6 +50,7 @@ func (l *Logs) recordsOf(p *Process) plog.LogRecordSlice {
 		l.reading = l.clock.Reading()
 	}
 	rl := l.logs.ResourceLogs().AppendEmpty()
+	rl.SetSchemaUrl(semconv.SchemaURL)
 	p.resource.CopyTo(rl.Resource())
 	sl := rl.ScopeLogs().AppendEmpty()
 	l.scope.set(sl.Scope())
@@ -65,8 +69,25 @@ func (l *Logs) addRecord(p *Process, event string, severity plog.SeverityNumber,
 	return r
 }
 
-// Add gathers a change of state of goroutine g.
+// Add gathers a change of state of goroutine g. A creation is gathered with the goroutine's next change, when its id is known, or by End.
 func (l *Logs) Add(p *Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
+	if e.Kind == lifecycle.Created && g.GoID == 0 {
+		l.unnamed[g] = *e
+		return
+	}
+	l.End(p, g)
+	l.add(p, g, e)
+}
+
+// End gathers what is left to be told of a goroutine of which no change will come.
+func (l *Logs) End(p *Process, g *lifecycle.Goroutine) {
+	if created, is := l.unnamed[g]; is {
+		delete(l.unnamed, g)
+		l.add(p, g, &created)
+	}
+}
+
+func (l *Logs) add(p *Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
 	from := e.From
 	if e.Kind == lifecycle.Created {
 		from = lifecycle.Dead

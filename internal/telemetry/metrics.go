@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
 	"github.com/otelgoroutine/goroutinereceiver/internal/census"
@@ -41,6 +42,8 @@ type Overhead struct {
 	Level string
 	// Share is the probes' share of the process's processor time while they were last attached.
 	Share float64
+	// Coverage is how much was seen.
+	Coverage Coverage
 }
 
 // Found takes how many goroutines there are, as a look at the process has found.
@@ -96,21 +99,37 @@ func (c HistogramsConfig) enabled() []histogram {
 // Metrics makes metrics of figures.
 type Metrics struct {
 	scope      Scope
-	tops       Tops
 	clock      *Clock
 	builder    *metadata.MetricsBuilder
 	histograms []histogram
+	functions  Functions
+	topBlocked int
 }
 
-// Tops say how many of a process are told apart, of which the rest is told together: places that created blocked goroutines, and functions
-// that goroutines were started for.
-type Tops struct {
-	Blocked, StartFunctions int
+// Functions say which counts are told by the function that goroutines were started for, and how many functions of a process are told apart.
+type Functions struct {
+	Created, Exited bool
+	Top             int
 }
 
-// NewMetrics returns a Metrics that records with builder what mdatagen can generate.
-func NewMetrics(scope Scope, clock *Clock, builder *metadata.MetricsBuilder, c HistogramsConfig, tops Tops) *Metrics {
-	return &Metrics{scope: scope, tops: tops, clock: clock, builder: builder, histograms: c.enabled()}
+// Any tells whether any are.
+func (f Functions) Any() bool { return f.Created || f.Exited }
+
+// MetricsOptions say what is told how.
+type MetricsOptions struct {
+	// Builder records what mdatagen can generate.
+	Builder    *metadata.MetricsBuilder
+	Histograms HistogramsConfig
+	Functions  Functions
+	// TopBlocked is how many places of a process that created blocked goroutines are told apart.
+	TopBlocked int
+}
+
+// NewMetrics returns a Metrics.
+func NewMetrics(scope Scope, clock *Clock, o MetricsOptions) *Metrics {
+	return &Metrics{
+		scope: scope, clock: clock, builder: o.Builder, histograms: o.Histograms.enabled(), functions: o.Functions, topBlocked: o.TopBlocked,
+	}
 }
 
 var metricStates = map[lifecycle.State]metadata.AttributeGoGoroutineState{
@@ -197,7 +216,16 @@ func (m *Metrics) recordOverhead(f Figures, now pcommon.Timestamp) {
 		return
 	}
 	m.builder.RecordGoGoroutineOverheadShareDataPoint(now, f.Overhead.Share)
-	m.builder.RecordGoGoroutineOverheadStatusDataPoint(now, 1, metadata.MapAttributeGoGoroutineOverheadLevel[f.Overhead.Level])
+	seen, traced := f.Process.coverage.since(f.Overhead.Coverage)
+	m.builder.RecordGoGoroutineOverheadCoverageDataPoint(now, seen, metadata.AttributeGoGoroutineOverheadSignalMetrics)
+	m.builder.RecordGoGoroutineOverheadCoverageDataPoint(now, traced, metadata.AttributeGoGoroutineOverheadSignalTraces)
+	for name, level := range metadata.MapAttributeGoGoroutineOverheadLevel {
+		is := int64(0)
+		if name == f.Overhead.Level {
+			is = 1
+		}
+		m.builder.RecordGoGoroutineOverheadStatusDataPoint(now, is, level)
+	}
 }
 
 func (m *Metrics) recordTimes(k kind, now pcommon.Timestamp) {
@@ -206,21 +234,29 @@ func (m *Metrics) recordTimes(k kind, now pcommon.Timestamp) {
 	}
 }
 
-// recordLives tells how many goroutines have been created and have exited, by function if that is known.
+// recordLives tells how many goroutines have been created and have exited, by function where that is asked for.
 func (m *Metrics) recordLives(k kind, p *Process, now pcommon.Timestamp) {
-	all := lifecycle.Lives{Created: k.Counts.Created, Exited: k.Counts.Exited}
-	divided := map[string]lifecycle.Lives{"": all}
-	if k.Functions != nil {
-		divided = k.starts.divide(p.byFunction(k.Functions), all, m.tops.StartFunctions)
+	all := map[string]lifecycle.Lives{"": {Created: k.Counts.Created, Exited: k.Counts.Exited}}
+	created, exited := all, all
+	if m.functions.Any() {
+		divided := k.starts.divide(p.byFunction(k.Functions), all[""], m.functions.Top)
+		if m.functions.Created {
+			created = divided
+		}
+		if m.functions.Exited {
+			exited = divided
+		}
 	}
-	for name, n := range divided {
+	for name, n := range created {
 		m.builder.RecordGoGoroutineCreatedDataPoint(now, int64(n.Created), name, k.estimated)
+	}
+	for name, n := range exited {
 		m.builder.RecordGoGoroutineExitedDataPoint(now, int64(n.Exited), name, k.estimated)
 	}
 }
 
 func (m *Metrics) recordBlocked(f Figures, now pcommon.Timestamp) {
-	top, rest := census.Top(f.Blocked, m.tops.Blocked)
+	top, rest := census.Top(f.Blocked, m.topBlocked)
 	for _, b := range top {
 		at := f.Process.callAt(b.CreationPC)
 		m.builder.RecordGoGoroutineBlockedDataPoint(now, b.Count, f.Process.waitReason(b.Reason), f.Process.creatorAt(b.CreationPC), at.File, int64(at.Line))
@@ -233,6 +269,7 @@ func (m *Metrics) recordBlocked(f Figures, now pcommon.Timestamp) {
 func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, reading Reading) {
 	if to.ResourceMetrics().Len() == 0 {
 		f.Process.resource.CopyTo(to.ResourceMetrics().AppendEmpty().Resource())
+		to.ResourceMetrics().At(0).SetSchemaUrl(semconv.SchemaURL)
 		to.ResourceMetrics().At(0).ScopeMetrics().AppendEmpty()
 	}
 	sm := to.ResourceMetrics().At(0).ScopeMetrics().At(0)
@@ -285,10 +322,11 @@ func newHistogram(m pmetric.Metric, h histogram) pmetric.ExponentialHistogramDat
 func fill(p pmetric.ExponentialHistogramDataPoint, h *lifecycle.Histogram) {
 	p.SetScale(buckets.Scale)
 	p.SetCount(h.Count)
-	p.SetSum(time.Duration(h.Sum).Seconds())
-	if len(h.Buckets) == 0 {
+	if h.Count == 0 {
+		p.SetSum(0) // as the data model demands
 		return
 	}
+	p.SetSum(time.Duration(h.Sum).Seconds())
 	indexes := slices.Sorted(maps.Keys(h.Buckets))
 	first, last := indexes[0], indexes[len(indexes)-1]
 	counts := make([]uint64, last-first+1)

@@ -20,8 +20,9 @@ type Process struct {
 	// fullStacks says that all of a stack is told.
 	fullStacks bool
 	exemplars  exemplars
-	// starts and estimatedStarts are used by Metrics only.
+	// starts, estimatedStarts and coverage are used by Metrics only.
 	starts, estimatedStarts starts
+	coverage                Coverage
 	// reasons are the texts of wait reasons, waiting the names of stretches of waiting.
 	reasons, waiting []string
 

@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
@@ -71,6 +72,7 @@ func (s *Spans) spansOf(p *Process) ptrace.SpanSlice {
 		s.reading = s.clock.Reading()
 	}
 	rs := s.traces.ResourceSpans().AppendEmpty()
+	rs.SetSchemaUrl(semconv.SchemaURL)
 	p.resource.CopyTo(rs.Resource())
 	ss := rs.ScopeSpans().AppendEmpty()
 	s.scope.set(ss.Scope())

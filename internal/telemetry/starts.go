@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -11,48 +10,103 @@ import (
 // other is the name of what is not among the top.
 const other = "other"
 
-// starts tells the lives of a process's goroutines by the functions that they were started for. A function that is told apart once stays
-// so, and what was counted of it before stays with the others: no count ever goes back.
+// starts tells the lives of a process's goroutines by the functions that they were started for: apart those of the functions that have a
+// place among the top, and together those of all others. A count never goes back, and all that are told sum up to what all goroutines did,
+// but for functions that had a place and gave it up: what they did until then is told no more. Of the goroutines of a function that live when
+// it gets or loses its place, the oldest are taken to exit first, on the account that counted their creation.
 type starts struct {
-	before map[string]lifecycle.Lives // of the functions that are told apart, when they began to be
+	functions map[string]*start
+	rest      lifecycle.Lives // told of the others last
 }
+
+// start is a function that goroutines were started for.
+type start struct {
+	seen     lifecycle.Lives // at the collection before
+	own      lifecycle.Lives // while it had a place
+	placed   bool
+	activity float64 // creations between two collections, the newest counting most
+}
+
+const (
+	// fading is what a collection leaves of the activity before.
+	fading = 0.8
+	// livelier is how many times as active a function must be to take the place of another.
+	livelier = 2
+)
 
 // divide returns the lives by function, of which it tells the top apart, so that they sum up to total.
 func (s *starts) divide(byFunction map[string]lifecycle.Lives, total lifecycle.Lives, top int) map[string]lifecycle.Lives {
-	s.admit(byFunction, top)
-	divided := map[string]lifecycle.Lives{}
-	for name, before := range s.before {
-		now := byFunction[name]
-		own := lifecycle.Lives{Created: now.Created - before.Created, Exited: now.Exited - before.Exited}
-		divided[name] = own
-		total.Created -= min(own.Created, total.Created)
-		total.Exited -= min(own.Exited, total.Exited)
+	if s.functions == nil {
+		s.functions = map[string]*start{}
 	}
-	divided[other] = total
+	for name, now := range byFunction {
+		f := s.functions[name]
+		if f == nil {
+			f = &start{}
+			s.functions[name] = f
+		}
+		f.activity = fading*f.activity + float64(now.Created-min(f.seen.Created, now.Created))
+	}
+	s.assign(top)
+	divided := map[string]lifecycle.Lives{}
+	left := total
+	for name, f := range s.functions {
+		f.count(byFunction[name])
+		if f.placed {
+			divided[name] = f.own
+		}
+		left.Created -= min(f.own.Created, left.Created)
+		left.Exited -= min(f.own.Exited, left.Exited)
+	}
+	// What is counted of functions and what of all are not read at the same moment.
+	s.rest = lifecycle.Lives{Created: max(s.rest.Created, left.Created), Exited: max(s.rest.Exited, left.Exited)}
+	divided[other] = s.rest
 	return divided
 }
 
-// admit fills the places among the top with the functions that have created the most.
-func (s *starts) admit(byFunction map[string]lifecycle.Lives, top int) {
-	first := s.before == nil
-	if first {
-		s.before = map[string]lifecycle.Lives{}
-	}
-	names := slices.SortedFunc(maps.Keys(byFunction), func(a, b string) int {
-		return cmp.Or(cmp.Compare(byFunction[b].Created, byFunction[a].Created), cmp.Compare(a, b))
-	})
-	for _, name := range names {
-		if len(s.before) >= top {
-			return
-		}
-		if _, known := s.before[name]; known {
-			continue
-		}
-		s.before[name] = byFunction[name]
-		if first {
-			s.before[name] = lifecycle.Lives{}
+// assign gives the places among the top to the most active functions. One that is hardly more active than another does not displace it.
+func (s *starts) assign(top int) {
+	var placed, waiting []string
+	for name, f := range s.functions {
+		if f.placed {
+			placed = append(placed, name)
+		} else {
+			waiting = append(waiting, name)
 		}
 	}
+	byActivity := func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.functions[b].activity, s.functions[a].activity), cmp.Compare(a, b))
+	}
+	slices.SortFunc(waiting, byActivity)
+	slices.SortFunc(placed, byActivity)
+	free := top - len(placed)
+	for _, name := range waiting {
+		if free > 0 {
+			free--
+		} else {
+			least := len(placed) - 1
+			if least < 0 || s.functions[name].activity <= livelier*s.functions[placed[least]].activity+1 {
+				return
+			}
+			s.functions[placed[least]].placed = false
+			placed = placed[:least]
+		}
+		s.functions[name].placed = true
+	}
+}
+
+// count takes what the function's goroutines have done by now.
+func (f *start) count(now lifecycle.Lives) {
+	created, exited := now.Created-min(f.seen.Created, now.Created), now.Exited-min(f.seen.Exited, now.Exited)
+	own := int64(f.own.Created - f.own.Exited)          // live, and their creation was counted as its own
+	others := int64(f.seen.Created-f.seen.Exited) - own // live, and it was counted as the others'
+	if f.placed {
+		f.own.Created += created
+		f.own.Exited += exited - min(exited, uint64(max(others, 0)))
+	} else {
+		f.own.Exited += min(exited, uint64(max(own, 0)))
+	}
+	f.seen = lifecycle.Lives{Created: max(f.seen.Created, now.Created), Exited: max(f.seen.Exited, now.Exited)}
 }
 
 // byFunction names the functions of counts by address.

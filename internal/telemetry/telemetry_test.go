@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
@@ -204,9 +206,61 @@ func TestLogRecord(t *testing.T) {
 	}
 }
 
+// The runtime gives a goroutine its id after it has created it: the record of that has it nevertheless.
+func TestLogRecordOfCreation(t *testing.T) {
+	l := NewLogs(scope, testClock())
+	g := &lifecycle.Goroutine{}
+	create := &lifecycle.Event{Kind: lifecycle.Created, Time: 400, PID: 7, TID: 10, To: lifecycle.Runnable}
+	l.Add(testProcess(), g, create)
+	*g = *child()
+	l.Add(testProcess(), g, &lifecycle.Event{Kind: lifecycle.Transition, Time: 500, PID: 7, TID: 11, From: lifecycle.Runnable, To: lifecycle.Running})
+	dies := &lifecycle.Goroutine{}
+	l.Add(testProcess(), dies, create)
+	l.End(testProcess(), dies)
+	l.End(testProcess(), dies)
+	var all []plog.LogRecord
+	for _, rl := range l.Take().ResourceLogs().All() {
+		for _, r := range rl.ScopeLogs().At(0).LogRecords().All() {
+			all = append(all, r)
+		}
+	}
+	if len(all) != 3 {
+		t.Fatalf("%d records, want 3", len(all))
+	}
+	span := add(StateNone, child())[0]
+	for i, want := range []struct {
+		at   int64
+		body string
+		tid  int64
+		id   any
+	}{{400, "dead -> runnable", 10, int64(2)}, {500, "runnable -> running", 11, int64(2)}, {400, "dead -> runnable", 10, nil}} {
+		r, a := all[i], attributes(all[i].Attributes())
+		if r.Timestamp() != pcommon.Timestamp(wall+want.at) || r.Body().Str() != want.body || a["thread.id"] != want.tid || a["go.goroutine.id"] != want.id {
+			t.Errorf("record %d is %q at %d with %v", i, r.Body().Str(), r.Timestamp(), a)
+		}
+		if named := want.id != nil; named != (r.SpanID() == span.SpanID()) || named != (r.TraceID() == span.TraceID()) {
+			t.Errorf("record %d is of span %v in trace %v", i, r.SpanID(), r.TraceID())
+		}
+	}
+	if len(l.unnamed) != 0 {
+		t.Error("goroutines are remembered for ever")
+	}
+}
+
+// All that is made says which release of the conventions its names are of.
+func TestSchemaURL(t *testing.T) {
+	p := testProcess()
+	urls := []string{tracesOf(p, StateSpans).ResourceSpans().At(0).SchemaUrl(), logsOf(p).ResourceLogs().At(0).SchemaUrl(), metricsOf(p).ResourceMetrics().At(0).SchemaUrl()}
+	for _, url := range urls {
+		if url != semconv.SchemaURL {
+			t.Errorf("the schema is %q, want %q", url, semconv.SchemaURL)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	builder := metadata.NewMetricsBuilder(metadata.NewDefaultMetricsBuilderConfig(), receivertest.NewNopSettings(metadata.Type))
-	m := NewMetrics(scope, testClock(), builder, DefaultHistogramsConfig(), Tops{Blocked: 20, StartFunctions: 20})
+	m := NewMetrics(scope, testClock(), MetricsOptions{Builder: builder, Histograms: DefaultHistogramsConfig(), TopBlocked: 20})
 	f := Figures{Process: testProcess(), Start: 1000, Time: 2000}
 	f.Counts.Live[lifecycle.Waiting] = 3
 	f.Counts.Time[lifecycle.Running] = uint64(1500 * time.Millisecond)

@@ -109,8 +109,10 @@ func metricsOf(p *Process) pmetric.Metrics {
 	config.Metrics.GoGoroutineCount.EnabledAttributes = []metadata.GoGoroutineCountMetricAttributeKey{
 		metadata.GoGoroutineCountMetricAttributeKeyGoGoroutineWaitReason,
 	}
-	m := NewMetrics(scope, testClock(), metadata.NewMetricsBuilder(config, receivertest.NewNopSettings(metadata.Type)), DefaultHistogramsConfig(),
-		Tops{Blocked: 5, StartFunctions: 5})
+	m := NewMetrics(scope, testClock(), MetricsOptions{
+		Builder:    metadata.NewMetricsBuilder(config, receivertest.NewNopSettings(metadata.Type)),
+		Histograms: DefaultHistogramsConfig(), Functions: Functions{Created: true, Top: 5}, TopBlocked: 5,
+	})
 	f := Figures{
 		Process: p, Overhead: &Overhead{Level: "full"},
 		Totals: lifecycle.Totals{

@@ -32,9 +32,9 @@ func (t *Engine) measureCosts() {
 	t.costs.mu.Lock()
 	t.costs.traps, t.costs.run = traps, traps[goexe.Emulated]
 	t.costs.mu.Unlock()
-	t.options.Logger.Info("What the kernel takes for a hit of a probe that does nothing", zap.Duration("nop", traps[goexe.Nop5]),
-		zap.Duration("emulated", traps[goexe.Emulated]), zap.Duration("emulated_push", traps[goexe.EmulatedPush]),
-		zap.Duration("single_stepped", traps[goexe.SingleStepped]))
+	t.options.Logger.Info("What the kernel takes for a hit of a probe that does nothing", zap.Int64("nop_ns", traps[goexe.Nop5].Nanoseconds()),
+		zap.Int64("emulated_ns", traps[goexe.Emulated].Nanoseconds()), zap.Int64("emulated_push_ns", traps[goexe.EmulatedPush].Nanoseconds()),
+		zap.Int64("single_stepped_ns", traps[goexe.SingleStepped].Nanoseconds()))
 	if err := t.costs.keepMeasuring(t, t.closed); err != nil {
 		t.options.Logger.Warn("What probes cost is assumed, not measured", zap.Error(err))
 	}
