@@ -24,7 +24,8 @@ func TestSettledCounts(t *testing.T) {
 		"read once":     {true, [][]bpf.TracerCounters{{of(1, 1, 1)}}, nil},
 		"read twice":    {true, [][]bpf.TracerCounters{{of(1, 1, 1)}, {of(1, 1, 1)}}, []bpf.TracerCounters{of(1, 1, 1)}},
 		"read in disorder": {
-			true, [][]bpf.TracerCounters{{of(1, 0, 1)}, {of(1, 1, 1)}, {of(2, 2, 2)}, {of(2, 2, 2)}},
+			true,
+			[][]bpf.TracerCounters{{of(1, 0, 1)}, {of(1, 1, 1)}, {of(2, 2, 2)}, {of(2, 2, 2)}},
 			[]bpf.TracerCounters{of(2, 2, 2)},
 		},
 	} {

@@ -2,6 +2,7 @@ package uprobe
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -185,6 +186,76 @@ func TestRepair(t *testing.T) {
 	require.Equal(t, live(before)-2*parked, live(after))
 	require.EqualValues(t, 2*parked, after.Exited)
 	require.NoError(t, followed.Unfollow())
+}
+
+// TestAdoptAfterExit reads of a goroutine that exits before it is adopted, without any other change of state: it does not come back to life.
+func TestAdoptAfterExit(t *testing.T) {
+	e := newEngine(t, 4096)
+	exe := testbuild.Program(t, "spin", testbuild.Options{})
+	binary, err := goexe.Open(exe)
+	require.NoError(t, err)
+	defer binary.Close()
+	p := testbuild.Start(t, exe)
+	p.Line()
+	a, err := e.Attach(binary, exe, engine.AttachOptions{Syscalls: true})
+	require.NoError(t, err)
+	defer a.Close()
+	followed, err := a.Follow(p.PID(), 0, engine.Settings{})
+	require.NoError(t, err)
+	read := func() (all, running []snapshot.Goroutine) {
+		require.NoError(t, snapshot.Source{PID: p.PID(), Binary: binary}.Each(t.Context(), func(g snapshot.Goroutine) error {
+			if all = append(all, g); g.State == lifecycle.Running {
+				running = append(running, g)
+			}
+			return nil
+		}))
+		return all, running
+	}
+	_, running := read()
+	require.Len(t, running, 1, "goroutines that run")
+	p.GoOn()
+	p.Line()
+	require.Eventually(t, func() bool {
+		all, _ := read()
+		return !slices.ContainsFunc(all, func(g snapshot.Goroutine) bool { return g.GoID == running[0].GoID })
+	}, 10*time.Second, time.Millisecond)
+	adopted, err := followed.Adopt(engine.Goroutine{G: running[0].G, GoID: running[0].GoID, State: lifecycle.Running, Since: lifecycle.Now()})
+	require.NoError(t, err)
+	require.False(t, adopted)
+}
+
+// TestTwoCollectors attaches two engines to the same process, the second after it has analysed the file with the first one's probes: both see
+// each goroutine.
+func TestTwoCollectors(t *testing.T) {
+	const pairs = 400
+	exe := testbuild.Program(t, "storm", testbuild.Options{})
+	p := testbuild.Start(t, exe, strconv.Itoa(pairs), "100")
+	p.Line()
+	var sites []goexe.Site
+	var both []engine.Process
+	for range 2 {
+		binary, err := goexe.Open(exe)
+		require.NoError(t, err)
+		defer binary.Close()
+		if sites != nil {
+			require.Equal(t, sites, binary.Sites)
+		}
+		sites = binary.Sites
+		a, err := newEngine(t, 4096).Attach(binary, exe, engine.AttachOptions{Syscalls: true})
+		require.NoError(t, err)
+		defer a.Close()
+		followed, err := a.Follow(p.PID(), 0, engine.Settings{})
+		require.NoError(t, err)
+		both = append(both, followed)
+	}
+	p.GoOn()
+	require.Equal(t, "done", p.Line())
+	for _, followed := range both {
+		counts, err := followed.Counts()
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, counts.Created, uint64(2*pairs))
+		require.Zero(t, counts.Resynchronized)
+	}
 }
 
 func live(n lifecycle.Counts) (sum int64) {
