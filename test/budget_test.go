@@ -2,7 +2,9 @@ package test
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -11,13 +13,14 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
+// budgetedReceiver takes an executable, and limits of the overhead.
 const budgetedReceiver = `
 receivers:
   goroutine:
     collection_interval: 500ms
     initial_delay: 0s
     targets: [{executable: %s}]
-    overhead: {budget: %v, floor: 0}
+    overhead: {%s}
     traces: {max_spans_per_second: 0}
 `
 
@@ -87,7 +90,7 @@ func stretchesTold(b *otlptest.Backend) (seen, estimated uint64) {
 func TestBudget(t *testing.T) {
 	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
 	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(budgetedReceiver, exe, 0.05)+fmt.Sprintf(exporterTo, b.Endpoint()))
+	c := startCollector(t, fmt.Sprintf(budgetedReceiver, exe, "budget: 0.05")+fmt.Sprintf(exporterTo, b.Endpoint()))
 	p := startHandoffs(t, exe)
 	c.await("Following process")
 	first, _ := p.work(t)
@@ -120,12 +123,49 @@ func TestBudget(t *testing.T) {
 func TestBudgetOfNextToNothing(t *testing.T) {
 	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
 	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(budgetedReceiver, exe, 0.0005)+fmt.Sprintf(exporterTo, b.Endpoint()))
+	c := startCollector(t, fmt.Sprintf(budgetedReceiver, exe, "budget: 0.0005, floor: 0")+fmt.Sprintf(exporterTo, b.Endpoint()))
 	p := startHandoffs(t, exe)
 	c.await("Following process")
-	p.work(t)
-	_, goroutines := p.work(t)
+	var goroutines int
+	for range 4 { // the first window may come after a gap of ten seconds
+		_, goroutines = p.work(t)
+	}
 	eventually(t, "snapshots only", func() bool { return levelOf(b) == "snapshots" }, func() string { return fmt.Sprint(levelsTold(b)) })
 	eventually(t, "the goroutines to be counted", func() bool { return b.Sum("go.goroutine.count") == goroutines },
 		func() string { return fmt.Sprintf("%d are, of %d", b.Sum("go.goroutine.count"), goroutines) })
+}
+
+// TestBudgetOfTheHost allows probes to take as much of each program as they like, but next to nothing of the machine.
+func TestBudgetOfTheHost(t *testing.T) {
+	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
+	dir := t.TempDir()
+	b := newBackend(t)
+	c := startCollector(t, fmt.Sprintf(budgetedReceiver, filepath.Join(dir, "*"), "budget: 1, floor: 1, host: 0.01")+fmt.Sprintf(exporterTo, b.Endpoint()))
+	var programs []handoffs
+	for _, name := range []string{"one", "other"} {
+		copied := filepath.Join(dir, name)
+		place(t, exe, copied)
+		programs = append(programs, startHandoffs(t, copied))
+	}
+	eventually(t, "both programs to be followed", func() bool { return strings.Count(c.out.String(), "Following process") == 2 }, c.out.String)
+	for _, p := range programs {
+		p.GoOn()
+	}
+	why := func() (why []string) {
+		for _, r := range records(b, "go.goroutine.overhead.level_change") {
+			level, _ := r.Attributes().Get("go.goroutine.overhead.level")
+			reason, _ := r.Attributes().Get("go.goroutine.overhead.reason")
+			why = append(why, level.Str()+" because of "+reason.Str())
+		}
+		return why
+	}
+	eventually(t, "less to be seen of both", func() bool { return len(why()) >= 2 }, func() string { return fmt.Sprint(why()) })
+	for _, w := range why() {
+		if w != "windows because of host" && w != "snapshots because of host" {
+			t.Errorf("the level is %s", w)
+		}
+	}
+	for _, p := range programs {
+		p.Line()
+	}
 }
