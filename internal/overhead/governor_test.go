@@ -328,3 +328,27 @@ func TestAttachingIsChargedToWhoIsToBeFollowed(t *testing.T) {
 		t.Errorf("attached: %v, owed are %v s", s.Attached(), -owed)
 	}
 }
+
+// Whatever is observed, the decisions fit together.
+func TestGovernorStandsAnyObservation(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		limits := Limits{Budget: r.Float64() / 10, Floor: r.Float64() / 10, Host: r.Float64() / 10}
+		g := NewGovernor(Options{Limits: limits, Arbiter: NewArbiter(limits.Host, 1+r.IntN(64)), Syscalls: r.IntN(2) == 0, Sampled: r.IntN(2) == 0})
+		duration := func(n float64) time.Duration { return time.Duration(math.Pow(r.Float64(), 4) * n * float64(time.Second)) }
+		for range 2000 {
+			o := Observation{Elapsed: duration(10), Processes: map[int]Usage{}, Unfollowed: duration(0.1), Attaching: r.IntN(10) == 0}
+			for range r.IntN(4) {
+				o.Processes[r.IntN(6)] = Usage{CPU: duration(5), Cost: duration(1)}
+			}
+			before := g.Level()
+			c, is := g.Observe(o)
+			if is != (g.Level() != before) || is && (c.From != before || c.To != g.Level() || (c.Reason == Room) != (c.To < c.From)) {
+				t.Fatalf("seed %d: the level changes from %s to %s, and told is %+v, %v", seed, before, g.Level(), c, is)
+			}
+			if ratio := g.Ratio(); ratio < 0 || ratio > 1 || g.Level() < Windows && !g.Attached() || g.Level() == FewerTrees && ratio == 1 {
+				t.Fatalf("seed %d: level %s, ratio %v, attached: %v", seed, g.Level(), ratio, g.Attached())
+			}
+		}
+	}
+}
