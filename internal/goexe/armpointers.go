@@ -1,6 +1,7 @@
 package goexe
 
 import (
+	"errors"
 	"maps"
 
 	"golang.org/x/arch/arm64/arm64asm"
@@ -24,16 +25,28 @@ const (
 	armWord         = 8
 )
 
+// Limits against code that no compiler makes: how often each instruction is looked at on average, and how many places hold such a pointer.
+const (
+	maxVisits = 16
+	maxPlaces = 256
+)
+
+var errComplicated = errors.New("the code is more complicated than any that a compiler makes")
+
 // pointersIn returns what is known at each instruction of a function, nil where no way leads.
-func pointersIn(code []arm, atomicstatus int64) []pointers {
+func pointersIn(code []arm, atomicstatus int64) ([]pointers, error) {
 	at := make([]pointers, len(code))
 	if len(code) == 0 {
-		return at
+		return at, nil
 	}
 	at[0] = pointers{}
+	visits := 0
 	for todo := []int{0}; len(todo) > 0; {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
+		if visits++; visits > maxVisits*len(code) || len(at[i]) > maxPlaces {
+			return nil, errComplicated
+		}
 		after := maps.Clone(at[i])
 		after.pass(code[i], atomicstatus)
 		for _, next := range successors(code, i) {
@@ -45,7 +58,7 @@ func pointersIn(code []arm, atomicstatus int64) []pointers {
 			todo = append(todo, next)
 		}
 	}
-	return at
+	return at, nil
 }
 
 // successors returns the indices of the instructions that may follow one.

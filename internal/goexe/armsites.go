@@ -78,7 +78,10 @@ func (arm64) callSite(f function) (Site, error) {
 
 func (arm64) swapSites(f function, what swapped) ([]Site, error) {
 	code := decodeARM(f)
-	known := pointersIn(code, what.atomicstatus)
+	known, err := pointersIn(code, what.atomicstatus)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.name, err)
+	}
 	found := map[uint64]Site{}
 	var sites []Site
 	for i, in := range code {

@@ -59,7 +59,7 @@ func (arm64) findAllgs(f function) (length, pointer uint64, err error) {
 
 func (arm64) findWaitReasons(f function, im *image) ([]string, error) {
 	known := addresses{}
-	count := 0
+	count, tried := 0, 0
 	for _, in := range decodeARM(f) {
 		if n := int(in.Enc >> 10 & 0xfff); in.Op == arm64asm.CMP && count == 0 && isImmediate(in.Args[1]) && n > 0 && n < maxWaitReasons {
 			count = n
@@ -67,6 +67,9 @@ func (arm64) findWaitReasons(f function, im *image) ([]string, error) {
 		address, ok := known.pass(in)
 		if !ok || count == 0 {
 			continue
+		}
+		if tried++; tried > maxCandidates {
+			break
 		}
 		// The constant text for an unknown reason has an address too, but is no array of strings.
 		if reasons, err := readStrings(im, address, count); err == nil {

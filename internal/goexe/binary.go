@@ -138,6 +138,9 @@ func analyse(im *image) (*Binary, error) {
 	return b, nil
 }
 
+// maxFunctions bounds how many functions package runtime has: of Go 1.27 it has less than 4 000.
+const maxFunctions = 1 << 16
+
 // runtimeFunctions returns the functions of package runtime, by address, and the address of atomic.(*Uint32).CompareAndSwap, 0 if
 // there is none.
 func (b *Binary) runtimeFunctions() (functions []function, swap uint64, err error) {
@@ -150,7 +153,10 @@ func (b *Binary) runtimeFunctions() (functions []function, swap uint64, err erro
 		if !f.HasNamePrefix("runtime") && !f.HasNamePrefix("internal/runtime") {
 			continue
 		}
-		switch name := f.Name(); {
+		if len(functions) >= maxFunctions {
+			return nil, 0, fmt.Errorf("%w: more than %d functions of package runtime", pclntab.ErrFormat, maxFunctions)
+		}
+		switch name := string(f.NameInPlace()); {
 		case strings.HasPrefix(name, "runtime."):
 			code := b.image.between(f.Entry, f.End)
 			if size += len(name) + len(code); size > len(b.image.data) {
@@ -190,16 +196,14 @@ func (b *Binary) findCode(set instructionSet, functions []function, swap uint64)
 func (b *Binary) findVariables(set instructionSet, functions []function, symbols map[string]elf.Symbol) (reasons []string) {
 	b.AllgLen, b.AllgPtr = symbols[symbolAllgLen].Value, symbols[symbolAllgPtr].Value
 	b.WaitReasons = b.Layout.WaitReasons
-	for _, f := range functions {
-		switch f.name {
-		case allgadd:
-			if length, pointer, err := set.findAllgs(f); err == nil && (b.AllgLen == 0 || b.AllgPtr == 0) {
-				b.AllgLen, b.AllgPtr = length, pointer
-			}
-		case waitReasonString:
-			if found, err := set.findWaitReasons(f, b.image); err == nil {
-				b.WaitReasons, reasons = found, found
-			}
+	if f, ok := named(functions, allgadd); ok && (b.AllgLen == 0 || b.AllgPtr == 0) {
+		if length, pointer, err := set.findAllgs(f); err == nil {
+			b.AllgLen, b.AllgPtr = length, pointer
+		}
+	}
+	if f, ok := named(functions, waitReasonString); ok {
+		if found, err := set.findWaitReasons(f, b.image); err == nil {
+			b.WaitReasons, reasons = found, found
 		}
 	}
 	return reasons

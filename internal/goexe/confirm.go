@@ -70,10 +70,8 @@ func (b *Binary) confirm(set instructionSet, functions []function, reasons []str
 	if !b.symbols.WrittenBy(b.GoVersion) {
 		return fmt.Errorf("%w: its function table has the form of another", errContradiction)
 	}
-	for _, f := range functions {
-		if size := b.structSize(set, f); f.name == newG && size != 0 && size != uint64(b.Layout.G.Size) {
-			return fmt.Errorf("%w: its runtime.g has %#x bytes, not %#x", errContradiction, size, b.Layout.G.Size)
-		}
+	if size := b.sizeOfG(set, functions); size != 0 && size != uint64(b.Layout.G.Size) {
+		return fmt.Errorf("%w: its runtime.g has %#x bytes, not %#x", errContradiction, size, b.Layout.G.Size)
 	}
 	if reasons != nil && !b.LayoutFromDWARF && !waitsAs(b.GoVersion, reasons) {
 		return fmt.Errorf("%w: it has %d other reasons to wait", errContradiction, len(reasons))
@@ -84,15 +82,16 @@ func (b *Binary) confirm(set instructionSet, functions []function, reasons []str
 // newG allocates a goroutine (runtime/proc.go). Its code names the type runtime.g.
 const newG = "runtime.malg"
 
-// structSize returns the size of the first type of structures that a function names, in bytes; 0 if it names none. Types begin with their
-// size; their kind is in the byte at 23 (internal/abi/type.go, runtime/type.go before Go 1.21).
-func (b *Binary) structSize(set instructionSet, f function) uint64 {
+// sizeOfG returns the size of runtime.g, in bytes, 0 if it is not found: that of the only type of structures that newG names. Types begin
+// with their size; their kind is in the byte at 23 (internal/abi/type.go, runtime/type.go before Go 1.21).
+func (b *Binary) sizeOfG(set instructionSet, functions []function) uint64 {
 	const (
 		kindAt     = 23
 		kindMask   = 31
 		kindStruct = 25
 	)
-	if f.name != newG {
+	f, ok := named(functions, newG)
+	if !ok {
 		return 0
 	}
 	for _, address := range set.addresses(f) {

@@ -80,10 +80,8 @@ func TestDebugInfoAgrees(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, f := range functions {
-					if size := b.structSize(instructionSets[b.GOARCH], f); f.name == newG && size != uint64(b.Layout.G.Size) {
-						t.Errorf("the code has a runtime.g of %#x bytes, want %#x", size, b.Layout.G.Size)
-					}
+				if size := b.sizeOfG(instructionSets[b.GOARCH], functions); size != uint64(b.Layout.G.Size) {
+					t.Errorf("the code has a runtime.g of %#x bytes, want %#x", size, b.Layout.G.Size)
 				}
 			})
 		}

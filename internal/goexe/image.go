@@ -19,6 +19,7 @@ import (
 type image struct {
 	data     []byte
 	file     *elf.File
+	segments []*elf.Prog // that are loaded
 	mapped   bool
 	identity identity
 }
@@ -57,11 +58,23 @@ func openImage(path string) (*image, error) {
 }
 
 func newImage(data []byte) (*image, error) {
+	if err := checkHeader(data); err != nil {
+		return nil, err
+	}
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("not an ELF file: %w", err)
 	}
-	return &image{data: data, file: f}, nil
+	im := &image{data: data, file: f}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD {
+			im.segments = append(im.segments, p)
+		}
+	}
+	if len(im.segments) > maxSegments {
+		return nil, fmt.Errorf("%d segments are to be loaded: more than any linker makes", len(im.segments))
+	}
+	return im, nil
 }
 
 func (im *image) close() error {
@@ -89,8 +102,8 @@ func guarded(f func() error) (err error) {
 
 // from returns the file's bytes from an address on, up to the end of the segment that holds it; nil if none does.
 func (im *image) from(address uint64) []byte {
-	for _, p := range im.file.Progs {
-		if p.Type != elf.PT_LOAD || address < p.Vaddr || address-p.Vaddr >= p.Filesz {
+	for _, p := range im.segments {
+		if address < p.Vaddr || address-p.Vaddr >= p.Filesz {
 			continue
 		}
 		start, end := p.Off+(address-p.Vaddr), p.Off+p.Filesz
@@ -131,8 +144,8 @@ func (im *image) section(name string) (uint64, []byte) {
 
 // offset returns where in the file the executable code at an address is.
 func (im *image) offset(address uint64) (uint64, error) {
-	for _, p := range im.file.Progs {
-		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && address >= p.Vaddr && address-p.Vaddr < p.Filesz {
+	for _, p := range im.segments {
+		if p.Flags&elf.PF_X != 0 && address >= p.Vaddr && address-p.Vaddr < p.Filesz {
 			return address - p.Vaddr + p.Off, nil
 		}
 	}
@@ -142,10 +155,8 @@ func (im *image) offset(address uint64) (uint64, error) {
 // base returns the address of the first mapped page, from which the distance to where the kernel put it is counted.
 func (im *image) base() uint64 {
 	base := ^uint64(0)
-	for _, p := range im.file.Progs {
-		if p.Type == elf.PT_LOAD && p.Vaddr < base {
-			base = p.Vaddr
-		}
+	for _, p := range im.segments {
+		base = min(base, p.Vaddr)
 	}
 	return base &^ (uint64(os.Getpagesize()) - 1)
 }

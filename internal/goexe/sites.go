@@ -62,6 +62,13 @@ type function struct {
 
 const casgstatus = "runtime.casgstatus"
 
+// Limits against what a file claims to be code, in bytes. Of all that was ever built, the largest function that swaps a status has 6 KB, and
+// all together have 30 KB.
+const (
+	maxFunction = 64 << 10
+	maxCode     = 1 << 20
+)
+
 // swapped says what code must do to change the status of a goroutine.
 type swapped struct {
 	// atomicstatus is the offset of g.atomicstatus.
@@ -94,12 +101,16 @@ var instructionSets = map[string]instructionSet{"amd64": amd64{}, "arm64": arm64
 func findSites(set instructionSet, functions []function, what swapped) ([]Site, error) {
 	var sites []Site
 	seen := false
+	size := 0
 	for _, f := range functions {
 		if noChange[f.name] || f.name == casgstatus && seen { // the ABI0 wrapper of the same name stands behind the function
 			continue
 		}
 		if !set.mayHold(f, what) {
 			continue
+		}
+		if size += len(f.code); len(f.code) > maxFunction || size > maxCode {
+			return nil, fmt.Errorf("%s has %d bytes of code, with all that may change a status %d: more than any runtime has", f.name, len(f.code), size)
 		}
 		swaps, err := set.swapSites(f, what)
 		if err != nil {

@@ -63,6 +63,9 @@ func findTable(im *image) (uint64, []byte, error) {
 			return address + uint64(i), data[i:], nil
 		}
 	}
+	if len(im.file.Sections) == 0 {
+		return 0, nil, errors.New("the file has no section headers, as some tools that strip or pack files leave it: they tell where the function table is")
+	}
 	return 0, nil, errors.New("no Go function table (.gopclntab) of Go 1.17 or later")
 }
 

@@ -14,8 +14,22 @@ const (
 const (
 	maxWaitReasons   = 256 // what fits into the one byte of g.waitreason
 	maxReasonLength  = 100
+	maxCandidates    = 8  // addresses that may be that of waitReasonStrings: its function has two
 	stringHeaderSize = 16 // a pointer and a length
 )
+
+// maxAnchor bounds the code of a function that shows where a variable is, in bytes: they have less than one KB.
+const maxAnchor = 4 << 10
+
+// named returns the function of a name. Where there are two, the first is it, and the other a wrapper of another ABI.
+func named(functions []function, name string) (function, bool) {
+	for _, f := range functions {
+		if f.name == name {
+			return f, len(f.code) <= maxAnchor
+		}
+	}
+	return function{}, false
+}
 
 // readStrings reads an array of Go strings, the first of which is empty (runtime.waitReasonZero).
 func readStrings(im *image, address uint64, count int) ([]string, error) {

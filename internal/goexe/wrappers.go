@@ -15,7 +15,7 @@ const wrapperOf117 = "·dwrap·"
 // calledByWrapper returns the function that a wrapper of Go 1.17 calls: the only one but the runtime's, which the code names itself.
 func (b *Binary) calledByWrapper(wrapper pclntab.Func) (called pclntab.Func, ok bool) {
 	name := wrapper.Name()
-	if !strings.Contains(name, wrapperOf117) || b.GOARCH != "amd64" {
+	if !strings.Contains(name, wrapperOf117) || b.GOARCH != "amd64" || wrapper.End-wrapper.Entry > maxAnchor {
 		return pclntab.Func{}, false
 	}
 	code, err := decodeX86(function{name: name, entry: wrapper.Entry, code: b.image.between(wrapper.Entry, wrapper.End)})

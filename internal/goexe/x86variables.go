@@ -71,7 +71,7 @@ func (amd64) findWaitReasons(f function, im *image) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	count := 0
+	count, tried := 0, 0
 	for _, in := range code {
 		if n, ok := in.Args[1].(x86asm.Imm); ok && in.Op == x86asm.CMP && n > 0 && n < maxWaitReasons && count == 0 {
 			count = int(n)
@@ -79,6 +79,9 @@ func (amd64) findWaitReasons(f function, im *image) ([]string, error) {
 		_, address, ok := in.loaded()
 		if !ok || count == 0 {
 			continue
+		}
+		if tried++; tried > maxCandidates {
+			break
 		}
 		// The constant text for an unknown reason is loaded too, but is no array of strings.
 		if reasons, err := readStrings(im, address, count); err == nil {

@@ -25,9 +25,10 @@ func (t *Table) Frames(pc uint64) []Frame {
 		return nil
 	}
 	var frames []Frame
+	steps := maxSteps
 	for range maxInlined {
-		call, parent, ok := f.inlined(pc)
-		file, line := f.Line(pc)
+		call, parent, ok := f.inlined(pc, &steps)
+		file, line := f.line(pc, &steps)
 		if !ok {
 			return append(frames, Frame{Function: f.Name(), File: file, Line: line})
 		}
@@ -41,13 +42,13 @@ func (t *Table) Frames(pc uint64) []Frame {
 }
 
 // inlined returns the name of the innermost call that was inlined at pc, and where in f that call stands.
-func (f Func) inlined(pc uint64) (name string, parent uint64, ok bool) {
+func (f Func) inlined(pc uint64, steps *int) (name string, parent uint64, ok bool) {
 	t := f.table
 	if f.field(recordPCData) <= pcdataInlineIndex {
 		return "", 0, false
 	}
 	sequence, _ := u32(f.record, t.recordSize+4*pcdataInlineIndex)
-	index, ok := t.valueAt(sequence, f.Entry, pc)
+	index, ok := t.valueAt(sequence, f.Entry, pc, steps)
 	if !ok || index < 0 {
 		return "", 0, false
 	}
@@ -61,7 +62,7 @@ func (f Func) inlined(pc uint64) (name string, parent uint64, ok bool) {
 	if !ok1 || !ok2 {
 		return "", 0, false
 	}
-	return text(t.names, nameOffset), f.Entry + uint64(parentOffset), true
+	return t.texts.at(t.names, nameOffset), f.Entry + uint64(parentOffset), true
 }
 
 // funcdata returns the memory from the start of one of the function's tables on (runtime.funcdata in runtime/symtab.go).

@@ -13,6 +13,9 @@ import (
 	"sort"
 )
 
+// maxFunctions bounds how many functions a table may have: a program of 200 MB has 300 000.
+const maxFunctions = 4 << 20
+
 // ErrFormat is wrapped by all errors about a table that cannot be read.
 var ErrFormat = errors.New("unreadable pclntab")
 
@@ -30,6 +33,7 @@ type Table struct {
 	files   []byte
 	pcs     []byte
 	funcs   []byte // functab, followed by the functions' records
+	texts   texts
 }
 
 // TextStart returns the address of runtime.text that the table's header gives; of Go 1.17, and since Go 1.26, that is 0.
@@ -99,7 +103,7 @@ func header(data []byte) (*Table, error) {
 		*part = data[offset:]
 	}
 	nfunc, entry := word(0), uint64(f.entrySize)
-	if nfunc == 0 || nfunc > uint64(len(t.funcs))/entry || entry*nfunc+entry/2 > uint64(len(t.funcs)) {
+	if nfunc == 0 || nfunc > maxFunctions || nfunc > uint64(len(t.funcs))/entry || entry*nfunc+entry/2 > uint64(len(t.funcs)) {
 		return nil, fmt.Errorf("%w: %d functions", ErrFormat, nfunc)
 	}
 	t.nfunc = int(nfunc)
@@ -170,27 +174,22 @@ func (t *Table) Find(pc uint64) (Func, bool) {
 	return f, ok && pc < f.End
 }
 
-func text(b []byte, offset uint32) string {
-	if uint64(offset) >= uint64(len(b)) {
-		return ""
-	}
-	b = b[offset:]
-	if n := bytes.IndexByte(b[:min(len(b), maxName)], 0); n >= 0 {
-		return string(b[:n])
-	}
-	return ""
-}
-
-// maxName bounds a function's or file's name, in bytes; generic instances have the longest real ones.
-const maxName = 1 << 16
-
 func (f Func) field(offset int) uint32 {
 	v, _ := u32(f.record, offset+f.table.recordShift)
 	return v
 }
 
 // Name returns the function's linker symbol name, such as "net/http.(*conn).serve".
-func (f Func) Name() string { return text(f.table.names, f.field(recordName)) }
+func (f Func) Name() string { return f.table.texts.at(f.table.names, f.field(recordName)) }
+
+// NameInPlace returns the function's name as the table holds it: who looks at names of many functions need not keep them.
+func (f Func) NameInPlace() []byte {
+	offset, names := uint64(f.field(recordName)), f.table.names
+	if offset >= uint64(len(names)) {
+		return nil
+	}
+	return textIn(names[offset:])
+}
 
 // HasNamePrefix tells, without looking for its end, whether the function's name begins with a text.
 func (f Func) HasNamePrefix(prefix string) bool {
@@ -200,11 +199,17 @@ func (f Func) HasNamePrefix(prefix string) bool {
 
 // Line returns file and line of the instruction at pc; "" and 0 if the table does not tell.
 func (f Func) Line(pc uint64) (string, int) {
-	line, ok := f.table.valueAt(f.field(recordLine), f.Entry, pc)
+	steps := maxSteps
+	return f.line(pc, &steps)
+}
+
+// line is Line, with a bound on how many steps through the table's sequences are left.
+func (f Func) line(pc uint64, steps *int) (string, int) {
+	line, ok := f.table.valueAt(f.field(recordLine), f.Entry, pc, steps)
 	if !ok {
 		return "", 0
 	}
-	file, ok := f.table.valueAt(f.field(recordFile), f.Entry, pc)
+	file, ok := f.table.valueAt(f.field(recordFile), f.Entry, pc, steps)
 	if !ok || file < 0 {
 		return "", int(line)
 	}
@@ -213,17 +218,21 @@ func (f Func) Line(pc uint64) (string, int) {
 	if !ok {
 		return "", int(line)
 	}
-	return text(f.table.files, offset), int(line)
+	return f.table.texts.at(f.table.files, offset), int(line)
 }
 
-// valueAt looks up pc in one of the table's delta-encoded sequences (runtime.pcvalue in runtime/symtab.go).
-func (t *Table) valueAt(offset uint32, entry, pc uint64) (int32, bool) {
+// maxSteps bounds how many steps through sequences a look-up takes: those of a function of a megabyte have a hundred thousand.
+const maxSteps = 1 << 20
+
+// valueAt looks up pc in one of the table's delta-encoded sequences (runtime.pcvalue in runtime/symtab.go), in the steps that are left.
+func (t *Table) valueAt(offset uint32, entry, pc uint64, steps *int) (int32, bool) {
 	if offset == 0 || uint64(offset) >= uint64(len(t.pcs)) {
 		return 0, false
 	}
 	p := t.pcs[offset:]
 	value, at := int32(-1), entry
-	for first := true; ; first = false {
+	for first := true; *steps > 0; first = false {
+		*steps--
 		delta, n := binary.Uvarint(p)
 		if n <= 0 || delta == 0 && !first {
 			return 0, false
@@ -240,4 +249,5 @@ func (t *Table) valueAt(offset uint32, entry, pc uint64) (int32, bool) {
 			return value, true
 		}
 	}
+	return 0, false
 }
