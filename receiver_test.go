@@ -291,6 +291,52 @@ func TestFirstThreadExits(t *testing.T) {
 	}
 }
 
+// TestLaterInCgroup has a process that comes to count after it was rejected when it hit a probe.
+func TestLaterInCgroup(t *testing.T) {
+	testbuild.RequireRoot(t)
+	group := makeCgroup(t, "goroutine-later-"+strconv.Itoa(os.Getpid()))
+	exe := testbuild.Program(t, "survivor", testbuild.Options{})
+	in, out := testbuild.Start(t, exe), testbuild.Start(t, exe)
+	for _, p := range []*testbuild.Running{in, out} {
+		p.Line()
+		p.GoOn()
+		p.Line()
+	}
+	group.add(t, in.PID())
+	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{Cgroup: "/" + filepath.Base(group.path)}} })
+	r.awaitFollowing(in.PID())
+	out.GoOn()
+	out.Line()
+	assert.Equal(t, 1, r.log.FilterMessage("Following process").Len())
+	group.add(t, out.PID())
+	r.awaitFollowing(out.PID())
+	out.GoOn()
+	out.Line()
+	r.eventually("spans", func() bool { return len(r.goroutines("main.answer")) == 1 })
+}
+
+// cgroup is a control group of a test.
+type cgroup struct{ path string }
+
+func makeCgroup(t *testing.T, name string) cgroup {
+	t.Helper()
+	parent := "/sys/fs/cgroup"
+	if _, err := os.Stat(filepath.Join(parent, "cgroup.controllers")); err != nil {
+		parent = "/sys/fs/cgroup/pids" // not of the second version
+	}
+	g := cgroup{filepath.Join(parent, name)}
+	require.NoError(t, os.Mkdir(g.path, 0o755))
+	t.Cleanup(func() {
+		assert.Eventually(t, func() bool { return os.Remove(g.path) == nil }, patience, 20*time.Millisecond)
+	})
+	return g
+}
+
+func (g cgroup) add(t *testing.T, pid int) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(g.path, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644))
+}
+
 func TestNoSuchProcess(t *testing.T) {
 	const pid = 1<<22 + 1 // above the kernel's PID_MAX_LIMIT
 	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: pid}} })

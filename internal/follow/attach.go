@@ -37,7 +37,7 @@ func (p *program) path() string { return fmt.Sprintf("/proc/self/fd/%d", p.file.
 // run it meanwhile. It does so in the background: the kernel may take tenths of a second.
 func (f *Follower) attach(p processes.Process) {
 	waiting, under := f.attaching[p.File]
-	f.attaching[p.File] = append(waiting, p.PID)
+	f.attaching[p.File] = append(waiting, p)
 	if under {
 		return
 	}
@@ -47,7 +47,7 @@ func (f *Follower) attach(p processes.Process) {
 		waiting := f.attaching[p.File]
 		delete(f.attaching, p.File)
 		if err != nil {
-			f.refuse(p, err)
+			f.found.RefuseFile(p, err)
 		} else {
 			f.warnOfCost(p, attached.binary)
 			f.programs[p.File] = attached
@@ -55,8 +55,12 @@ func (f *Follower) attach(p processes.Process) {
 			f.closing.Go(func() { f.govern(attached) })
 		}
 		f.mu.Unlock()
-		for _, pid := range waiting {
-			f.consider(pid, 0)
+		if err == nil {
+			for _, p := range waiting {
+				if now, err := processes.Read(p.PID); err == nil && now.Same(p) {
+					f.consider(p, 0)
+				}
+			}
 		}
 	})
 }
@@ -73,10 +77,7 @@ func (f *Follower) followNewcomers(p *program) {
 
 // open analyses the executable that a process runs and puts the probes on it. The process may end meanwhile.
 func (f *Follower) open(p processes.Process) (*program, error) {
-	file, err := os.Open(p.ExecutablePath())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %d", processes.ErrNoProcess, p.PID)
-	}
+	file, err := f.found.Open(p.File)
 	if err != nil {
 		return nil, err
 	}

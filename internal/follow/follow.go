@@ -3,6 +3,7 @@
 package follow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -65,6 +66,7 @@ type Follower struct {
 	engine  engine.Engine
 	sink    Sink
 	arbiter *overhead.Arbiter
+	found   *processes.Registry
 	bootID  string
 	known   goexe.Cache
 	teller  teller // used by Figures only
@@ -82,9 +84,7 @@ type Follower struct {
 	changes   []levelChange    // not yet handed to the sink
 	processes map[int]*process
 	programs  map[processes.File]*program
-	attaching map[processes.File][]int // processes that wait for the probes
-	refused   map[processes.File]error
-	missing   map[int]error // processes named by id that were not there
+	attaching map[processes.File][]processes.Process // that wait for the probes
 	finished  []telemetry.Figures
 	retired   lifecycle.Counts
 }
@@ -148,9 +148,9 @@ func New(o Options, e engine.Engine, sink Sink) *Follower {
 		stop:      make(chan struct{}),
 		processes: map[int]*process{},
 		programs:  map[processes.File]*program{},
-		attaching: map[processes.File][]int{},
-		refused:   map[processes.File]error{},
+		attaching: map[processes.File][]processes.Process{},
 	}
+	f.found = processes.New(processes.Options{Selection: o.Selection, Logger: o.Logger, OnProblem: f.fail})
 	f.teller = teller{take: f.takeTally, start: f.running.Go}
 	return f
 }
@@ -179,6 +179,7 @@ func (f *Follower) Stop() error {
 		f.closeIdle(0)
 		f.mu.Unlock()
 		f.closing.Wait()
+		f.found.Close()
 		err = f.engine.Close()
 	})
 	return err
@@ -196,7 +197,7 @@ func (f *Follower) discover() {
 		case <-f.stop:
 			return
 		case e := <-f.started:
-			f.consider(e.pid, e.at)
+			f.executed(e)
 		case <-tick.C:
 			f.sweep()
 		}
@@ -205,35 +206,24 @@ func (f *Follower) discover() {
 
 // sweep looks at all processes.
 func (f *Follower) sweep() {
-	pids, err := processes.List()
+	seen, err := f.found.Scan(context.Background())
 	if err != nil {
 		f.options.Logger.Warn("Cannot list the processes", zap.Error(err))
 		return
 	}
-	live := make(map[int]bool, len(pids))
-	for _, pid := range pids {
-		live[pid] = true
-		f.consider(pid, 0)
-	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	for pid, p := range f.processes {
-		if !live[pid] {
+		now, lives := seen.Live[pid]
+		if !lives || now.Known() && !now.Same(p.Process) {
 			f.lose(p)
+		} else {
+			p.gone = false
 		}
 	}
-	f.reportMissing(live)
-}
-
-// reportMissing warns once of each process that was named by its id and is not there.
-func (f *Follower) reportMissing(live map[int]bool) {
-	missing := f.options.Selection.Missing(live)
-	for pid, err := range missing {
-		if f.missing[pid] == nil {
-			f.fail(processes.Process{PID: pid}, err)
-		}
+	f.mu.Unlock()
+	for _, p := range seen.Found {
+		f.consider(p, 0)
 	}
-	f.missing = missing
 }
 
 // lose leaves a process that is not there at two sweeps. At the first, events of its last moments, and of its end itself, may still lie
@@ -245,25 +235,30 @@ func (f *Follower) lose(p *process) {
 	p.gone = true
 }
 
-// consider follows a process if it counts and is not followed yet. executed is when it began to run another program, 0 if it is not
+// executed considers a process that began to run another program at a time.
+func (f *Follower) executed(e execution) {
+	p, counts, err := f.found.Look(context.Background(), e.pid)
+	f.mu.Lock()
+	if known := f.processes[e.pid]; known != nil && (err != nil || !counts) {
+		f.leave(e.pid, lifecycle.Now(), lifecycle.ProcessExit)
+	}
+	f.mu.Unlock()
+	if err == nil && counts {
+		f.consider(p, e.at)
+	}
+}
+
+// consider follows a process that counts if it is not followed yet. executed is when it began to run another program, 0 if it is not
 // known to have done so.
-func (f *Follower) consider(pid int, executed int64) {
-	p, err := processes.Read(pid)
+func (f *Follower) consider(p processes.Process, executed int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if known := f.processes[pid]; known != nil {
-		same := err == nil && known.StartTime == p.StartTime && known.File == p.File
-		switch {
-		case same && (executed < known.since || f.overtakes(known, p, executed)):
-			return
-		case !same && executed == 0 && !known.gone:
-			known.gone = true
+	if known := f.processes[p.PID]; known != nil {
+		same := known.StartTime == p.StartTime && known.File == p.File
+		if executed == 0 || same && (executed < known.since || f.overtakes(known, p, executed)) {
 			return
 		}
-		f.leave(pid, lifecycle.Now(), lifecycle.ProcessExit)
-	}
-	if err != nil || f.refused[p.File] != nil || !f.options.Selection.Selects(p) {
-		return // a process that ended, is the kernel's, or not ours to look at
+		f.leave(p.PID, lifecycle.Now(), lifecycle.ProcessExit)
 	}
 	if f.programs[p.File] == nil {
 		f.attach(p)
@@ -313,8 +308,8 @@ func (f *Follower) welcome(e *lifecycle.Event) error {
 		}
 		f.leave(e.PID, e.Time, lifecycle.ProcessExit)
 	}
-	p, err := processes.Read(e.PID)
-	if err != nil || !f.options.Selection.Selects(p) {
+	p, counts, err := f.found.Look(context.Background(), e.PID)
+	if err != nil || !counts {
 		return f.engine.Reject(e.PID, slot)
 	}
 	if f.programs[p.File] == nil { // its probes are being removed
@@ -324,32 +319,27 @@ func (f *Follower) welcome(e *lifecycle.Event) error {
 	if f.programs[p.File].attachment == nil { // as the budget demands
 		return errors.Join(f.engine.Release(e.PID, slot), f.join(p, e.Time, f.follow))
 	}
+	accepting := false
 	if err := f.join(p, e.Time, func(p *process) (err error) {
+		accepting = true
 		p.began = moment{at: e.Time}
 		p.probe, err = p.program.attachment.Accept(p.PID, slot)
 		return err
 	}); err != nil {
 		f.refuse(p, err)
+		if !accepting { // the slot is still the process's
+			return f.engine.Reject(e.PID, slot)
+		}
 	}
 	return nil
 }
 
-// refuse remembers why processes of an executable cannot be followed.
+// refuse remembers why a process cannot be followed.
 func (f *Follower) refuse(p processes.Process, err error) {
-	if errors.Is(err, processes.ErrNoProcess) || errors.Is(err, engine.ErrFollowed) {
-		return // it has ended meanwhile, or an event is to come that tells that the kernel follows it already
-	}
-	if len(f.refused) >= maxRefused {
-		clear(f.refused)
-	}
-	f.refused[p.File] = err
-	if !errors.Is(err, goexe.ErrNotGo) || f.options.Selection.Names(p) {
-		f.fail(p, err)
+	if !errors.Is(err, engine.ErrFollowed) { // then an event is to come that tells that the kernel follows it already
+		f.found.Refuse(p, err)
 	}
 }
-
-// maxRefused bounds the memory of executables that cannot be followed.
-const maxRefused = 4096
 
 func (f *Follower) fail(p processes.Process, err error) {
 	f.options.Logger.Warn("Process cannot be followed", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))

@@ -142,7 +142,7 @@ func (f *Follower) resume(p *program) {
 	defer f.mu.Unlock()
 	if err != nil {
 		for pid, q := range p.processes {
-			f.refuse(q.Process, err)
+			f.found.RefuseFile(q.Process, err)
 			f.leave(pid, lifecycle.Now(), lifecycle.Unfollowed)
 		}
 		return

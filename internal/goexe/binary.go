@@ -51,7 +51,8 @@ type Binary struct {
 	symbols *pclntab.Table
 }
 
-// Open analyses the executable file at path, which may be of the form /proc/PID/exe. The caller closes it.
+// Open analyses the executable file at path, which may be of the form /proc/PID/exe. The caller closes it. The error is a FileError if it
+// is the file that cannot be followed.
 func Open(path string) (*Binary, error) {
 	return open(path, analyse)
 }
@@ -71,7 +72,7 @@ func open(path string, read func(*image) (*Binary, error)) (b *Binary, err error
 		if !errors.Is(err, ErrNotGo) {
 			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 		}
-		return nil, err
+		return nil, byFile(err)
 	}
 	return b, nil
 }

@@ -35,7 +35,7 @@ func openImage(path string) (*image, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() == 0 {
-		return nil, errors.New("not an executable file")
+		return nil, FileError{errors.New("not an executable file")}
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
@@ -52,7 +52,7 @@ func openImage(path string) (*image, error) {
 	})
 	if err != nil {
 		_ = unix.Munmap(data)
-		return nil, err
+		return nil, byFile(err)
 	}
 	return im, nil
 }
@@ -92,7 +92,7 @@ func guarded(f func() error) (err error) {
 		switch fault := recover().(type) {
 		case nil:
 		case interface{ Addr() uintptr }:
-			err = fmt.Errorf("the file changes while it is read: fault at %#x", fault.Addr())
+			err = fmt.Errorf("%w: fault at %#x", errFault, fault.Addr())
 		default:
 			panic(fault)
 		}

@@ -1,7 +1,6 @@
 package processes
 
 import (
-	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -9,7 +8,7 @@ import (
 
 // Cgroups returns the paths of the control groups that the process is in, as this process sees them; none if it has ended.
 func (p Process) Cgroups() (paths []string) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.PID))
+	content, err := os.ReadFile(p.path("cgroup")) // an exited thread is in none, or in that of before
 	if err != nil {
 		return nil
 	}

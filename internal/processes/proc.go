@@ -28,22 +28,26 @@ func List() ([]int, error) {
 }
 
 // SurvivesFirstThread tells whether a process goes on although its first thread has exited, as a C program does that leaves its main
-// thread by pthread_exit. When a process ends, all its threads are killed before the first of them exits: any that has not exited yet
-// tells.
+// thread by pthread_exit. When a process ends, all its threads are killed before the first of them exits.
 func SurvivesFirstThread(pid int) bool {
 	directory := fmt.Sprintf("/proc/%d/task", pid)
 	threads, err := os.ReadDir(directory)
 	if err != nil {
 		return false
 	}
+	others := 0
 	for _, t := range threads {
-		s, err := readStat(filepath.Join(directory, t.Name()))
-		if err != nil || s.flags&exiting != 0 || t.Name() == strconv.Itoa(pid) {
+		if t.Name() == strconv.Itoa(pid) {
 			continue
 		}
-		return !killed(filepath.Join(directory, t.Name()))
+		thread := filepath.Join(directory, t.Name())
+		s, err := readStat(thread)
+		if err != nil || s.flags&exiting != 0 || killed(thread) {
+			return false
+		}
+		others++
 	}
-	return false
+	return others > 0
 }
 
 // exiting is the flag of a thread that has begun to exit (PF_EXITING in include/linux/sched.h).

@@ -1,4 +1,16 @@
 // Package processes finds the processes that a configuration names and what they tell of themselves in /proc.
+//
+// A Registry lists the machine's processes again and again, and decides which count. It asks in this order, so that nobody waits for what
+// does not count: the kernel (ids, paths, control groups), then the process itself (its arguments), and at last the file system of its
+// executable, in the background.
+//
+// Executables are told apart as the kernel tells them when it puts probes on them: by inode. The file systems' own numbers do not do: each
+// mount of an overlay has its own for the one file below, and gives a file that it copies up the old one. So the Registry looks at the
+// first page of files of the same size: it is the same page frame if and only if the inode is the same. Each file that is in use is held
+// open, and is opened for others from there, so that nothing can take its place.
+//
+// What cannot be used is refused: a file for good if that is the file's own fault (goexe.FileError), everything else, such as a table
+// that is full, for a time that doubles from a second to a minute. Of each refusal one word is said.
 package processes
 
 import (
@@ -13,13 +25,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File identifies an executable file: processes that run the same one share its probes. The time of its last change, in ns, tells files
-// apart that had the same inode one after the other.
-type File struct {
-	Device, Inode uint64
-	Modified      int64
-}
-
 // Process is a running program. A process id may come again, and a process may execute another program: the start time, the execution
 // and the file tell them apart.
 type Process struct {
@@ -31,7 +36,8 @@ type Process struct {
 	Execution uint64
 	// Executable is the resolved path, as the process sees it.
 	Executable string
-	File       File
+	// File is the executable itself, 0 if it was not looked at.
+	File File
 }
 
 // ErrNoProcess is wrapped by the error about a process that does not exist.
@@ -40,22 +46,17 @@ var ErrNoProcess = errors.New("no such process")
 // deletedSuffix is what the kernel appends to the path of an executable that was removed or replaced.
 const deletedSuffix = " (deleted)"
 
-// Read returns what runs as pid.
-func Read(pid int) (Process, error) {
-	p, err := read(pid)
-	if err != nil {
-		return p, err
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(p.ExecutablePath(), &st); err != nil {
-		return p, noProcess(pid, err)
-	}
-	p.File = File{Device: uint64(st.Dev), Inode: st.Ino, Modified: st.Mtim.Nano()}
-	return p, nil
+// Known tells whether anything could be read of the process.
+func (p Process) Known() bool { return p.PID != 0 }
+
+// Same tells whether p and q are the same process, which has executed no other program meanwhile.
+func (p Process) Same(q Process) bool {
+	return p.PID == q.PID && p.StartTime == q.StartTime && p.Execution == q.Execution
 }
 
-// read returns what the kernel itself knows of a process: no file of another file system is touched, so nothing can make it wait.
-func read(pid int) (p Process, err error) {
+// Read returns what the kernel itself knows of a process, all but File: no file of another file system is touched, so nothing can make it
+// wait.
+func Read(pid int) (p Process, err error) {
 	p.PID = pid
 	directory, path, err := executable(pid)
 	if err != nil {

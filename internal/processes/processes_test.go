@@ -74,7 +74,7 @@ func TestRead(t *testing.T) {
 	if p.Executable != exe || p.Name() != filepath.Base(exe) {
 		t.Errorf("its executable is %q", p.Executable)
 	}
-	if p.StartTime < self.StartTime || p.File == self.File || p.File == (File{}) {
+	if p.StartTime < self.StartTime || p.Execution == 0 || p.Execution == self.Execution {
 		t.Errorf("it is %+v, this process %+v", p, self)
 	}
 	// Another process may take the executable away.
@@ -179,7 +179,7 @@ func TestSelection(t *testing.T) {
 		if got := c.s.Open(); got != c.open {
 			t.Errorf("%+v is open: %v", c.s, got)
 		}
-		if missing := c.s.Missing(map[int]bool{p.PID: true}); len(missing) == 0 != c.there {
+		if missing := c.s.missing(map[int]Process{p.PID: p}); len(missing) == 0 != c.there {
 			t.Errorf("%+v: missing are %v", c.s, missing)
 		}
 	}

@@ -87,11 +87,11 @@ func (s Selection) Names(p Process) bool {
 	return slices.ContainsFunc(s.Targets, func(m Selector) bool { return (m.PID != 0 || m.Executable != "") && m.Matches(p) })
 }
 
-// Missing returns an error for each process that is named by its id and not among the live ones.
-func (s Selection) Missing(live map[int]bool) map[int]error {
+// missing returns an error for each process that is named by its id and not among the live ones.
+func (s Selection) missing(live map[int]Process) map[int]error {
 	missing := map[int]error{}
 	for _, m := range s.Targets {
-		if m.PID != 0 && !live[m.PID] {
+		if _, lives := live[m.PID]; m.PID != 0 && !lives {
 			missing[m.PID] = fmt.Errorf("%w: %d", ErrNoProcess, m.PID)
 		}
 	}

@@ -43,12 +43,11 @@ type Options struct {
 type Surveyor struct {
 	options Options
 	bootID  string
+	found   *processes.Registry
 	known   goexe.Cache
 
 	mu        sync.Mutex
 	processes map[int]*process
-	refused   map[processes.File]error
-	missing   map[int]error
 }
 
 // process is one that is looked at.
@@ -70,7 +69,9 @@ func New(o Options) (*Surveyor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Surveyor{options: o, bootID: strings.TrimSpace(string(boot)), processes: map[int]*process{}, refused: map[processes.File]error{}}, nil
+	s := &Surveyor{options: o, bootID: strings.TrimSpace(string(boot)), processes: map[int]*process{}}
+	s.found = processes.New(processes.Options{Selection: o.Selection, Logger: o.Logger, OnProblem: s.fail})
+	return s, nil
 }
 
 // Start does nothing: the first look is at the first collection.
@@ -84,6 +85,7 @@ func (s *Surveyor) Stop() error {
 	for pid := range s.processes {
 		errs = append(errs, s.leave(pid))
 	}
+	s.found.Close()
 	return errors.Join(errs...)
 }
 
@@ -116,79 +118,60 @@ func (s *Surveyor) Figures() ([]telemetry.Figures, error) {
 
 // sweep finds the processes that count now.
 func (s *Surveyor) sweep() error {
-	pids, err := processes.List()
+	seen, err := s.found.Scan(context.Background())
 	if err != nil {
 		return err
 	}
-	live := make(map[int]bool, len(pids))
-	for _, pid := range pids {
-		live[pid] = true
-		err = errors.Join(err, s.consider(pid))
-	}
-	for pid := range s.processes {
-		if !live[pid] {
+	for pid, p := range s.processes {
+		if now, lives := seen.Live[pid]; !lives || now.Known() && !now.Same(p.Process) {
 			err = errors.Join(err, s.leave(pid))
 		}
 	}
-	missing := s.options.Selection.Missing(live)
-	for pid, why := range missing {
-		if s.missing[pid] == nil {
-			s.fail(processes.Process{PID: pid}, why)
+	for _, p := range seen.Found {
+		if s.processes[p.PID] == nil {
+			s.consider(p)
 		}
-	}
-	s.missing = missing
-	return err
-}
-
-// consider begins to look at a process if it counts.
-func (s *Surveyor) consider(pid int) (err error) {
-	p, readErr := processes.Read(pid)
-	if known := s.processes[pid]; known != nil {
-		if readErr == nil && known.StartTime == p.StartTime && known.File == p.File {
-			return nil
-		}
-		err = s.leave(pid)
-	}
-	if readErr != nil || s.refused[p.File] != nil || !s.options.Selection.Selects(p) {
-		return err // one that ended, is the kernel's, or not ours to look at
-	}
-	why := s.join(p)
-	if errors.Is(why, processes.ErrNoProcess) {
-		return err
-	}
-	if why == nil {
-		s.options.Health(nil)
-		return err
-	}
-	if len(s.refused) >= maxRefused {
-		clear(s.refused)
-	}
-	s.refused[p.File] = why
-	if !errors.Is(why, goexe.ErrNotGo) || s.options.Selection.Names(p) {
-		s.fail(p, why)
 	}
 	return err
 }
 
-// maxRefused bounds the memory of executables that cannot be looked at.
-const maxRefused = 4096
+// consider begins to look at a process.
+func (s *Surveyor) consider(p processes.Process) {
+	binary, err := s.open(p)
+	if err != nil {
+		s.found.RefuseFile(p, err)
+		return
+	}
+	if err := s.join(p, binary); err != nil {
+		_ = binary.Close()
+		s.found.Refuse(p, err)
+		return
+	}
+	s.options.Health(nil)
+}
+
+// open analyses the executable of a process.
+func (s *Surveyor) open(p processes.Process) (*goexe.Binary, error) {
+	file, err := s.found.Open(p.File)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return s.known.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+}
 
 func (s *Surveyor) fail(p processes.Process, err error) {
 	s.options.Logger.Warn("Process cannot be looked at", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
 	s.options.Health(fmt.Errorf("process %d (%s): %w", p.PID, p.Executable, err))
 }
 
-func (s *Surveyor) join(p processes.Process) error {
-	binary, err := s.known.Open(p.ExecutablePath())
+func (s *Surveyor) join(p processes.Process, binary *goexe.Binary) error {
+	bias, err := p.Bias(binary.Base)
 	if err != nil {
 		return err
 	}
-	bias, err := p.Bias(binary.Base)
-	if err == nil {
-		_, err = snapshot.Source{PID: p.PID, Binary: binary, Bias: bias}.Read(context.Background())
-	}
-	if err != nil {
-		return errors.Join(err, binary.Close())
+	if _, err := (snapshot.Source{PID: p.PID, Binary: binary, Bias: bias}).Read(context.Background()); err != nil {
+		return err
 	}
 	identity := telemetry.Identity{BootID: s.bootID, PID: p.PID, StartTime: p.StartTime}
 	joined := &process{

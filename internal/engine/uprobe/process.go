@@ -55,7 +55,7 @@ func (t *Process) enter() error {
 		err = t.store()
 	}
 	if err == nil {
-		err = t.engine.objects.Targets.Update(t.pid, t.slot, ebpf.UpdateNoExist)
+		err = t.register()
 	}
 	if err != nil {
 		t.engine.slots.putBack(t.slot) // without the process's id in it, no program has taken it for the process's
@@ -72,6 +72,17 @@ func (t *Process) enter() error {
 		return errors.Join(err, t.Unfollow())
 	}
 	return nil
+}
+
+// register gives the process its slot. One that was rejected may have come to count since.
+func (t *Process) register() error {
+	var now uint32
+	if t.engine.objects.Targets.Lookup(t.pid, &now) == nil && now == noSlot {
+		if err := t.engine.objects.Targets.Delete(t.pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+	}
+	return t.engine.objects.Targets.Update(t.pid, t.slot, ebpf.UpdateNoExist)
 }
 
 // store tells the kernel how the process is followed.
