@@ -150,9 +150,15 @@ func (s *shared) Start(_ context.Context, host component.Host) error {
 // open makes the source of the configured mode.
 func (s *shared) open() (source, error) {
 	if s.config.Mode == modeSnapshot {
+		if err := processes.CheckProc(); err != nil {
+			return nil, err
+		}
 		return survey.New(survey.Options{
 			Selection: s.config.selection(), BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Health: s.report,
 		})
+	}
+	if err := processes.CheckHost(); err != nil {
+		return nil, err
 	}
 	e, err := uprobe.New(engine.Options{
 		MaxGoroutines:           s.config.MaxGoroutines,

@@ -463,3 +463,40 @@ func reportsPermanentError(t *testing.T) {
 	assert.ErrorIs(t, r.lastError(), engine.ErrPermission)
 	assert.ErrorContains(t, r.lastError(), "CAP_SYS_ADMIN")
 }
+
+// inNamespace tells the test's process that it is the child of TestOwnNamespace.
+const inNamespace = "GOROUTINERECEIVER_TEST_NAMESPACE"
+
+// TestOwnNamespace runs itself in a PID namespace, as in a container, where probes tell of processes by ids that are not known there.
+func TestOwnNamespace(t *testing.T) {
+	if os.Getenv(inNamespace) != "" {
+		refusesProbes(t)
+		takesSnapshots(t)
+		return
+	}
+	testbuild.RequireRoot(t)
+	testbuild.Program(t, "survivor", testbuild.Options{})
+	cmd := exec.Command("unshare", "--pid", "--fork", "--mount-proc", os.Args[0], "-test.run=^TestOwnNamespace$")
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
+func refusesProbes(t *testing.T) {
+	t.Helper()
+	r := run(t, func(c *Config) { c.Targets = []TargetConfig{{All: true}} })
+	assert.Equal(t, []componentstatus.Status{componentstatus.StatusPermanentError}, r.statuses())
+	require.ErrorIs(t, r.lastError(), processes.ErrNamespace)
+	assert.ErrorContains(t, r.lastError(), "hostPID: true")
+	r.stop()
+}
+
+func takesSnapshots(t *testing.T) {
+	t.Helper()
+	p := testbuild.Start(t, testbuild.Program(t, "survivor", testbuild.Options{}))
+	p.Line()
+	r := run(t, func(c *Config) { c.Targets, c.Mode = []TargetConfig{{PID: p.PID()}}, modeSnapshot })
+	r.eventually("metrics", func() bool { return r.metrics.DataPointCount() > 0 })
+	assert.NotContains(t, r.statuses(), componentstatus.StatusPermanentError)
+	r.stop()
+}
