@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/scraper/scraperhelper"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
@@ -116,7 +120,7 @@ type TargetConfig struct {
 	// All stands for every Go program.
 	All bool `mapstructure:"all"`
 
-	_ struct{}
+	empty string // a key that has no value, as of an environment variable that is not set
 }
 
 // TracesConfig says what becomes a span. Log records tell of the same goroutines.
@@ -218,6 +222,9 @@ func createDefaultConfig() component.Config {
 	}
 }
 
+// shortestInterval is the least time between two collections: one takes milliseconds.
+const shortestInterval = 100 * time.Millisecond
+
 // Validate reports what is out of range. The collector puts the path of the key before the message.
 func (c *Config) Validate() error {
 	var errs []error
@@ -236,11 +243,71 @@ func (c *Config) Validate() error {
 	if c.RingBufferSize < minRingBuffer || c.RingBufferSize > maxRingBuffer || bits.OnesCount(uint(c.RingBufferSize)) != 1 {
 		errs = append(errs, fmt.Errorf("ring_buffer_size: %d is not allowed, it must be a power of two from %d to %d", c.RingBufferSize, minRingBuffer, maxRingBuffer))
 	}
+	return errors.Join(append(errs, inRange(
+		duration{"retry_on_failure: initial_interval", c.RetryOnFailure.InitialInterval, 0},
+		duration{"retry_on_failure: max_interval", c.RetryOnFailure.MaxInterval, 0},
+		duration{"retry_on_failure: max_elapsed_time", c.RetryOnFailure.MaxElapsedTime, 0},
+	))...)
+}
+
+// duration is the value of a key, and the least that is allowed.
+type duration struct {
+	key     string
+	is, min time.Duration
+}
+
+// shortest is the shortest duration that makes sense anywhere. A number without a unit means nanoseconds, and is shorter.
+const shortest = time.Microsecond
+
+// inRange reports durations that are too short.
+func inRange(all ...duration) error {
+	var errs []error
+	for _, d := range all {
+		switch {
+		case d.is > 0 && d.is < shortest:
+			errs = append(errs, fmt.Errorf("%s: %s is not allowed, a duration needs a unit: write %ds if you mean seconds", d.key, d.is, d.is.Nanoseconds()))
+		case d.is < d.min:
+			errs = append(errs, fmt.Errorf("%s: %s is not allowed, it must be %s or more", d.key, d.is, d.min))
+		}
+	}
 	return errors.Join(errs...)
 }
 
-// shortestContainerID is what container runtimes show of an id.
-const shortestContainerID = 12
+// Unmarshal reads a configuration. What is wrong with the keys of the scraper controller is reported here: Validate would report it under the
+// name of a type of this program.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	if err := conf.Unmarshal(c); err != nil {
+		return err
+	}
+	return inRange(
+		duration{"collection_interval", c.CollectionInterval, shortestInterval},
+		duration{"initial_delay", c.InitialDelay, 0},
+		duration{"timeout", c.Timeout, 0},
+	)
+}
+
+// Unmarshal reads a configuration. What is wrong with attributes is reported here for the same reason.
+func (c *MetricsConfig) Unmarshal(conf *confmap.Conf) error {
+	if err := conf.Unmarshal(c); err != nil {
+		return err
+	}
+	return confmap.Validate(&c.MetricsConfig)
+}
+
+// Unmarshal reads a target, and remembers which key has no value.
+func (c *TargetConfig) Unmarshal(conf *confmap.Conf) error {
+	for key, value := range conf.ToStringMap() {
+		if value == nil || value == "" {
+			c.empty = key
+			return nil
+		}
+	}
+	return conf.Unmarshal(c)
+}
+
+// containerIDs are the ids of containers, or the beginnings of ids, with the digits that runtimes show of one or more: hexadecimal, or those of
+// Amazon ECS, which end with a number.
+var containerIDs = regexp.MustCompile(`^([0-9a-f]{12,64}|[0-9a-f]{32}-[0-9]*)$`)
 
 // Validate reports a target that names nothing, or two things.
 func (c *TargetConfig) Validate() error {
@@ -251,20 +318,36 @@ func (c *TargetConfig) Validate() error {
 		}
 	}
 	switch {
+	case c.empty != "":
+		return fmt.Errorf("%s: it is empty; if that is ${env:NAME}, the variable is not set", c.empty)
 	case given == 0:
 		return errors.New("one of pid, executable, command_line, container_id, cgroup and all is needed")
 	case given > 1:
 		return errors.New("pid, executable, command_line, container_id, cgroup and all exclude each other; make several targets of them")
 	case c.PID < 0:
 		return fmt.Errorf("pid: %d is not allowed, it must be above 0", c.PID)
-	case c.ContainerID != "" && len(c.ContainerID) < shortestContainerID:
-		return fmt.Errorf("container_id: %q is not allowed, it must have %d digits or more", c.ContainerID, shortestContainerID)
+	case c.ContainerID != "" && !containerIDs.MatchString(c.ContainerID):
+		return fmt.Errorf("container_id: %q is not allowed, it must be 12 or more of the digits 0 to 9 and a to f with which the id begins, and no more than that", c.ContainerID)
 	}
 	if _, err := regexp.Compile(c.CommandLine); err != nil {
 		return fmt.Errorf("command_line: %w", err)
 	}
-	if err := c.selector().Validate(); err != nil {
-		return fmt.Errorf("%s: %w", map[bool]string{true: "executable", false: "cgroup"}[c.Executable != ""], err)
+	return errors.Join(validGlob("executable", c.Executable), validGlob("cgroup", c.Cgroup))
+}
+
+// validGlob reports a glob that cannot match a path, or does not mean what it looks like.
+func validGlob(key, glob string) error {
+	if glob == "" {
+		return nil
+	}
+	if _, err := filepath.Match(glob, "/"); err != nil {
+		return fmt.Errorf("%s: %q: %w", key, glob, err)
+	}
+	if !strings.HasPrefix(glob, "/") {
+		return fmt.Errorf("%s: %q never matches: it must begin with /, as in %q, and * stands for no /", key, glob, "/*/*/"+path.Base(glob))
+	}
+	if strings.Contains(glob, "**") {
+		return fmt.Errorf("%s: %q is not allowed: ** is the same as *, which stands for no /; name each depth as a target of its own", key, glob)
 	}
 	return nil
 }
@@ -343,14 +426,11 @@ func (c *StartFunctionsConfig) Validate() error {
 
 // Validate reports settings of blocked goroutines that are out of range.
 func (c *BlockedConfig) Validate() error {
-	var errs []error
-	if c.Threshold < time.Second {
-		errs = append(errs, fmt.Errorf("threshold: %s is not allowed, it must be 1s or more", c.Threshold))
-	}
+	err := inRange(duration{"threshold", c.Threshold, time.Second})
 	if c.Top < 0 {
-		errs = append(errs, fmt.Errorf("top: %d is not allowed, it must be 0 or more", c.Top))
+		err = errors.Join(err, fmt.Errorf("top: %d is not allowed, it must be 0 or more", c.Top))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Validate reports settings of traces that are out of range.
@@ -379,18 +459,9 @@ func (c *TracesConfig) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %d is not allowed, it must be 0 or more", n.key, n.is))
 		}
 	}
-	for _, d := range []struct {
-		key string
-		is  time.Duration
-		min time.Duration
-	}{
-		{"min_state_duration", c.MinStateDuration, 0},
-		{"root_age", c.RootAge, 0},
-		{"segment_duration", c.SegmentDuration, time.Second},
-	} {
-		if d.is < d.min {
-			errs = append(errs, fmt.Errorf("%s: %s is not allowed, it must be %s or more", d.key, d.is, d.min))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, inRange(
+		duration{"min_state_duration", c.MinStateDuration, 0},
+		duration{"root_age", c.RootAge, 0},
+		duration{"segment_duration", c.SegmentDuration, time.Second},
+	))...)
 }

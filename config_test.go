@@ -11,8 +11,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/receiver/receivertest"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -56,34 +59,50 @@ func TestLoadConfig(t *testing.T) {
 				Labels: LabelsConfig{TraceID: []string{"trace"}, SpanID: []string{"span"}},
 			}
 		}},
-		"goroutine/unknown":          {error: "has invalid keys: target"},
-		"goroutine/no_targets":       {error: "targets: at least one is needed"},
-		"goroutine/empty_target":     {error: "targets::0: one of pid, executable, command_line, container_id, cgroup and all is needed"},
-		"goroutine/two_criteria":     {error: "targets::1: pid, executable, command_line, container_id, cgroup and all exclude each other"},
-		"goroutine/negative_pid":     {error: "targets::0: pid: -1 is not allowed"},
-		"goroutine/bad_glob":         {error: `targets::0: executable: "/srv/[": syntax error in pattern`},
-		"goroutine/bad_expression":   {error: "targets::0: command_line: error parsing regexp"},
-		"goroutine/bad_container":    {error: `exclude::0: container_id: "0123" is not allowed, it must have 12 digits or more`},
-		"goroutine/bad_cgroup":       {error: `exclude::0: cgroup: "/a[": syntax error in pattern`},
-		"goroutine/mode":             {error: `mode: "trace" is not allowed, it must be probes or snapshot`},
-		"goroutine/threshold":        {error: "blocked: threshold: 1ms is not allowed, it must be 1s or more"},
-		"goroutine/top":              {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
-		"goroutine/ratio":            {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
-		"goroutine/stacks":           {error: `traces: stacks: "deep" is not allowed, it must be off, leaf or full`},
-		"goroutine/per_target":       {error: "max_goroutines_per_target: 5 is not allowed, it must be 1024 or more"},
-		"goroutine/overhead":         {error: "overhead: budget: 5 is not allowed, it must be from 0 to 1"},
-		"goroutine/overhead_nan":     {error: "overhead: budget: NaN is not allowed, it must be from 0 to 1"},
-		"goroutine/overhead_floor":   {error: "overhead: floor: -0.1 is not allowed, it must be from 0 to 1"},
-		"goroutine/overhead_host":    {error: "overhead: host: NaN is not allowed, it must be from 0 to 1"},
-		"goroutine/start_functions":  {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
-		"goroutine/ring_buffer":      {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
-		"goroutine/retry":            {error: "retry_on_failure: initial_interval value must be"},
-		"goroutine/states":           {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
-		"goroutine/max_spans":        {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
-		"goroutine/max_states":       {error: "traces: max_states: -1 is not allowed"},
-		"goroutine/segment_duration": {error: "traces: segment_duration: 10ms is not allowed, it must be 1s or more"},
-		"goroutine/max_goroutines":   {error: "max_goroutines: 10 is not allowed, it must be 1024 or more"},
-		"goroutine/interval":         {error: "\"collection_interval\": requires positive value"},
+		"goroutine/unknown":                {error: "has invalid keys: target"},
+		"goroutine/no_targets":             {error: "targets: at least one is needed"},
+		"goroutine/empty_target":           {error: "targets::0: one of pid, executable, command_line, container_id, cgroup and all is needed"},
+		"goroutine/two_criteria":           {error: "targets::1: pid, executable, command_line, container_id, cgroup and all exclude each other"},
+		"goroutine/negative_pid":           {error: "targets::0: pid: -1 is not allowed"},
+		"goroutine/bad_glob":               {error: `targets::0: executable: "/srv/[": syntax error in pattern`},
+		"goroutine/bad_expression":         {error: "targets::0: command_line: error parsing regexp"},
+		"goroutine/bad_container":          {error: `exclude::0: container_id: "0123" is not allowed, it must be 12 or more of the digits`},
+		"goroutine/bad_cgroup":             {error: `exclude::0: cgroup: "/a[": syntax error in pattern`},
+		"goroutine/mode":                   {error: `mode: "trace" is not allowed, it must be probes or snapshot`},
+		"goroutine/threshold":              {error: "blocked: threshold: 1ms is not allowed, it must be 1s or more"},
+		"goroutine/top":                    {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
+		"goroutine/ratio":                  {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
+		"goroutine/stacks":                 {error: `traces: stacks: "deep" is not allowed, it must be off, leaf or full`},
+		"goroutine/per_target":             {error: "max_goroutines_per_target: 5 is not allowed, it must be 1024 or more"},
+		"goroutine/overhead":               {error: "overhead: budget: 5 is not allowed, it must be from 0 to 1"},
+		"goroutine/overhead_nan":           {error: "overhead: budget: NaN is not allowed, it must be from 0 to 1"},
+		"goroutine/overhead_floor":         {error: "overhead: floor: -0.1 is not allowed, it must be from 0 to 1"},
+		"goroutine/overhead_host":          {error: "overhead: host: NaN is not allowed, it must be from 0 to 1"},
+		"goroutine/start_functions":        {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
+		"goroutine/ring_buffer":            {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
+		"goroutine/retry":                  {error: "retry_on_failure: initial_interval value must be"},
+		"goroutine/interval_without_unit":  {error: "collection_interval: 10ns is not allowed, a duration needs a unit: write 10s if you mean seconds"},
+		"goroutine/short_interval":         {error: "collection_interval: 10ms is not allowed, it must be 100ms or more"},
+		"goroutine/threshold_without_unit": {error: "blocked: threshold: 30ns is not allowed, a duration needs a unit: write 30s if you mean seconds"},
+		"goroutine/state_without_unit": {error: "traces: min_state_duration: 5ns is not allowed, a duration needs a unit: write 5s if you mean seconds\n" +
+			"root_age: 5ns is not allowed, a duration needs a unit: write 5s if you mean seconds\n" +
+			"segment_duration: 60ns is not allowed, a duration needs a unit: write 60s if you mean seconds"},
+		"goroutine/retry_without_unit":    {error: "retry_on_failure: initial_interval: 1ns is not allowed, a duration needs a unit"},
+		"goroutine/relative":              {error: `targets::0: executable: "api" never matches: it must begin with /, as in "/*/*/api", and * stands for no /`},
+		"goroutine/any_depth":             {error: `targets::0: executable: "/srv/**/api" is not allowed: ** is the same as *, which stands for no /; name each depth as a target of its own`},
+		"goroutine/relative_cgroup":       {error: `targets::0: cgroup: "system.slice/*" never matches: it must begin with /`},
+		"goroutine/container_of_docker":   {error: `targets::0: container_id: "docker://0123456789ab" is not allowed, it must be 12 or more of the digits 0 to 9 and a to f`},
+		"goroutine/container_in_capitals": {error: `targets::0: container_id: "0123456789AB" is not allowed`},
+		"goroutine/container_too_long":    {error: "targets::0: container_id: "},
+		"goroutine/variable_not_set":      {error: "targets::0: executable: it is empty; if that is ${env:NAME}, the variable is not set"},
+		"goroutine/pid_not_set":           {error: "targets::1: pid: it is empty; if that is ${env:NAME}, the variable is not set"},
+		"goroutine/unknown_attribute":     {error: "'metrics' go.goroutine.created: metric go.goroutine.created doesn't have an attribute color"},
+		"goroutine/states":                {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
+		"goroutine/max_spans":             {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
+		"goroutine/max_states":            {error: "traces: max_states: -1 is not allowed"},
+		"goroutine/segment_duration":      {error: "traces: segment_duration: 10ms is not allowed, it must be 1s or more"},
+		"goroutine/max_goroutines":        {error: "max_goroutines: 10 is not allowed, it must be 1024 or more"},
+		"goroutine/interval":              {error: "collection_interval: -1s is not allowed, it must be 100ms or more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sub, err := all.Sub(name)
@@ -95,12 +114,15 @@ func TestLoadConfig(t *testing.T) {
 			}
 			if c.error != "" {
 				require.ErrorContains(t, err, c.error)
+				for _, internal := range []string{"metricsconfig", "controllerconfig"} {
+					assert.NotContains(t, err.Error(), internal)
+				}
 				return
 			}
 			require.NoError(t, err)
 			want := createDefaultConfig().(*Config)
 			c.want(want)
-			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(metadata.GoGoroutineTimeMetricConfig{}, metadata.ResourceAttributeConfig{},
+			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(TargetConfig{}, metadata.GoGoroutineTimeMetricConfig{}, metadata.ResourceAttributeConfig{},
 				metadata.GoGoroutineBlockedMetricConfig{}, metadata.GoGoroutineCountMetricConfig{}, metadata.GoGoroutineCreatedMetricConfig{}, metadata.GoGoroutineExitedMetricConfig{},
 				metadata.GoGoroutineOverheadShareMetricConfig{}, metadata.GoGoroutineOverheadCoverageMetricConfig{}, metadata.GoGoroutineOverheadStatusMetricConfig{})))
 		})
@@ -111,6 +133,23 @@ func TestRatioMustBeANumber(t *testing.T) {
 	c := createDefaultConfig().(*Config)
 	c.Traces.SamplingRatio = math.NaN()
 	assert.ErrorContains(t, c.Traces.Validate(), "sampling_ratio")
+}
+
+// A collector that could give nothing of what its pipelines want does not start.
+func TestSnapshotsGiveNoTraces(t *testing.T) {
+	f := NewFactory()
+	set := receivertest.NewNopSettings(metadata.Type)
+	snapshots := func() *Config {
+		c := f.CreateDefaultConfig().(*Config)
+		c.Mode, c.Targets = modeSnapshot, []TargetConfig{{Executable: "/no/such"}}
+		return c
+	}
+	_, err := f.CreateTraces(t.Context(), set, snapshots(), consumertest.NewNop())
+	require.ErrorContains(t, err, "mode: snapshot gives no traces")
+	logs, err := f.CreateLogs(t.Context(), set, snapshots(), consumertest.NewNop())
+	require.NoError(t, err)
+	require.ErrorContains(t, logs.Start(t.Context(), componenttest.NewNopHost()), "with a pipeline of metrics only")
+	require.NoError(t, logs.Shutdown(t.Context()))
 }
 
 func TestFactory(t *testing.T) {

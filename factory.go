@@ -2,6 +2,7 @@ package goroutinereceiver
 
 import (
 	"context"
+	"errors"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -23,6 +24,9 @@ func NewFactory() receiver.Factory {
 }
 
 func (f *factory) traces(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Traces) (receiver.Traces, error) {
+	if cfg.(*Config).Mode == modeSnapshot {
+		return nil, errors.New("mode: snapshot gives no traces: take the receiver out of the pipelines of traces, or set mode: probes")
+	}
 	s, err := f.sharedFor(set, cfg.(*Config))
 	if err != nil {
 		return nil, err

@@ -8,13 +8,10 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
@@ -54,8 +51,7 @@ type shared struct {
 	started bool
 	source  source
 	outlet  *outlet.Outlet
-
-	host component.Host
+	status  *status
 
 	// Used by the follower's one goroutine only.
 	spans  *telemetry.Spans
@@ -104,6 +100,7 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 		set:    set,
 		obs:    obs,
 		health: health,
+		status: newStatus(),
 		metrics: telemetry.NewMetrics(scope, clock, telemetry.MetricsOptions{
 			Builder: builder, Histograms: cfg.Metrics.HistogramsConfig, Functions: cfg.functions(), TopBlocked: cfg.Blocked.Top,
 		}),
@@ -125,15 +122,18 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 func (s *shared) Start(_ context.Context, host component.Host) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.status.join(host)
 	if s.started {
 		return nil
 	}
 	s.started = true
-	s.host = host
+	if s.config.Mode == modeSnapshot && !s.hasMetrics {
+		return errors.New("mode: snapshot gives logs, of blocked goroutines, with a pipeline of metrics only: add one, or set mode: probes")
+	}
 	source, err := s.open()
 	if err != nil {
 		s.set.Logger.Error("No process can be followed", zap.Error(err))
-		componentstatus.ReportStatus(host, componentstatus.NewPermanentErrorEvent(err))
+		s.status.fail(err)
 		return nil
 	}
 	if err := s.observeHealth(source); err != nil {
@@ -154,7 +154,7 @@ func (s *shared) open() (source, error) {
 			return nil, err
 		}
 		return survey.New(survey.Options{
-			Selection: s.config.selection(), BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Health: s.report,
+			Selection: s.config.selection(), BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Problem: s.problem, Followed: s.followed,
 		})
 	}
 	if err := processes.CheckHost(); err != nil {
@@ -195,7 +195,8 @@ func (s *shared) options() follow.Options {
 		Overhead:       overhead.Limits{Budget: s.config.Overhead.Budget, Floor: s.config.Overhead.Floor, Host: s.config.Overhead.Host},
 		Resource:       s.resource,
 		Logger:         s.set.Logger,
-		Health:         s.report,
+		Problem:        s.problem,
+		Followed:       s.followed,
 	}
 	if s.nextTraces != nil || s.nextLogs != nil {
 		o.Settings.SamplingRatio = s.config.Traces.SamplingRatio
@@ -208,16 +209,6 @@ func (s *shared) options() follow.Options {
 		o.BlockedAfter = s.config.Blocked.Threshold
 	}
 	return o
-}
-
-// report makes what becomes of a process the component's status.
-func (s *shared) report(err error) {
-	if err == nil {
-		componentstatus.ReportStatus(s.host, componentstatus.NewEvent(componentstatus.StatusOK))
-		return
-	}
-	s.health.ReceiverGoroutineAttachFailures.Add(context.Background(), 1, metric.WithAttributes(attribute.String("reason", reasonOf(err).String())))
-	componentstatus.ReportStatus(s.host, componentstatus.NewRecoverableErrorEvent(err))
 }
 
 func (s *shared) resource(p processes.Process, b *goexe.Binary) pcommon.Resource {
@@ -236,6 +227,7 @@ func (s *shared) Shutdown(ctx context.Context) error {
 	source := s.source
 	s.source = nil
 	s.mu.Unlock()
+	s.status.close()
 	if source == nil {
 		return nil
 	}

@@ -459,7 +459,8 @@ func TestWithoutPrivilege(t *testing.T) {
 func reportsPermanentError(t *testing.T) {
 	t.Helper()
 	r := run(t, func(c *Config) { c.Targets = []TargetConfig{{PID: os.Getpid()}} })
-	assert.Equal(t, []componentstatus.Status{componentstatus.StatusPermanentError}, r.statuses())
+	const is = componentstatus.StatusPermanentError
+	assert.Equal(t, []componentstatus.Status{is, is, is}, r.statuses(), "each signal's host is told")
 	assert.ErrorIs(t, r.lastError(), engine.ErrPermission)
 	assert.ErrorContains(t, r.lastError(), "CAP_SYS_ADMIN")
 }

@@ -33,8 +33,8 @@ type collector struct {
 	out *output.Buffer
 }
 
-// exporterTo is the configuration of the OTLP exporter, and the pipelines of all signals, towards an endpoint.
-const exporterTo = `
+// countsTo is the configuration of the OTLP exporter, and the pipelines of what snapshots give, towards an endpoint.
+const countsTo = `
 exporters:
   otlp_grpc:
     endpoint: %s
@@ -43,13 +43,16 @@ service:
   telemetry:
     metrics: {level: none}
   pipelines:
-    traces: {receivers: [goroutine], exporters: [otlp_grpc]}
     metrics: {receivers: [goroutine], exporters: [otlp_grpc]}
     logs: {receivers: [goroutine], exporters: [otlp_grpc]}
 `
 
-// startCollector runs the collector with a configuration until the test ends.
-func startCollector(t testing.TB, config string) *collector {
+// exporterTo is that with the pipelines of all signals.
+const exporterTo = countsTo + `    traces: {receivers: [goroutine], exporters: [otlp_grpc]}
+`
+
+// startCollector runs the collector with a configuration, and further arguments, until the test ends.
+func startCollector(t testing.TB, config string, arguments ...string) *collector {
 	t.Helper()
 	testbuild.RequireRoot(t)
 	binary := filepath.Join(testbuild.Root(), "bin", "otelcol-goroutine")
@@ -60,7 +63,7 @@ func startCollector(t testing.TB, config string) *collector {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return runCollector(t, exec.Command(binary, "--config", file))
+	return runCollector(t, exec.Command(binary, append([]string{"--config", file}, arguments...)...))
 }
 
 // runCollector runs a collector until the test ends.

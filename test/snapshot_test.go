@@ -38,7 +38,7 @@ func TestCountsByReason(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			exe := testbuild.Program(t, "parked", testbuild.Options{Flags: []string{"-ldflags=-s -w"}})
 			b := newBackend(t)
-			c := startCollector(t, fmt.Sprintf(countingReceiver, mode, exe)+fmt.Sprintf(exporterTo, b.Endpoint()))
+			c := startCollector(t, fmt.Sprintf(countingReceiver, mode, exe)+fmt.Sprintf(countsTo, b.Endpoint()))
 			p := testbuild.Start(t, exe, "1000")
 			want, blocked := map[string]int{}, map[string]int{}
 			for id, g := range p.Profile() {
@@ -107,7 +107,7 @@ func TestSnapshotModeAttachesNothing(t *testing.T) {
 	p := testbuild.Start(t, exe, "10")
 	p.Profile()
 	before := linksOf(t)
-	cmd := asNobody(t, fmt.Sprintf(countingReceiver, "snapshot", exe)+fmt.Sprintf(exporterTo, b.Endpoint()), unix.CAP_SYS_PTRACE)
+	cmd := asNobody(t, fmt.Sprintf(countingReceiver, "snapshot", exe)+fmt.Sprintf(countsTo, b.Endpoint()), unix.CAP_SYS_PTRACE)
 	c := runCollector(t, cmd)
 	eventually(t, "goroutines to be counted", func() bool { return b.Sum("go.goroutine.count") > 100 }, c.out.String)
 	if now := linksOf(t); !maps.Equal(now, before) {

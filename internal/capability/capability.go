@@ -5,18 +5,14 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 var names = map[int]string{
-	unix.CAP_BPF: "CAP_BPF", unix.CAP_PERFMON: "CAP_PERFMON", unix.CAP_SYS_ADMIN: "CAP_SYS_ADMIN", unix.CAP_SYS_PTRACE: "CAP_SYS_PTRACE",
+	unix.CAP_SYS_ADMIN: "CAP_SYS_ADMIN", unix.CAP_SYS_PTRACE: "CAP_SYS_PTRACE",
 }
-
-// covered are the capabilities that CAP_SYS_ADMIN stands for (include/linux/capability.h: bpf_capable, perfmon_capable).
-var covered = []int{unix.CAP_BPF, unix.CAP_PERFMON}
 
 // Missing returns the names of those of the needed capabilities that this process does not have.
 func Missing(needed ...int) []string { return missing(effective(), needed) }
@@ -38,9 +34,8 @@ func effective() (set uint64) {
 }
 
 func missing(set uint64, needed []int) (lacking []string) {
-	has := func(bit int) bool { return set>>bit&1 == 1 }
 	for _, bit := range needed {
-		if !has(bit) && !(has(unix.CAP_SYS_ADMIN) && slices.Contains(covered, bit)) {
+		if set>>bit&1 == 0 {
 			lacking = append(lacking, names[bit])
 		}
 	}

@@ -5,7 +5,6 @@ package follow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -41,8 +40,9 @@ type Options struct {
 	// Resource describes a process.
 	Resource func(processes.Process, *goexe.Binary) pcommon.Resource
 	Logger   *zap.Logger
-	// Health is told of each process that cannot be followed, and with nil of each that can.
-	Health func(error)
+	// Problem is called with each process that cannot be followed, Followed with each that can.
+	Problem  func(processes.Process, error)
+	Followed func(processes.Process)
 }
 
 // Sink takes what is seen.
@@ -343,7 +343,7 @@ func (f *Follower) refuse(p processes.Process, err error) {
 
 func (f *Follower) fail(p processes.Process, err error) {
 	f.options.Logger.Warn("Process cannot be followed", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
-	f.options.Health(fmt.Errorf("process %d (%s): %w", p.PID, p.Executable, err))
+	f.options.Problem(p, err)
 }
 
 // join adds a process whose executable has its probes, and that is followed since a time, in the way that begin knows.
@@ -376,7 +376,7 @@ func (f *Follower) join(p processes.Process, since int64, begin func(*process) e
 	f.processes[p.PID], program.processes[p.PID] = joined, joined
 	f.options.Logger.Info("Following process", zap.Int("pid", p.PID), zap.String("executable", p.Executable),
 		zap.String("go", program.binary.GoVersion), zap.Int("probes", len(program.binary.Sites)))
-	f.options.Health(nil)
+	f.options.Followed(p)
 	return nil
 }
 

@@ -35,8 +35,9 @@ type Options struct {
 	// Resource describes a process.
 	Resource func(processes.Process, *goexe.Binary) pcommon.Resource
 	Logger   *zap.Logger
-	// Health is told of each process that cannot be looked at, and with nil of each that can.
-	Health func(error)
+	// Problem is called with each process that cannot be looked at, Followed with each that can.
+	Problem  func(processes.Process, error)
+	Followed func(processes.Process)
 }
 
 // Surveyor looks at all processes that count.
@@ -147,7 +148,7 @@ func (s *Surveyor) consider(p processes.Process) {
 		s.found.Refuse(p, err)
 		return
 	}
-	s.options.Health(nil)
+	s.options.Followed(p)
 }
 
 // open analyses the executable of a process.
@@ -162,7 +163,7 @@ func (s *Surveyor) open(p processes.Process) (*goexe.Binary, error) {
 
 func (s *Surveyor) fail(p processes.Process, err error) {
 	s.options.Logger.Warn("Process cannot be looked at", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
-	s.options.Health(fmt.Errorf("process %d (%s): %w", p.PID, p.Executable, err))
+	s.options.Problem(p, err)
 }
 
 func (s *Surveyor) join(p processes.Process, binary *goexe.Binary) error {
