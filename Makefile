@@ -37,6 +37,7 @@ bench: build
 FUZZTIME = 20s
 fuzz:
 	go test -run '^$$' -fuzz '^FuzzAnalyse$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
+	go test -run '^$$' -fuzz '^FuzzDebugInfo$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
 	go test -run '^$$' -fuzz '^FuzzLayout$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
 	go test -run '^$$' -fuzz '^FuzzTable$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pclntab
 

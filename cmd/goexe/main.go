@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -29,8 +30,12 @@ type Report struct {
 	MainVersion  string            `json:"main_version,omitempty"`
 	Settings     map[string]string `json:"build_settings,omitempty"`
 	LayoutSource string            `json:"layout_source,omitempty"`
-	Sites        []Site            `json:"sites,omitempty"`
-	Missing      []string          `json:"missing,omitempty"`
+	// ConfirmedBy is what in the file agrees with the layout.
+	ConfirmedBy []string `json:"confirmed_by,omitempty"`
+	// Release says what the runtime does in this release, and not in all others.
+	Release []string `json:"release,omitempty"`
+	Sites   []Site   `json:"sites,omitempty"`
+	Missing []string `json:"missing,omitempty"`
 }
 
 // Site is an instruction that is probed.
@@ -83,7 +88,7 @@ func report(file string) (Report, error) {
 	}
 	r := Report{
 		File: file, GoVersion: b.GoVersion, GOARCH: b.GOARCH, MainPath: b.MainPath, MainVersion: b.MainVersion, Settings: b.Settings,
-		LayoutSource: "table, measured on " + b.Layout.GoVersion,
+		LayoutSource: "table, measured on " + b.Layout.GoVersion, ConfirmedBy: b.ConfirmedBy, Release: peculiarities(b),
 	}
 	if b.LayoutFromDWARF {
 		r.LayoutSource = "DWARF of this file"
@@ -98,6 +103,27 @@ func report(file string) (Report, error) {
 		}
 	}
 	return r, b.Close()
+}
+
+// peculiarities says in what the release's runtime differs from others, as far as that changes what is read.
+func peculiarities(b *goexe.Binary) (all []string) {
+	traits := b.Layout.Traits()
+	for _, p := range []struct {
+		is       bool
+		yes, not string
+	}{
+		{traits.LateReasons, "wait reasons may be stale", "wait reasons are stored before the wait"},
+		{traits.LiveSyscalls, "frame pointers of system calls in the thread's register", "frame pointers of system calls in runtime.g"},
+		{traits.LabelMap, "profiler labels are a map", "profiler labels are a list"},
+		{slices.ContainsFunc(b.Sites, func(s goexe.Site) bool { return s.Syscall }), "system calls bypass casgstatus", "system calls pass casgstatus"},
+	} {
+		if p.is {
+			all = append(all, p.yes)
+		} else {
+			all = append(all, p.not)
+		}
+	}
+	return append(all, fmt.Sprintf("%d wait reasons, %d of which keep the thread", len(b.WaitReasons), len(b.ThreadKeepers())))
 }
 
 func print(w io.Writer, reports []Report, asJSON bool) error {
@@ -129,6 +155,10 @@ func (r Report) write(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(out, "  layout\t%s\n", r.LayoutSource)
+	fmt.Fprintf(out, "  confirmed by\t%s\n", strings.Join(r.ConfirmedBy, ", "))
+	for _, p := range r.Release {
+		fmt.Fprintf(out, "  release\t%s\n", p)
+	}
 	for _, s := range r.Sites {
 		of := ""
 		if s.Syscall {

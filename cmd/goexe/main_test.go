@@ -21,10 +21,40 @@ func TestText(t *testing.T) {
 	}
 	for _, want := range []string{
 		"go1.26.8 for amd64", "-ldflags=-s -w", "table, measured on go1.26.8", "runtime.casgstatus", "emulated", "runtime.reentersyscall",
-		"(system calls)", "nothing", "/bin/true\n  cannot be followed  not a Go binary",
+		"(system calls)", "nothing", "confirmed by  form of the function table, size of runtime.g, wait reasons", "wait reasons are stored before the wait",
+		"system calls bypass casgstatus", "47 wait reasons, 10 of which keep the thread", "/bin/true\n  cannot be followed  not a Go binary",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the text has no %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// TestReasons refuses files for different reasons.
+func TestReasons(t *testing.T) {
+	for _, c := range []struct {
+		o    testbuild.Options
+		want string
+	}{
+		{testbuild.Options{Version: "go1.17.13", Env: []string{"GOARCH=arm64"}}, "go1.17.13 for arm64 passes arguments on the stack: only go1.18 and later are supported"},
+		{testbuild.Options{Env: []string{"GOARCH=riscv64"}}, "built for EM_RISCV: only amd64 and arm64 are supported"},
+	} {
+		reports, followed := inspect([]string{testbuild.Program(t, "hello", c.o)})
+		if followed || !strings.Contains(reports[0].Error, c.want) {
+			t.Errorf("the report is %+v, want one with %q", reports[0], c.want)
+		}
+	}
+}
+
+func TestOlderRelease(t *testing.T) {
+	reports, followed := inspect([]string{testbuild.Program(t, "hello", testbuild.Options{Version: testbuild.Versions[0]})})
+	if !followed {
+		t.Fatalf("it cannot be followed: %+v", reports)
+	}
+	all := strings.Join(reports[0].Release, "; ")
+	for _, want := range []string{"may be stale", "thread's register", "a map", "pass casgstatus", "27 wait reasons"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("of %s is said %q, which has no %q", testbuild.Versions[0], all, want)
 		}
 	}
 }

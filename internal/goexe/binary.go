@@ -35,6 +35,8 @@ type Binary struct {
 	Layout *Layout
 	// LayoutFromDWARF tells that Layout is not from the table of known releases but from the binary's debug information.
 	LayoutFromDWARF bool
+	// ConfirmedBy names what in the file agrees with Layout, beside the code that changes a goroutine's status.
+	ConfirmedBy []string
 	// WaitReasons holds the text for each value of g.waitreason.
 	WaitReasons []string
 	// Sites are the instructions to probe.

@@ -31,6 +31,7 @@ func (b *Binary) findLayout(goVersion string) (*Layout, error) {
 		difference = known.difference(measured)
 	}
 	if difference == "" {
+		b.ConfirmedBy = append(b.ConfirmedBy, "debug information")
 		return known, nil
 	}
 	if err == nil && isRelease(goVersion) {
@@ -70,12 +71,19 @@ func (b *Binary) confirm(set instructionSet, functions []function, reasons []str
 	if !b.symbols.WrittenBy(b.GoVersion) {
 		return fmt.Errorf("%w: its function table has the form of another", errContradiction)
 	}
-	if size := b.sizeOfG(set, functions); size != 0 && size != uint64(b.Layout.G.Size) {
+	b.ConfirmedBy = append(b.ConfirmedBy, "form of the function table")
+	if size := b.sizeOfG(set, functions); size == uint64(b.Layout.G.Size) {
+		b.ConfirmedBy = append(b.ConfirmedBy, "size of runtime.g")
+	} else if size != 0 {
 		return fmt.Errorf("%w: its runtime.g has %#x bytes, not %#x", errContradiction, size, b.Layout.G.Size)
 	}
-	if reasons != nil && !b.LayoutFromDWARF && !waitsAs(b.GoVersion, reasons) {
+	if reasons == nil || b.LayoutFromDWARF {
+		return nil
+	}
+	if !waitsAs(b.GoVersion, reasons) {
 		return fmt.Errorf("%w: it has %d other reasons to wait", errContradiction, len(reasons))
 	}
+	b.ConfirmedBy = append(b.ConfirmedBy, "wait reasons")
 	return nil
 }
 

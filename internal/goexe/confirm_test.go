@@ -76,6 +76,9 @@ func TestDebugInfoAgrees(t *testing.T) {
 				if difference := b.Layout.difference(measured); difference != "" || b.LayoutFromDWARF {
 					t.Errorf("the debug information has %s", difference)
 				}
+				if want := []string{"debug information", "form of the function table", "size of runtime.g", "wait reasons"}; !slices.Equal(b.ConfirmedBy, want) {
+					t.Errorf("the layout is confirmed by %q, want %q", b.ConfirmedBy, want)
+				}
 				functions, _, err := b.runtimeFunctions()
 				if err != nil {
 					t.Fatal(err)

@@ -30,11 +30,13 @@ func byFile(err error) error {
 // FileError and wraps ErrNotGo.
 func Identify(file io.ReaderAt) (goVersion string, err error) {
 	kept := &keepsError{ReaderAt: file}
-	info, err := buildinfo.Read(kept)
-	switch {
-	case err == nil:
-		return info.GoVersion, nil
-	case kept.err != nil:
+	if err = checkHeader(kept); err == nil {
+		var info *buildinfo.BuildInfo
+		if info, err = buildinfo.Read(kept); err == nil {
+			return info.GoVersion, nil
+		}
+	}
+	if kept.err != nil {
 		return "", kept.err
 	}
 	return "", FileError{fmt.Errorf("%w: %w", ErrNotGo, err)}

@@ -2,6 +2,7 @@ package goexe
 
 import (
 	"bytes"
+	"debug/dwarf"
 	"encoding/binary"
 	"os"
 	"runtime"
@@ -24,18 +25,19 @@ func victims(f *testing.F) (all []victim) {
 		{Version: testbuild.Versions[0], Flags: []string{"-ldflags=-s -w", "-buildmode=pie"}},
 		{Version: "go1.18.10", Flags: []string{"-ldflags=-s -w"}},
 		{Version: "go1.24.13", Flags: []string{"-ldflags=-s -w", "-buildmode=pie"}},
-		{Version: testbuild.Newest},
+		{Version: testbuild.Newest, Flags: []string{"-ldflags=-compressdwarf=false"}},
+		{Version: "go1.20.14"},
 	} {
 		file, err := os.ReadFile(testbuild.Program(f, "hello", o))
 		if err != nil {
 			f.Fatal(err)
 		}
-		v := victim{file: file, places: []uint64{0, binary.LittleEndian.Uint64(file[0x28:])}} // the ELF header and e_shoff
+		v := victim{file: file, places: []uint64{0, binary.LittleEndian.Uint64(file[0x28:])}} // the headers of the file and of its sections
 		im, err := newImage(file)
 		if err != nil {
 			f.Fatal(err)
 		}
-		for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".symtab", ".rela", ".go.module", ".text"} {
+		for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".symtab", ".rela", ".go.module", ".text", ".shstrtab", ".debug_info", ".debug_abbrev", ".rodata"} {
 			if s := im.file.Section(name); s != nil {
 				v.places = append(v.places, s.Offset)
 			}
@@ -88,6 +90,36 @@ func FuzzLayout(f *testing.F) {
 		l, err := layoutFor(version)
 		if (l == nil) == (err == nil) {
 			t.Errorf("%q gives %v, %v", version, l, err)
+		}
+	})
+}
+
+// FuzzDebugInfo reads debug information that lies. Its seeds are of real binaries, as far as their types of package runtime go.
+func FuzzDebugInfo(f *testing.F) {
+	for _, release := range []string{testbuild.Versions[0], "go1.24.13", testbuild.Newest} {
+		im, err := openImage(testbuild.Program(f, "hello", testbuild.Options{Version: release}))
+		if err != nil {
+			f.Fatal(err)
+		}
+		abbrev, err := im.debugSection("abbrev")
+		if err != nil {
+			f.Fatal(err)
+		}
+		info, err := im.debugSection("info")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(abbrev, info)
+		f.Add(abbrev, info[:len(info)/2])
+	}
+	f.Fuzz(func(t *testing.T, abbrev, info []byte) {
+		d, err := dwarf.New(abbrev, nil, nil, shortened(info), nil, nil, nil, nil)
+		if err != nil {
+			return
+		}
+		found, err := readRuntime(d)
+		if err == nil && found.missing() != nil {
+			t.Errorf("it is read without %v", found.missing())
 		}
 	})
 }

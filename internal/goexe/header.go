@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 )
 
 // Limits against what an ELF header may claim. A program of 200 MB has some 50 sections, with names of 600 bytes together, and four
@@ -24,19 +26,22 @@ type headers struct {
 
 // checkHeader refuses a file of which debug/elf would make far more than the file itself: it copies the name of each section, of which
 // there may be tens of thousands that all point to the same megabyte.
-func checkHeader(data []byte) error {
-	h, err := readHeaders(data)
+func checkHeader(file io.ReaderAt) error {
+	h, err := readHeaders(file)
 	if err != nil || h.at == 0 {
 		return err
 	}
 	if h.count == 0 || h.names >= uint64(elf.SHN_LORESERVE) {
 		return errors.New("the file has more sections than an executable has")
 	}
+	header := make([]byte, h.sizeAt+h.word)
 	begin := h.at + h.names*h.size
-	if begin < h.at || begin > uint64(len(data)) || uint64(len(data))-begin < h.size || int(h.size) < h.sizeAt+h.word {
+	if int(h.size) < len(header) || begin > math.MaxInt64 {
 		return errors.New("the section headers are outside the file")
 	}
-	header := data[begin:]
+	if _, err := file.ReadAt(header, int64(begin)); err != nil {
+		return fmt.Errorf("the section headers are outside the file: %w", err)
+	}
 	if elf.SectionFlag(h.number(header[h.flagsAt:]))&elf.SHF_COMPRESSED != 0 {
 		return errors.New("the names of sections are compressed")
 	}
@@ -54,9 +59,9 @@ func (h headers) number(data []byte) uint64 {
 }
 
 // readHeaders reads the ELF header of a file of either size and order of bytes.
-func readHeaders(data []byte) (headers, error) {
-	const length = 64 // of Elf64_Ehdr, the longer one
-	if len(data) < length || string(data[:len(elf.ELFMAG)]) != elf.ELFMAG {
+func readHeaders(file io.ReaderAt) (headers, error) {
+	data := make([]byte, 64) // the size of Elf64_Ehdr, the longer one
+	if _, err := file.ReadAt(data, 0); err != nil || string(data[:len(elf.ELFMAG)]) != elf.ELFMAG {
 		return headers{}, errors.New("not an ELF file")
 	}
 	h := headers{order: binary.LittleEndian, flagsAt: 8, sizeAt: 32, word: 8}

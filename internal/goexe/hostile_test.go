@@ -45,7 +45,11 @@ func TestSectionNames(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, err := newImage(file)
+		_, identifyErr := Identify(bytes.NewReader(file))
 		runtime.ReadMemStats(&after)
+		if identifyErr == nil {
+			t.Error("a file without code is a Go program")
+		}
 		return after.TotalAlloc - before.TotalAlloc, err
 	}
 	if n, err := allocated(elfWith(60_000, 1<<16)); err == nil || n > 1<<20 {
@@ -104,6 +108,20 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("%s: %v, want an error with %q", name, err, c.want)
 		}
 	}
+}
+
+// TestGuarded makes errors of what a file can bring about, and nothing else.
+func TestGuarded(t *testing.T) {
+	var empty []byte
+	if err := guarded(func() error { empty[len(os.Args)]++; return nil }); err == nil || !strings.Contains(err.Error(), "index out of range") {
+		t.Errorf("an index out of range becomes %v", err)
+	}
+	defer func() {
+		if recover() != "made up" {
+			t.Error("another panic is hidden")
+		}
+	}()
+	_ = guarded(func() error { panic("made up") })
 }
 
 // TestCodeThatNobodyWrote reads functions that are longer than any, and one that keeps pointers in more places.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
@@ -58,7 +59,7 @@ func openImage(path string) (*image, error) {
 }
 
 func newImage(data []byte) (*image, error) {
-	if err := checkHeader(data); err != nil {
+	if err := checkHeader(bytes.NewReader(data)); err != nil {
 		return nil, err
 	}
 	f, err := elf.NewFile(bytes.NewReader(data))
@@ -85,7 +86,8 @@ func (im *image) close() error {
 	return unix.Munmap(im.data)
 }
 
-// guarded runs f and makes an error of a page fault in it: the file that is mapped may be cut short by whoever owns it.
+// guarded runs f and makes an error of a page fault in it, for the file that is mapped may be cut short by whoever owns it; and of an index
+// out of range and the like, should a file find one in all the code that reads it: it must not end the collector.
 func guarded(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -93,6 +95,8 @@ func guarded(f func() error) (err error) {
 		case nil:
 		case interface{ Addr() uintptr }:
 			err = fmt.Errorf("%w: fault at %#x", errFault, fault.Addr())
+		case runtime.Error:
+			err = fmt.Errorf("the file cannot be read: %w", fault)
 		default:
 			panic(fault)
 		}
