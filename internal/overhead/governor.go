@@ -287,10 +287,10 @@ func (g *Governor) window(pay float64) (less bool) {
 		g.riseFromSnapshots(pay)
 	default:
 		g.turn(false)
+		g.reset() // the hold begins anew: it was not comfortable
 		if pay > longestGap.Seconds() {
 			g.ladder[g.rung].leave(g.now)
 			g.rung++
-			g.reset()
 			return true
 		}
 	}

@@ -138,6 +138,22 @@ func TestGovernorTakesSnapshotsAtLast(t *testing.T) {
 	}
 }
 
+// A program that comes to rest is seen again all the time soon after.
+func TestGovernorIsSoonBackFromWindows(t *testing.T) {
+	heavy := load{cpu: 1, base: 1.5, syscalls: 0.1}
+	s := simulate(Limits{Budget: 0.05, Floor: 0.02}, heavy)
+	for s.run(10*time.Second, steady(heavy)); !s.Attached(); {
+		s.run(step, steady(heavy))
+	}
+	for s.Attached() {
+		s.run(step, steady(heavy))
+	}
+	s.run(firstHold+time.Second, steady(load{}))
+	if s.Level() >= Windows {
+		t.Errorf("the level is still %s", s.Level())
+	}
+}
+
 func TestGovernorRecovers(t *testing.T) {
 	busy, calm := load{cpu: 1, base: 0.5, syscalls: 0.2, sampling: 0.1}, load{cpu: 1, base: 0.005, syscalls: 0.005, sampling: 0.005}
 	s := simulate(Limits{Budget: 0.05, Floor: 0.02}, busy)
@@ -335,7 +351,9 @@ func TestGovernorStandsAnyObservation(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		limits := Limits{Budget: r.Float64() / 10, Floor: r.Float64() / 10, Host: r.Float64() / 10}
 		g := NewGovernor(Options{Limits: limits, Arbiter: NewArbiter(limits.Host, 1+r.IntN(64)), Syscalls: r.IntN(2) == 0, Sampled: r.IntN(2) == 0})
-		duration := func(n float64) time.Duration { return time.Duration(math.Pow(r.Float64(), 4) * n * float64(time.Second)) }
+		duration := func(n float64) time.Duration {
+			return time.Duration(math.Pow(r.Float64(), 4) * n * float64(time.Second))
+		}
 		for range 2000 {
 			o := Observation{Elapsed: duration(10), Processes: map[int]Usage{}, Unfollowed: duration(0.1), Attaching: r.IntN(10) == 0}
 			for range r.IntN(4) {
