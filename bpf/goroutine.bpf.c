@@ -66,23 +66,6 @@ static __always_inline int transition(const struct registers *regs, const struct
 	return 0;
 }
 
-// Where runtime.casgstatus(gp, oldval, newval) still holds its arguments in registers. The cookie is the executable's index.
-SEC("uprobe")
-int on_casgstatus(struct registers *regs)
-{
-	const struct target *t = current_target();
-
-	if (!t) {
-		follow_process(regs);
-		t = current_target();
-	}
-	if (!t) {
-		count_hit_of_other(bpf_get_attach_cookie(regs));
-		return 0;
-	}
-	return transition(regs, t, (struct swap){.g = regs->reg[REG_ARG0], .old = regs->reg[REG_ARG1], .new = regs->reg[REG_ARG2]});
-}
-
 static __always_inline __u64 register_at(const struct registers *regs, __u8 index)
 {
 	__u64 value = 0;
@@ -107,25 +90,38 @@ static __always_inline __u32 from_cookie(__u64 cookie, enum cookie_bit at, int b
 	return cookie >> at & ((1 << bits) - 1);
 }
 
-// At a compare-and-swap of a g's status. What the registers hold there is in the cookie: enum cookie_bit.
+static __always_inline struct swap swap_of(const struct registers *regs, __u64 cookie)
+{
+	__u32 mask = from_cookie(cookie, COOKIE_MASK, 8);
+	__u32 becomes = from_cookie(cookie, COOKIE_STATUS, 5);
+
+	if (becomes == STATUS_OF_CALL)
+		return (struct swap){.g = regs->reg[REG_ARG0], .old = regs->reg[REG_ARG1], .new = regs->reg[REG_ARG2]};
+	return (struct swap){
+		.g = register_at(regs, from_cookie(cookie, COOKIE_G, 5)) - from_cookie(cookie, COOKIE_ABOVE, 16),
+		.old = register_at(regs, from_cookie(cookie, COOKIE_OLD, 5)),
+		.new = becomes == STATUS_IN_REGISTER ? register_at(regs, from_cookie(cookie, COOKIE_NEW, 5)) : becomes,
+		.failed = mask && !(register_at(regs, from_cookie(cookie, COOKIE_SWAPPED, 5)) & mask),
+	};
+}
+
+// Where runtime.casgstatus(gp, oldval, newval) still holds its arguments in registers, and at compare-and-swaps of a g's status elsewhere. One
+// program serves both, so that all probes of an executable are one link, which goes at once. The cookie says what it is: enum cookie_bit.
 SEC("uprobe")
-int on_swap(struct registers *regs)
+int on_change(struct registers *regs)
 {
 	__u64 cookie = bpf_get_attach_cookie(regs);
 	const struct target *t = current_target();
-	__u32 mask = from_cookie(cookie, COOKIE_MASK, 8);
-	__u32 becomes = from_cookie(cookie, COOKIE_STATUS, 5);
-	struct swap s;
 
+	if (!t && from_cookie(cookie, COOKIE_STATUS, 5) == STATUS_OF_CALL) {
+		follow_process(regs, cookie >> COOKIE_EXECUTABLE);
+		t = current_target();
+	}
 	if (!t) {
 		count_hit_of_other(cookie >> COOKIE_EXECUTABLE);
 		return 0;
 	}
-	s.g = register_at(regs, from_cookie(cookie, COOKIE_G, 5)) - from_cookie(cookie, COOKIE_ABOVE, 16);
-	s.old = register_at(regs, from_cookie(cookie, COOKIE_OLD, 5));
-	s.new = becomes == STATUS_IN_REGISTER ? register_at(regs, from_cookie(cookie, COOKIE_NEW, 5)) : becomes;
-	s.failed = mask && !(register_at(regs, from_cookie(cookie, COOKIE_SWAPPED, 5)) & mask);
-	return transition(regs, t, s);
+	return transition(regs, t, swap_of(regs, cookie));
 }
 
 // Another program in a process is another target, if any: nothing that is known of the old one holds.

@@ -45,7 +45,7 @@ struct target {
 	__u64 keeps_thread[REASONS / 64]; /* one bit for each wait reason with which a goroutine stays on its thread */
 	__u64 sample_below;  /* a tree is sampled if a random 32-bit number is below this */
 	__u64 root_age;      /* ns; a creator older than this does not own what it creates */
-	__u64 bias;          /* how far above its link-time addresses the binary lies in memory; of a template, where on_casgstatus is */
+	__u64 bias;          /* how far above its link-time addresses the binary lies in memory; of a template, where the probe at casgstatus is */
 	__u32 tgid;          /* 0 if nobody is followed in this slot; written last when one is, and first when nobody is any more */
 	__u32 slot;          /* index into slots and counters, high 16 bits of goroutine keys */
 	__u32 executable;    /* index of the binary, for system_starts */
@@ -96,9 +96,10 @@ struct goroutine {
 #define NO_SLOT 0xffffffff
 
 /*
- * Where the cookie of a probe at a compare-and-swap holds what: 5 bits each for the numbers of the registers that point at the g, hold the
- * old and the new status, and of one whose bits in an 8-bit mask are 0 if the swap failed (a mask of 0: not known); 16 bits that tell how
- * far above the g the first points; 5 for the new status if that is in no register, else STATUS_IN_REGISTER; 15 for the executable's index.
+ * Where a probe's cookie holds what: 15 bits for the executable's index, and 5 for the status that the goroutine gets, or STATUS_OF_CALL where
+ * that and all else are arguments of casgstatus in their registers. At another compare-and-swap, 5 bits each are the numbers of registers:
+ * that points at the g, hold the old and the new status (STATUS_IN_REGISTER), and of one whose bits in an 8-bit mask are 0 if the swap failed (a
+ * mask of 0: not known). 16 bits tell how far above the g the first points.
  */
 enum cookie_bit {
 	COOKIE_G = 0,
@@ -110,6 +111,7 @@ enum cookie_bit {
 	COOKIE_STATUS = 44,
 	COOKIE_EXECUTABLE = 49,
 	STATUS_IN_REGISTER = 31,
+	STATUS_OF_CALL = 30,
 };
 
 enum event_kind {

@@ -42,10 +42,9 @@ static __always_inline bool enter_slot(__u32 slot, __u32 tgid, const struct targ
 
 // Follows a process that has just begun to run a known executable: nothing of its life is missed while the Go side gets to know it. That
 // is told when all is in place, and decides afterwards whether the process counts.
-static __noinline int follow_process(struct registers *regs)
+static __noinline int follow_process(struct registers *regs, __u32 executable)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	__u32 executable = bpf_get_attach_cookie(regs);
 	const struct target *template = bpf_map_lookup_elem(&templates, &executable);
 	struct event *e;
 	__u32 slot;

@@ -52,6 +52,7 @@ const (
 	TracerCookieBitCOOKIE_STATUS      TracerCookieBit = 44
 	TracerCookieBitCOOKIE_EXECUTABLE  TracerCookieBit = 49
 	TracerCookieBitSTATUS_IN_REGISTER TracerCookieBit = 31
+	TracerCookieBitSTATUS_OF_CALL     TracerCookieBit = 30
 )
 
 type TracerCounters struct {
@@ -272,10 +273,9 @@ const (
 	TracerMapTemplates         = "templates"
 	TracerMapTracked           = "tracked"
 	TracerMapWindows           = "windows"
-	TracerProgOnCasgstatus     = "on_casgstatus"
+	TracerProgOnChange         = "on_change"
 	TracerProgOnExec           = "on_exec"
 	TracerProgOnExit           = "on_exit"
-	TracerProgOnSwap           = "on_swap"
 	TracerVarBlockingFullType  = "blocking_full_type"
 	TracerVarBlockingType      = "blocking_type"
 	TracerVarBucketBounds      = "bucket_bounds"
@@ -338,10 +338,9 @@ type TracerSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TracerProgramSpecs struct {
-	OnCasgstatus *ebpf.ProgramSpec `ebpf:"on_casgstatus"`
-	OnExec       *ebpf.ProgramSpec `ebpf:"on_exec"`
-	OnExit       *ebpf.ProgramSpec `ebpf:"on_exit"`
-	OnSwap       *ebpf.ProgramSpec `ebpf:"on_swap"`
+	OnChange *ebpf.ProgramSpec `ebpf:"on_change"`
+	OnExec   *ebpf.ProgramSpec `ebpf:"on_exec"`
+	OnExit   *ebpf.ProgramSpec `ebpf:"on_exit"`
 }
 
 // TracerMapSpecs contains maps before they are loaded into the kernel.
@@ -483,18 +482,16 @@ type TracerVariables struct {
 //
 // It can be passed to LoadTracerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TracerPrograms struct {
-	OnCasgstatus *ebpf.Program `ebpf:"on_casgstatus"`
-	OnExec       *ebpf.Program `ebpf:"on_exec"`
-	OnExit       *ebpf.Program `ebpf:"on_exit"`
-	OnSwap       *ebpf.Program `ebpf:"on_swap"`
+	OnChange *ebpf.Program `ebpf:"on_change"`
+	OnExec   *ebpf.Program `ebpf:"on_exec"`
+	OnExit   *ebpf.Program `ebpf:"on_exit"`
 }
 
 func (p *TracerPrograms) Close() error {
 	return _TracerClose(
-		p.OnCasgstatus,
+		p.OnChange,
 		p.OnExec,
 		p.OnExit,
-		p.OnSwap,
 	)
 }
 

@@ -93,28 +93,49 @@ func (a *Attachment) Include(pid int) error {
 
 // attachTo puts the probes on a process, or on all.
 func (a *Attachment) attachTo(pid int) error {
+	err := a.attachSites(pid)
+	if err != nil && pid != everyProcess && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return fmt.Errorf("process %d: %w", pid, unix.ESRCH)
+	}
+	return explain(err)
+}
+
+func (a *Attachment) attachSites(pid int) error {
+	if a.engine.atOnce {
+		return a.attachAtOnce(pid)
+	}
 	for _, site := range a.sites {
 		o := &link.UprobeOptions{Address: site.Offset, Cookie: a.cookie(site), PID: pid}
-		program := a.engine.objects.OnSwap
-		if site.Kind == goexe.Call {
-			program = a.engine.objects.OnCasgstatus
-		}
-		l, err := a.file.Uprobe("", program, o)
+		l, err := a.file.Uprobe("", a.engine.objects.OnChange, o)
 		if err != nil {
-			return explain(fmt.Errorf("attach to %s: %w", site.Function, err))
+			return fmt.Errorf("attach to %s: %w", site.Function, err)
 		}
 		a.links = append(a.links, l)
 	}
 	return nil
 }
 
-// cookie tells the program at a site whose it is and, at a swap, where in the registers to look.
-func (a *Attachment) cookie(s goexe.Site) uint64 {
-	if s.Kind == goexe.Call {
-		return uint64(a.executable)
+func (a *Attachment) attachAtOnce(pid int) error {
+	o := &link.UprobeMultiOptions{PID: uint32(pid)}
+	for _, site := range a.sites {
+		o.Addresses = append(o.Addresses, site.Offset)
+		o.Cookies = append(o.Cookies, a.cookie(site))
 	}
+	l, err := a.file.UprobeMulti(nil, a.engine.objects.OnChange, o)
+	if err != nil {
+		return fmt.Errorf("attach: %w", err)
+	}
+	a.links = append(a.links, l)
+	return nil
+}
+
+// cookie tells the program at a site whose it is and where in the registers to look.
+func (a *Attachment) cookie(s goexe.Site) uint64 {
 	status := uint64(bpf.TracerCookieBitSTATUS_IN_REGISTER)
-	if s.Becomes < uint8(status) {
+	switch {
+	case s.Kind == goexe.Call:
+		status = uint64(bpf.TracerCookieBitSTATUS_OF_CALL)
+	case uint64(s.Becomes) < uint64(bpf.TracerCookieBitSTATUS_OF_CALL):
 		status = uint64(s.Becomes)
 	}
 	return uint64(s.G)<<bpf.TracerCookieBitCOOKIE_G | uint64(s.Old)<<bpf.TracerCookieBitCOOKIE_OLD |

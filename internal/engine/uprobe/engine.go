@@ -44,6 +44,7 @@ type Engine struct {
 	closed  chan struct{}
 	running sync.WaitGroup
 
+	atOnce      bool   // probes of an executable come and go at once
 	cpus        int    // that the machine may have
 	slots       *slots // of processes
 	executables *slots
@@ -71,6 +72,9 @@ func New(o engine.Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if kernel >= probesAtOnce {
+		spec.Programs[bpf.TracerProgOnChange].AttachType = ebpf.AttachTraceUprobeMulti
+	}
 	if err := configure(spec, o, kernel); err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func New(o engine.Options) (*Engine, error) {
 		return nil, err
 	}
 	t := &Engine{
-		cpus: cpus, slots: newSlots("processes", maxProcesses), executables: newSlots("executables", maxExecutables+1),
+		cpus: cpus, atOnce: kernel >= probesAtOnce, slots: newSlots("processes", maxProcesses), executables: newSlots("executables", maxExecutables+1),
 		options: o, costs: costs{changed: make(chan struct{}, 1)}, retired: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	if err := spec.LoadAndAssign(&t.objects, nil); err != nil {
@@ -126,6 +130,11 @@ func explain(err error) error {
 
 // exhausted are errors about what there may be more of later: descriptors of this process and of the machine, memory, entries of a map.
 var exhausted = []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOSPC, unix.E2BIG, unix.EAGAIN}
+
+// probesAtOnce is the first Linux that removes all probes of one link with one wait for those that are at them, each process's right ones
+// (bpf_uprobe_unregister in kernel/trace/bpf_trace.c). A link for each probe takes some 100 ms for it to come, and as long to go, one after the
+// other on the whole machine, also when this process is killed.
+const probesAtOnce = 6<<16 | 12<<8
 
 // Linux 6.1 is the first of which programs at probes can safely take memory while they run. Before, it is taken when the map is made, and the
 // kernel warns in its log of maps that do otherwise.

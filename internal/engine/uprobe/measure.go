@@ -178,13 +178,9 @@ func (t *Engine) runTimeOf(while time.Duration) (sum time.Duration, runs uint64,
 
 // runTime returns how long and how often the programs have run while the kernel measured them.
 func (t *Engine) runTime() (sum time.Duration, runs uint64, err error) {
-	for _, p := range []*ebpf.Program{t.objects.OnCasgstatus, t.objects.OnSwap} {
-		stats, err := p.Stats()
-		if err != nil {
-			return 0, 0, fmt.Errorf("how long the programs have run: %w", err)
-		}
-		sum += stats.Runtime
-		runs += stats.RunCount
+	stats, err := t.objects.OnChange.Stats()
+	if err != nil {
+		return 0, 0, fmt.Errorf("how long the program has run: %w", err)
 	}
-	return sum, runs, nil
+	return stats.Runtime, stats.RunCount, nil
 }
