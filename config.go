@@ -225,7 +225,7 @@ func createDefaultConfig() component.Config {
 }
 
 // shortestInterval is the least time between two collections: one takes milliseconds.
-const shortestInterval = 100 * time.Millisecond
+const shortestInterval = 10 * time.Millisecond
 
 // Validate reports what is out of range. The collector puts the path of the key before the message.
 func (c *Config) Validate() error {
@@ -246,6 +246,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("ring_buffer_size: %d is not allowed, it must be a power of two from %d to %d", c.RingBufferSize, minRingBuffer, maxRingBuffer))
 	}
 	return errors.Join(append(errs, inRange(
+		duration{"collection_interval", c.CollectionInterval, shortestInterval},
+		duration{"initial_delay", c.InitialDelay, 0},
+		duration{"timeout", c.Timeout, 0},
 		duration{"retry_on_failure: initial_interval", c.RetryOnFailure.InitialInterval, 0},
 		duration{"retry_on_failure: max_interval", c.RetryOnFailure.MaxInterval, 0},
 		duration{"retry_on_failure: max_elapsed_time", c.RetryOnFailure.MaxElapsedTime, 0},
@@ -275,17 +278,13 @@ func inRange(all ...duration) error {
 	return errors.Join(errs...)
 }
 
-// Unmarshal reads a configuration. What is wrong with the keys of the scraper controller is reported here: Validate would report it under the
+// Unmarshal reads a configuration. What the scraper controller has against its keys is reported here: later it would be reported under the
 // name of a type of this program.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := conf.Unmarshal(c); err != nil {
 		return err
 	}
-	return inRange(
-		duration{"collection_interval", c.CollectionInterval, shortestInterval},
-		duration{"initial_delay", c.InitialDelay, 0},
-		duration{"timeout", c.Timeout, 0},
-	)
+	return c.ControllerConfig.Validate()
 }
 
 // Unmarshal reads a configuration. What is wrong with attributes is reported here for the same reason.

@@ -84,7 +84,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/ring_buffer":            {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
 		"goroutine/retry":                  {error: "retry_on_failure: initial_interval value must be"},
 		"goroutine/interval_without_unit":  {error: "collection_interval: 10ns is not allowed, a duration needs a unit: write 10s if you mean seconds"},
-		"goroutine/short_interval":         {error: "collection_interval: 10ms is not allowed, it must be 100ms or more"},
+		"goroutine/short_interval":         {error: "collection_interval: 5ms is not allowed, it must be 10ms or more"},
 		"goroutine/threshold_without_unit": {error: "blocked: threshold: 30ns is not allowed, a duration needs a unit: write 30s if you mean seconds"},
 		"goroutine/state_without_unit": {error: "traces: min_state_duration: 5ns is not allowed, a duration needs a unit: write 5s if you mean seconds\n" +
 			"root_age: 5ns is not allowed, a duration needs a unit: write 5s if you mean seconds\n" +
@@ -104,7 +104,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/max_states":            {error: "traces: max_states: -1 is not allowed"},
 		"goroutine/segment_duration":      {error: "traces: segment_duration: 10ms is not allowed, it must be 1s or more"},
 		"goroutine/max_goroutines":        {error: "max_goroutines: 10 is not allowed, it must be 1024 or more"},
-		"goroutine/interval":              {error: "collection_interval: -1s is not allowed, it must be 100ms or more"},
+		"goroutine/interval":              {error: "\"collection_interval\": requires positive value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sub, err := all.Sub(name)

@@ -56,7 +56,8 @@ func (c collections) ConsumeMetrics(ctx context.Context, metrics pmetric.Metrics
 	defer context.AfterFunc(c.ctx, cancel)()
 	err := c.Metrics.ConsumeMetrics(ctx, metrics)
 	if err == nil {
-		c.shared.owed = nil
+		c.shared.metrics.Taken(c.shared.offered)
+		c.shared.offered = nil
 	}
 	return err
 }
@@ -72,18 +73,17 @@ func (s *shared) scrape(context.Context) (pmetric.Metrics, error) {
 	}
 	figures, err := source.Figures()
 	s.tellBlocked(figures)
-	figures = append(s.owed, figures...)
-	s.owed = lastOf(figures)
-	return s.metrics.Make(figures), partial(err)
+	s.offered = append(lastOf(s.offered), figures...)
+	return s.metrics.Make(s.offered), partial(err)
 }
 
-// maxOwed bounds how many processes that have ended wait for a pipeline that takes metrics.
-const maxOwed = 4096
+// maxLast bounds how many processes that have ended wait for a pipeline that takes metrics.
+const maxLast = 4096
 
 // lastOf returns those figures that will not come again.
 func lastOf(figures []telemetry.Figures) (last []telemetry.Figures) {
 	for _, f := range figures {
-		if f.Last && len(last) < maxOwed {
+		if f.Last && len(last) < maxLast {
 			last = append(last, f)
 		}
 	}

@@ -60,9 +60,9 @@ type shared struct {
 	logs   *telemetry.Logs
 	flowed time.Time
 
-	// Used by the scraper only. owed are the last figures of processes, which the pipeline has not taken yet.
+	// Used by the scraper only. offered are the figures of the last collection, nil if the pipeline has taken it.
 	blocked *telemetry.Logs
-	owed    []telemetry.Figures
+	offered []telemetry.Figures
 }
 
 // source is what knows of goroutines.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,4 +60,60 @@ func endsWithoutBackend(t *testing.T, answer func(context.Context) error, retry 
 	if now := linksOf(t); !maps.Equal(now, links) {
 		t.Errorf("the kernel has links %v, before %v", now, links)
 	}
+}
+
+const twoBackends = `
+exporters:
+  otlp_grpc/hangs:
+    endpoint: %s
+    tls: {insecure: true}
+    sending_queue: {enabled: false}
+  otlp_grpc:
+    endpoint: %s
+    tls: {insecure: true}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    traces: {receivers: [goroutine], exporters: [otlp_grpc/hangs]}
+    logs: {receivers: [goroutine], exporters: [otlp_grpc/hangs]}
+    metrics: {receivers: [goroutine], exporters: [otlp_grpc]}
+`
+
+// TestHangingBackendDelaysNothingElse has a backend of traces and logs that never answers: processes that begin are followed nevertheless, and
+// have metrics.
+func TestHangingBackendDelaysNothingElse(t *testing.T) {
+	testbuild.RequireRoot(t)
+	hangs := make(chan struct{})
+	var once sync.Once
+	slow, err := otlptest.StartAnswering(func(ctx context.Context) error {
+		once.Do(func() { close(hangs) })
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(slow.Stop)
+	b := newBackend(t)
+	exe := testbuild.Program(t, "storm", testbuild.Options{})
+	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(twoBackends, slow.Endpoint(), b.Endpoint()))
+	first := testbuild.Start(t, exe, "2", "1000000000")
+	first.Line()
+	c.await("Following process")
+	first.GoOn()
+	select {
+	case <-hangs:
+	case <-time.After(patience):
+		t.Fatal("nothing was exported")
+	}
+	second := testbuild.Start(t, exe, "1", "1")
+	second.Line()
+	eventually(t, "metrics of the second process", func() bool {
+		for _, rm := range b.ResourceMetrics() {
+			if pid, _ := rm.Resource().Attributes().Get("process.pid"); pid.Int() == int64(second.PID()) {
+				return true
+			}
+		}
+		return false
+	}, c.out.String)
 }

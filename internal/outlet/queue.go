@@ -98,6 +98,7 @@ func (q *queue[T]) next() (batch T, ok bool) {
 		return batch, false
 	}
 	batch = q.waiting[0]
+	clear(q.waiting[:1]) // what was offered is not kept
 	q.waiting = q.waiting[1:]
 	return batch, true
 }

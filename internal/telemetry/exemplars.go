@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"maps"
 	"math/bits"
 	"sync"
 	"time"
@@ -19,10 +20,11 @@ type exemplar struct {
 // reservoir holds the newest exemplar of each magnitude, a power of 16 ns, so that the rare long ones stay beside the many short.
 type reservoir [16]exemplar
 
-// exemplars are those of a process's durations since they were taken last.
+// exemplars are those of a process's durations since a pipeline took the last ones.
 type exemplars struct {
-	mu     sync.Mutex
-	newest map[lifecycle.HistogramKey]*reservoir
+	mu      sync.Mutex
+	newest  map[lifecycle.HistogramKey]*reservoir // since they were offered
+	offered map[lifecycle.HistogramKey]*reservoir // not changed any more
 }
 
 var histogramOf = [lifecycle.States]lifecycle.HistogramKind{
@@ -63,13 +65,34 @@ func (x *exemplars) add(key lifecycle.HistogramKey, g *lifecycle.Goroutine, ns, 
 	r[(bits.Len64(uint64(ns))-1)/4] = exemplar{ns: ns, at: at, of: lifecycle.Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree}}
 }
 
-// take returns the exemplars, and forgets them.
-func (x *exemplars) take() map[lifecycle.HistogramKey]*reservoir {
+// offer returns the exemplars, with those that were offered before and not taken.
+func (x *exemplars) offer() map[lifecycle.HistogramKey]*reservoir {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	taken := x.newest
-	x.newest = nil
-	return taken
+	all := map[lifecycle.HistogramKey]*reservoir{}
+	maps.Copy(all, x.offered)
+	for key, r := range x.newest {
+		r.fill(all[key])
+		all[key] = r
+	}
+	x.newest, x.offered = nil, all
+	return all
+}
+
+// fill takes older exemplars where there are no newer ones.
+func (r *reservoir) fill(older *reservoir) {
+	for i := range r {
+		if r[i].ns == 0 && older != nil {
+			r[i] = older[i]
+		}
+	}
+}
+
+// taken forgets those that were offered.
+func (x *exemplars) taken() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.offered = nil
 }
 
 // addTo adds the exemplars to a data point.

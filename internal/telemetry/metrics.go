@@ -162,6 +162,13 @@ func (m *Metrics) Make(all []Figures) pmetric.Metrics {
 	return made
 }
 
+// Taken says that a pipeline has taken the metrics of these figures: exemplars are offered until then.
+func (m *Metrics) Taken(all []Figures) {
+	for _, f := range all {
+		f.Process.exemplars.taken()
+	}
+}
+
 // recordCounts tells how many goroutines are in each state. Those that wait are told by reason as far as known; the builder sums up what
 // the configuration does not want to see apart.
 func (m *Metrics) recordCounts(f Figures, now pcommon.Timestamp) {
@@ -274,7 +281,7 @@ func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, reading Reading) 
 	}
 	sm := to.ResourceMetrics().At(0).ScopeMetrics().At(0)
 	m.scope.set(sm.Scope())
-	newest := f.Process.exemplars.take()
+	newest := f.Process.exemplars.offer()
 	for _, h := range m.histograms {
 		var points pmetric.ExponentialHistogramDataPointSlice
 		for _, k := range f.kinds() {
