@@ -249,6 +249,7 @@ func TestLogsEachChangeOfState(t *testing.T) {
 	}
 	assert.Equal(t, runs.Int(), int64(count))
 	require.NotEmpty(t, states)
+	assert.Equal(t, "runnable", states[0], "its creation")
 	assert.Equal(t, "dead", states[len(states)-1])
 }
 
