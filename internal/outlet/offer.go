@@ -2,6 +2,7 @@ package outlet
 
 import (
 	"context"
+	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"go.opentelemetry.io/collector/config/configretry"
@@ -22,6 +23,11 @@ func (q *queue[T]) offer(batch T) {
 		q.signal.end(q.signal.start(q.ctx), taken, nil)
 	}
 	q.losses.add(refused, err)
+	if !consumererror.IsPermanent(err) {
+		q.mu.Lock()
+		q.refused = time.Now()
+		q.mu.Unlock()
+	}
 }
 
 // deliver offers a batch, if so configured again and again what of it was not taken. It returns how many items were not, and why.

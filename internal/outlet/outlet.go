@@ -53,7 +53,8 @@ func (o *Outlet) Traces(t ptrace.Traces) { o.traces.add(t) }
 // Logs takes log records, which belong to the Outlet from then on. Without a pipeline for them it does nothing.
 func (o *Outlet) Logs(l plog.Logs) { o.logs.add(l) }
 
-// Busy tells whether more than half as much waits as may: then less should be begun that would make more.
+// Busy tells whether more than half as much waits as may, or the pipeline has refused data in the last second: then less should be begun that
+// would make more. Data that the pipeline will never take, as it says, does not count.
 func (o *Outlet) Busy() bool { return o.traces.busy() || o.logs.busy() }
 
 // Shutdown hands over what waits, as long as ctx allows, and then gives up the rest, which counts as refused. What is offered later is

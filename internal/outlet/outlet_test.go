@@ -232,6 +232,16 @@ func TestRetryGivesUp(t *testing.T) {
 	assert.Equal(t, 1, o.refused())
 }
 
+// A pipeline that refuses, as memory_limiter does, at once: nothing waits, but more would be refused too.
+func TestRefusingPipelineIsBusyForAMoment(t *testing.T) {
+	next := &pipeline{answer: func(int, ptrace.Traces) error { return errBusy }}
+	o := open(t, Options{Traces: next})
+	assert.False(t, o.Busy())
+	o.Traces(spans("a"))
+	require.Eventually(t, o.Busy, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return !o.Busy() }, patience, time.Millisecond)
+}
+
 func TestPermanentErrorsAreNotRetried(t *testing.T) {
 	next := &pipeline{answer: func(int, ptrace.Traces) error { return consumererror.NewPermanent(errBusy) }}
 	o := open(t, Options{Traces: next, Retry: retrying()})
@@ -239,6 +249,7 @@ func TestPermanentErrorsAreNotRetried(t *testing.T) {
 	o.end()
 	assert.Len(t, next.offered, 1)
 	assert.Equal(t, 1, o.refused())
+	assert.False(t, o.Busy(), "other data may be taken")
 }
 
 func TestOffersOnlyWhatFailed(t *testing.T) {

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.uber.org/zap"
 )
+
+// respite is for how long a pipeline that refuses data is spared more.
+const respite = time.Second
 
 var (
 	errFull = errors.New("too much waits for the pipeline")
@@ -28,6 +32,7 @@ type queue[T any] struct {
 	changed sync.Cond
 	waiting []T
 	items   int // of the batches that wait, and of that which is being offered
+	refused time.Time
 	closed  bool
 }
 
@@ -65,7 +70,7 @@ func (q *queue[T]) busy() bool {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.items > Capacity/2
+	return q.items > Capacity/2 || time.Since(q.refused) < respite
 }
 
 // refuse counts items that were not offered.
