@@ -95,8 +95,7 @@ func addTransitions(t *testing.T, b *otlptest.Backend, pid int, signals map[stri
 		process, _ := a.Get("process.pid")
 		_, hasThread := a.Get("thread.id")
 		_, hasGoroutine := a.Get("go.goroutine.id")
-		isCreation := from.Str() == "dead"
-		if process.Int() != int64(pid) || !hasThread || !hasGoroutine && !isCreation {
+		if process.Int() != int64(pid) || !hasThread || !hasGoroutine {
 			t.Fatalf("a record has %v", a.AsRaw())
 		}
 	}
