@@ -148,7 +148,7 @@ func configure(spec *ebpf.CollectionSpec, o engine.Options, kernel uint32) error
 		bpf.TracerMapSlots:        maxProcesses,
 		bpf.TracerMapLimits:       maxProcesses,
 		bpf.TracerMapTracked:      maxProcesses,
-		bpf.TracerMapTargets:      maxProcesses,
+		bpf.TracerMapTargets:      4 * maxProcesses, // also those that are not to be followed
 		bpf.TracerMapTemplates:    maxExecutables,
 		bpf.TracerMapFreeSlots:    stockedSlots,
 		bpf.TracerMapGoroutines:   o.MaxGoroutines,
