@@ -78,28 +78,44 @@ func Program(t testing.TB, name string, o Options) string {
 	if err := os.MkdirAll(filepath.Dir(exe), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// Tests of other packages may build the same program at the same time, or run it.
-	building := fmt.Sprintf("%s.%d", exe, os.Getpid())
-	args := append([]string{"build", "-o", building}, o.Flags...)
-	cmd := exec.Command("go", append(args, ".")...)
-	cmd.Dir = filepath.Join(Root(), "testdata", name)
-	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
-	if o.Cgo {
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
-	}
-	if o.Version != "" {
-		cmd.Env = append(cmd.Env, "GOTOOLCHAIN="+o.Version)
-	}
-	cmd.Env = append(cmd.Env, peculiar(o.Version)...)
-	cmd.Env = append(cmd.Env, o.Env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build of %s with %s %v: %v\n%s", name, o.Version, o.Flags, err, out)
-	}
-	if err := os.Rename(building, exe); err != nil {
-		t.Fatal(err)
+	if err := build(exe, filepath.Join(Root(), "testdata", name), o); err != nil {
+		t.Fatalf("go build of %s with %s %v: %v", name, o.Version, o.Flags, err)
 	}
 	built[exe] = true
 	return exe
+}
+
+// build builds the program in a directory, if what is there already is another.
+func build(exe, dir string, o Options) error {
+	env := o.environment()
+	stamp, err := stampOf(dir, o.Flags, env)
+	if err != nil || isBuilt(exe, stamp) {
+		return err
+	}
+	// Tests of other packages may build the same program at the same time, or run it.
+	building := fmt.Sprintf("%s.%d", exe, os.Getpid())
+	cmd := exec.Command("go", append(append([]string{"build", "-o", building}, o.Flags...), ".")...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	if err := os.Rename(building, exe); err != nil {
+		return err
+	}
+	return os.WriteFile(stampFile(exe), []byte(stamp), 0o644)
+}
+
+// environment returns what is set for go build, beside what is.
+func (o Options) environment() []string {
+	env := []string{"GOWORK=off", "CGO_ENABLED=0"}
+	if o.Cgo {
+		env = append(env, "CGO_ENABLED=1")
+	}
+	if o.Version != "" {
+		env = append(env, "GOTOOLCHAIN="+o.Version)
+	}
+	return append(append(env, peculiar(o.Version)...), o.Env...)
 }
 
 // peculiar returns the environment that the go command of some release needs.
