@@ -294,6 +294,26 @@ func TestFirstThreadExits(t *testing.T) {
 	}
 }
 
+// TestTouched changes the time of an executable while a process runs it and before another begins to.
+func TestTouched(t *testing.T) {
+	exe := filepath.Join(t.TempDir(), "program")
+	content, err := os.ReadFile(testbuild.Program(t, "survivor", testbuild.Options{}))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(exe, content, 0o755))
+	first := testbuild.Start(t, exe)
+	first.Line()
+	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{Executable: exe}} })
+	r.awaitFollowing(first.PID())
+	probes := openBPF(t)
+	require.NoError(t, os.Chtimes(exe, time.Time{}, time.Now().Add(-time.Hour)))
+	second := testbuild.Start(t, exe)
+	second.Line()
+	r.awaitFollowing(second.PID())
+	time.Sleep(5 * time.Second) // two looks at all processes
+	assert.Equal(t, 2, r.log.FilterMessage("Following process").Len(), "each is followed once")
+	assert.Equal(t, probes, openBPF(t), "by the same probes")
+}
+
 // TestLaterInCgroup has a process that comes to count after it was rejected when it hit a probe.
 func TestLaterInCgroup(t *testing.T) {
 	testbuild.RequireRoot(t)

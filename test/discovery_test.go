@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
@@ -87,6 +88,34 @@ func TestManyProcesses(t *testing.T) {
 			t.Errorf("the goroutine of process %d (%s) lived from %v to %v", pid, name, w[0].StartTimestamp().AsTime(), w[0].EndTimestamp().AsTime())
 		}
 	}
+}
+
+// TestFewDescriptors has more executables than the collector may open files for, until it may.
+func TestFewDescriptors(t *testing.T) {
+	const executables, few = 10, 15 // that the collector may open besides what it has open
+	testbuild.RequireRoot(t)
+	dir := t.TempDir()
+	b := newBackend(t)
+	c := startCollector(t, fmt.Sprintf(receiverOf, filepath.Join(dir, "*"))+fmt.Sprintf(exporterTo, b.Endpoint()))
+	var enough unix.Rlimit
+	limit := func(is *unix.Rlimit, was *unix.Rlimit) {
+		if err := unix.Prlimit(c.cmd.Process.Pid, unix.RLIMIT_NOFILE, is, was); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(nil, &enough)
+	limit(&unix.Rlimit{Cur: uint64(len(openFiles(t, c.cmd.Process.Pid)) + few), Max: enough.Max}, nil)
+	built := testbuild.Program(t, "parked", testbuild.Options{})
+	goroutines := 0
+	for i := range executables {
+		exe := filepath.Join(dir, fmt.Sprint(i))
+		place(t, built, exe)
+		goroutines += len(testbuild.Start(t, exe, "1").Profile())
+	}
+	c.await("too many open files")
+	limit(&enough, nil)
+	eventually(t, fmt.Sprintf("%d goroutines", goroutines), func() bool { return b.Sum("go.goroutine.count") == goroutines },
+		func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.out) })
 }
 
 var kinds = []struct {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +41,60 @@ func TestOverlay(t *testing.T) {
 	}
 	eventually(t, "40 goroutines to exit", func() bool { return b.Sum("go.goroutine.exited") == 40 && b.Sum("go.goroutine.count") == want-40 },
 		func() string { return fmt.Sprintf("%d have\n%s", b.Sum("go.goroutine.exited"), c.out) })
+}
+
+// TestReplicas follows many containers of one image, and counts what the kernel has attached for them. Then the file is touched in one of
+// them, which makes the overlay copy it.
+func TestReplicas(t *testing.T) {
+	const replicas = 50
+	testbuild.RequireRoot(t)
+	dir := t.TempDir()
+	lower := filepath.Join(dir, "lower")
+	makeDirectories(t, lower)
+	place(t, testbuild.Program(t, "parked", testbuild.Options{}), filepath.Join(lower, "program"))
+	b := newBackend(t)
+	c := startCollector(t, fmt.Sprintf(receiverOf, filepath.Join(dir, "*", "merged", "program"))+fmt.Sprintf(exporterTo, b.Endpoint()))
+	goroutines, exe := 0, ""
+	start := func() {
+		goroutines += len(testbuild.Start(t, exe, "1").Profile())
+	}
+	counted := func() {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%d goroutines", goroutines), func() bool { return b.Sum("go.goroutine.count") == goroutines },
+			func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.out) })
+	}
+	attached := 0
+	for i := range replicas {
+		exe = filepath.Join(mountOverlay(t, filepath.Join(dir, fmt.Sprint(i)), lower), "program")
+		start()
+		if i == 0 {
+			counted()
+			attached = linksIn(t, c)
+		}
+	}
+	counted()
+	if now := linksIn(t, c); now != attached || attached == 0 {
+		t.Errorf("%d probes and other links serve %d replicas, %d one", now, replicas, attached)
+	}
+	if err := os.Chtimes(exe, time.Time{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	counted()
+	if now := linksIn(t, c); now <= attached {
+		t.Errorf("%d links serve a file that was copied, too; %d without it", now, attached)
+	}
+}
+
+// linksIn returns how many links from programs to events of the kernel a collector holds.
+func linksIn(t *testing.T, c *collector) (n int) {
+	t.Helper()
+	for _, what := range openFiles(t, c.cmd.Process.Pid) {
+		if strings.Contains(what, "bpf_link") || strings.Contains(what, "bpf-link") || strings.Contains(what, "perf_event") {
+			n++
+		}
+	}
+	return n
 }
 
 // mountOverlay mounts an overlay in a directory until the test ends and returns where it shows.
