@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench measures, as root, what following goroutines costs the program that is followed: it lets programs do one kind of thing as
 // often as they can, with nothing attached, with a probe that does nothing, with other tools, and with the collector. All are compared
 // within one run, in rounds, each with all cases one after the other; what is printed are medians of the rounds.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package capability tells which of the kernel's capabilities (capabilities(7)) this process has.
 package capability
 

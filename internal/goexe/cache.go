@@ -3,7 +3,6 @@ package goexe
 import (
 	"io/fs"
 	"sync"
-	"syscall"
 )
 
 // maxCached bounds the memory of a Cache: some 100 KiB for each file.
@@ -32,9 +31,7 @@ const maxBuildID = 512
 // identify says which file the image is of.
 func (im *image) identify(info fs.FileInfo) {
 	im.identity = identity{size: info.Size(), modified: info.ModTime().UnixNano()}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		im.identity.device, im.identity.inode = uint64(st.Dev), st.Ino
-	}
+	im.identity.device, im.identity.inode = deviceAndInode(info)
 	for _, name := range buildIDs {
 		_, note := im.section(name)
 		im.identity.build += string(note[:min(len(note), maxBuildID)])

@@ -9,8 +9,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-
-	"golang.org/x/sys/unix"
 )
 
 // image is an ELF file in memory, addressed as it was linked. The file is mapped, not read: the pages of a running program are in
@@ -38,7 +36,7 @@ func openImage(path string) (*image, error) {
 	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return nil, FileError{errors.New("not an executable file")}
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	data, err := mapFile(f, int(info.Size()))
 	if err != nil {
 		return nil, fmt.Errorf("map file: %w", err)
 	}
@@ -52,7 +50,7 @@ func openImage(path string) (*image, error) {
 		return nil
 	})
 	if err != nil {
-		_ = unix.Munmap(data)
+		_ = unmapFile(data)
 		return nil, byFile(err)
 	}
 	return im, nil
@@ -83,7 +81,7 @@ func (im *image) close() error {
 		return nil
 	}
 	im.mapped = false
-	return unix.Munmap(im.data)
+	return unmapFile(im.data)
 }
 
 // guarded runs f and makes an error of a page fault in it, for the file that is mapped may be cut short by whoever owns it; and of an index

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package processes finds the processes that a configuration names and what they tell of themselves in /proc.
 //
 // A Registry lists the machine's processes again and again, and decides which count. It asks in this order, so that nobody waits for what

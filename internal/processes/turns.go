@@ -1,3 +1,5 @@
+//go:build linux
+
 package processes
 
 // slots bounds how much is done at a time.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package snapshot reads the goroutines of a live process out of its memory, without stopping it and without a probe.
 package snapshot
 

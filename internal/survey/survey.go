@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package survey counts the goroutines of processes by looking at their memory at each collection: nothing is attached to them, and
 // between two looks nothing is done at all.
 package survey

@@ -1,3 +1,5 @@
+//go:build linux
+
 package telemetry
 
 // Names of attributes: the semantic conventions' where they have one.

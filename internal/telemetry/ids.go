@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package telemetry makes OpenTelemetry spans, log records and metrics of goroutines.
 package telemetry
 

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package uprobe is the engine that follows goroutines with BPF programs on uprobes: it loads them, attaches them to executables, tells the
 // kernel which processes count, and turns what they tell into the types of package lifecycle.
 package uprobe

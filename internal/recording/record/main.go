@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command record follows a program with probes, as root, while it answers one HTTP request, and records what they tell. The program
 // writes the address at which it listens as its first line.
 //

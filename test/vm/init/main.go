@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command init is the first process of a virtual machine in which tests run on another kernel or architecture: it mounts what they
 // need, runs the command that the kernel's command line names after "--", says how that ended and powers off.
 package main
