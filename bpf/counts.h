@@ -47,7 +47,7 @@ static __always_inline void count_duration(const struct change *c, __u8 kind, __
 	add(&b->sum, ns);
 }
 
-static __always_inline void count_stretch(const struct change *c, const struct goroutine *g, __u64 ns)
+static __always_inline void count_state(const struct change *c, const struct goroutine *g, __u64 ns)
 {
 	switch (g->state) {
 	case STATE_RUNNABLE:

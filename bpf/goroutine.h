@@ -68,10 +68,10 @@ struct target {
 	__u8 pad[5];
 };
 
-/* What the Go side allows a target. */
+/* What only the Go side writes of a target while it is followed. */
 struct limit {
-	__u64 withheld_below; /* of the trees that would be sampled, those are not of which the random number is below this */
-	__u64 adopted;        /* goroutines that the Go side has put into the map */
+	__u64 withheld_below; /* a tree whose random number is below this is left out, though it is below sample_below, too */
+	__u64 adopted;        /* how many goroutines the Go side has put into the map: they count for the limit of a target */
 };
 
 /*
@@ -84,7 +84,7 @@ struct goroutine {
 	__u64 since;     /* ns, when the state began */
 	__u64 creation_pc; /* behind the go statement that created it */
 	__u64 time[STATES - 1];  /* ns in each state but dead */
-	__u32 count[STATES - 1]; /* stretches of each state but dead */
+	__u32 count[STATES - 1]; /* how often it was in each state but dead */
 	__u32 lost;      /* events that the ring buffer had no room for since the last that it took */
 	__u8 state;
 	__u8 reason;     /* wait reason, if waiting */
@@ -125,7 +125,7 @@ enum event_kind {
 	EVENT_LABELLED,         /* no change: the goroutine carries other labels than before */
 };
 
-/* A change of state. It tells of the stretch that ended, so that a lost event leaves a gap and no wrong time. */
+/* A change of state. It tells how long the state lasted that ended, so that a lost event leaves a gap and no wrong time. */
 struct event {
 	__u64 time;  /* ns, CLOCK_MONOTONIC */
 	__u64 since; /* ns, when the state that ended began */
@@ -139,7 +139,7 @@ struct event {
 	__u8 kind;
 	__u8 from;
 	__u8 to;
-	__u8 from_reason; /* wait reason of the stretch that ended, if it was waiting */
+	__u8 from_reason; /* wait reason, if from is waiting */
 	__u8 to_reason;
 	__u8 flags;
 	__u8 pad[6];
@@ -197,7 +197,7 @@ struct ending {
 
 /*
  * One CPU's counts of one target. A goroutine that enters a state at t adds 1 to live and -t to time, one that leaves adds
- * -1 and t: summed over the CPUs, time + live * now is the time spent in the state until now, open stretches included.
+ * -1 and t: summed over the CPUs, time + live * now is the time spent in the state until now, also by goroutines that are in it still.
  * The kernel copies a value from its first word to its last, so a copy with ends == begins holds no half-made update, as long as it reads
  * in that order, too: see readCounts.
  */

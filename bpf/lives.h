@@ -138,9 +138,9 @@ static __always_inline void end_life(struct change *c, struct goroutine *g)
 		send_ending(c, g);
 }
 
-// The stretch that ends is the recorded one, unless a change before it was missed: then nobody knows how the time since the last
+// The state that ends is the recorded one, unless a change before it was missed: then nobody knows how the time since the last
 // known change was spent, and it counts for no state.
-static __always_inline void end_stretch(const struct change *c, struct goroutine *g)
+static __always_inline void end_state(const struct change *c, struct goroutine *g)
 {
 	bool known = g->state == c->from;
 	bool counted = !(g->flags & GOROUTINE_SYSTEM);
@@ -154,12 +154,12 @@ static __always_inline void end_stretch(const struct change *c, struct goroutine
 	}
 	g->time[(g->state - 1) & 3] += c->now - g->since;
 	if (counted && known && !c->late)
-		count_stretch(c, g, c->now - g->since);
+		count_state(c, g, c->now - g->since);
 	if (counted && c->to != STATE_DEAD)
 		enter(c->counters, c->to, c->now);
 }
 
-// A new goroutine in a g whose last one was not seen to exit: nobody knows how that spent its last stretch.
+// A new goroutine in a g whose last one was not seen to exit: nobody knows how long that was in its last state.
 static __always_inline void forget(const struct change *c, const struct goroutine *g)
 {
 	add(&c->counters->resynchronized, 1);
@@ -169,8 +169,8 @@ static __always_inline void forget(const struct change *c, const struct goroutin
 	add(&c->counters->exited, 1);
 }
 
-// A wait that ends on the thread on which it began was none: the goroutine ran on. Only a runtime with late reasons needs to be told so
-// afterwards.
+// Before Go 1.20, the wait reason is stored after the change to waiting, so that a wait that keeps the thread looks like any other. But it ends
+// by a change from waiting straight to running, which no other does: then the goroutine has been running all the time.
 static __always_inline void take_back_wait(const struct change *c, struct goroutine *g)
 {
 	if (!(g->flags & GOROUTINE_SYSTEM)) {
@@ -190,7 +190,7 @@ static __always_inline void change_state(struct change *c, struct goroutine *g, 
 		take_back_wait(c, g);
 		c->from = STATE_RUNNING;
 	}
-	end_stretch(c, g);
+	end_state(c, g);
 	if (g->flags & GOROUTINE_SAMPLED && g->state == STATE_RUNNING)
 		tell_labels(c, g);
 	if (c->to == STATE_DEAD)

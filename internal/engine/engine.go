@@ -49,7 +49,8 @@ type AttachOptions struct {
 
 // Attachment is what an engine has put on one executable file, for all processes that run it or for given ones.
 type Attachment interface {
-	// Include adds a process to those that AttachOptions.PIDs names; it does nothing where these are all that run the file.
+	// Include adds a process to those that AttachOptions.PIDs names; it does nothing where these are all that run the file. Its error wraps
+	// unix.ESRCH if the process has ended, ErrTooMany if there is no room for it now, and os.ErrClosed after Close.
 	Include(pid int) error
 	// Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked. Its error
 	// wraps ErrFollowed if the engine follows it already.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"sync"
 
@@ -28,11 +29,12 @@ type Attachment struct {
 	// blind says that probes are left out without which nobody sees a goroutine leave a system call.
 	blind bool
 
-	mu     sync.Mutex // guards what follows
-	links  []link.Link
-	of     map[int]bool // the processes with probes, nil if these are all
-	closed bool
-	others uint64 // hits until then
+	mu      sync.Mutex // guards what follows
+	links   []link.Link
+	of      map[int]bool // the processes with probes, nil if these are all
+	closing bool
+	closed  bool
+	others  uint64 // hits until then
 }
 
 // Attach puts the probes on the executable file at path, which must lead there until Close. Its errors wrap engine.ErrTooMany if there is no
@@ -83,6 +85,9 @@ func (a *Attachment) attachToAny(pids []int) error {
 func (a *Attachment) Include(pid int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closing {
+		return os.ErrClosed
+	}
 	if a.of == nil || a.of[pid] {
 		return nil
 	}
@@ -210,17 +215,20 @@ func (a *Attachment) HitsOfOthers() (uint64, error) {
 // Close detaches the probes, all at once: for each the kernel waits until no processor is at it.
 func (a *Attachment) Close() error {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closed {
+	links, closed := a.links, a.closing
+	a.links, a.closing = nil, true
+	a.mu.Unlock()
+	if closed {
 		return nil
 	}
-	errs := append(make([]error, len(a.links)), a.IgnoreNewcomers())
+	errs := append(make([]error, len(links)), a.IgnoreNewcomers())
 	var closing sync.WaitGroup
-	for i, l := range a.links {
+	for i, l := range links {
 		closing.Go(func() { errs[i] = l.Close() })
 	}
 	closing.Wait()
-	a.links = nil
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	others, err := a.engine.hitsOfOthers(a.executable)
 	a.closed, a.others = true, others
 	return errors.Join(append(errs, err, a.engine.removeExecutable(a.executable))...)

@@ -83,6 +83,8 @@ func TestOnlyGivenProcessesAreProbed(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 	require.NoError(t, a.Close())
 	require.Equal(t, [3]int{}, now())
+	require.ErrorIs(t, a.Include(pids[2]), os.ErrClosed)
+	require.NoError(t, a.Close())
 }
 
 // TestNoRoomForProbes has no file descriptor left for a probe. That is no fault of the executable: it is attached to when there is room.
