@@ -79,8 +79,10 @@ func open(path string, read func(*image) (*Binary, error)) (b *Binary, err error
 	return b, nil
 }
 
-// Close releases the file. Frames and StartFunction know nothing afterwards.
+// Close releases the file. Frames and StartFunction, which may be in use by others meanwhile, know nothing afterwards.
 func (b *Binary) Close() error {
+	b.image.mu.Lock()
+	defer b.image.mu.Unlock()
 	b.symbols = nil
 	return b.image.close()
 }
@@ -214,28 +216,17 @@ func (b *Binary) findVariables(set instructionSet, functions []function, symbols
 
 // Frames returns the source-level calls at the instruction at pc, innermost first.
 func (b *Binary) Frames(pc uint64) (frames []pclntab.Frame) {
-	if b.symbols == nil {
-		return nil
-	}
-	if err := guarded(func() error {
-		frames = b.symbols.Frames(pc)
-		return nil
-	}); err != nil {
-		return nil
-	}
+	b.lookUp(func(symbols *pclntab.Table) { frames = symbols.Frames(pc) })
 	return frames
 }
 
 // StartFunction returns the function that a goroutine which starts at pc was started for: behind the wrapper that the
 // compiler makes for a go statement with arguments. It is the zero Frame if that is not known.
 func (b *Binary) StartFunction(pc uint64) (start pclntab.Frame) {
-	if b.symbols == nil {
-		return start
-	}
-	if err := guarded(func() error {
-		f, ok := b.symbols.Find(pc)
+	b.lookUp(func(symbols *pclntab.Table) {
+		f, ok := symbols.Find(pc)
 		if !ok {
-			return nil
+			return
 		}
 		if wrapped, ok := f.Wrapped(); ok {
 			f = wrapped
@@ -244,9 +235,23 @@ func (b *Binary) StartFunction(pc uint64) (start pclntab.Frame) {
 		}
 		file, line := f.Line(f.Entry)
 		start = pclntab.Frame{Function: f.Name(), File: file, Line: line}
-		return nil
-	}); err != nil {
-		return pclntab.Frame{}
-	}
+	})
 	return start
+}
+
+// lookUp calls f with the function table, unless the file is closed; it is not closed meanwhile. What f finds counts only if it ends: not if
+// the file is cut short.
+func (b *Binary) lookUp(f func(*pclntab.Table)) {
+	if b.image == nil {
+		return
+	}
+	b.image.mu.RLock()
+	defer b.image.mu.RUnlock()
+	if b.symbols == nil {
+		return
+	}
+	_ = guarded(func() error { // what cannot be read is not known
+		f(b.symbols)
+		return nil
+	})
 }

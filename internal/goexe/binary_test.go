@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
@@ -305,6 +306,45 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := Open("/bin/true"); !errors.Is(err, ErrNotGo) {
 		t.Errorf("the error about a program in C is %v", err)
+	}
+}
+
+// TestCloseWhileRead closes files that others look functions up in.
+func TestCloseWhileRead(t *testing.T) {
+	exe := testbuild.Program(t, "hello", testbuild.Options{})
+	var cache Cache
+	for range 20 {
+		b, err := cache.Open(exe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pc := b.Sites[0].Address
+		want, frames := b.StartFunction(b.SystemStarts[0]), b.Frames(pc)
+		var readers sync.WaitGroup
+		started := make(chan struct{}, 4)
+		for range cap(started) {
+			readers.Go(func() {
+				for first := true; ; first = false {
+					start, at := b.StartFunction(b.SystemStarts[0]), b.Frames(pc)
+					if start != want && start.Function != "" || at != nil && !slices.Equal(at, frames) {
+						t.Errorf("meanwhile a function is %+v, and frames are %+v", start, at)
+					}
+					if first {
+						started <- struct{}{}
+					}
+					if start.Function == "" && at == nil {
+						return
+					}
+				}
+			})
+		}
+		for range cap(started) {
+			<-started
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		readers.Wait()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 )
 
 // image is an ELF file in memory, addressed as it was linked. The file is mapped, not read: the pages of a running program are in
@@ -16,6 +17,7 @@ import (
 // kernel inserts the breakpoints of all uprobes on the file, as it does for a program that runs (kernel/events/uprobes.c: valid_vma),
 // and the code would not be what was linked.
 type image struct {
+	mu       sync.RWMutex // held while the file is read after its analysis, and to close it
 	data     []byte
 	file     *elf.File
 	segments []*elf.Prog // that are loaded
