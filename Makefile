@@ -40,6 +40,7 @@ fuzz:
 	go test -run '^$$' -fuzz '^FuzzDebugInfo$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
 	go test -run '^$$' -fuzz '^FuzzLayout$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
 	go test -run '^$$' -fuzz '^FuzzTable$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pclntab
+	go test -run '^$$' -fuzz '^FuzzStringsAreUTF8$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/telemetry
 
 lint:
 	test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v -e generated_ -e _bpfel))" || { $(TOOL) gofumpt -d $$(git ls-files '*.go' | grep -v -e generated_ -e _bpfel); false; }

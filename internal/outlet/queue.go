@@ -18,7 +18,8 @@ var (
 	errEnd  = errors.New("the receiver is shut down")
 )
 
-// queue holds the batches of a signal that wait for the pipeline. A nil queue takes nothing.
+// queue holds the batches of a signal that wait for the pipeline. A nil queue takes nothing. Its lock is never held while the pipeline is
+// called; that of losses may be taken under it.
 type queue[T any] struct {
 	signal signal[T]
 	retry  configretry.BackOffConfig
