@@ -21,7 +21,8 @@ type Options struct {
 	ByFunction bool
 	// MeasureCosts keeps what Engine.HitCost tells up to date.
 	MeasureCosts bool
-	Logger       *zap.Logger
+	// Logger is told what is left out or goes wrong; nil is none.
+	Logger *zap.Logger
 }
 
 // LabelNames are keys of profiler labels (runtime/pprof) that hold a span's ids in hexadecimal digits.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
@@ -103,6 +104,12 @@ func (t *Process) Counts() (lifecycle.Counts, error) {
 		n.Time[s] = max(uint64(max(spent[s]+n.Live[s]*now, 0)), t.last.Time[s])
 	}
 	t.last = n
+	if n.BucketsLost > 0 {
+		t.engine.crowded.Do(func() {
+			t.engine.options.Logger.Warn("More distributions of durations than there is room for: some durations are missing in them",
+				zap.Int("buckets", maxBuckets), zap.Uint32("pid", t.pid))
+		})
+	}
 	return n, nil
 }
 

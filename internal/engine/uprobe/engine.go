@@ -18,6 +18,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
@@ -53,10 +54,14 @@ type Engine struct {
 	// late are the hits of each executable's processes that were counted after their counts were read last.
 	late    [maxExecutables + 1]atomic.Uint64
 	retired chan struct{} // has room for one: a slot was retired
+	crowded sync.Once     // it was said that there are too many distributions
 }
 
 // New loads the programs. Its errors wrap engine.ErrPermission or engine.ErrKernel if that is what is wrong.
 func New(o engine.Options) (*Engine, error) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
 	if err := checkCapabilities(); err != nil {
 		return nil, err
 	}

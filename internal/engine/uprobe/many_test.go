@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -90,4 +93,38 @@ func TestNoRoomForProcesses(t *testing.T) {
 		_, err := a.Follow(first+maxProcesses, 0, engine.Settings{})
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
+}
+
+// TestNoRoomForDistributions fills what room there is: durations that find none are counted, and the log says so once.
+func TestNoRoomForDistributions(t *testing.T) {
+	testbuild.RequireRoot(t)
+	core, logged := observer.New(zap.WarnLevel)
+	e, err := New(engine.Options{MaxGoroutines: 4096, MaxGoroutinesPerProcess: 4096, BufferSize: 1 << 20, Logger: zap.New(core)})
+	require.NoError(t, err)
+	defer e.Close()
+	keys := make([]bpf.TracerBucketKey, maxBuckets)
+	for i := range keys {
+		keys[i] = bpf.TracerBucketKey{Slot: uint16(maxProcesses + i>>16), Kind: uint8(lifecycle.Wait), Bucket: uint16(i)}
+	}
+	_, err = e.objects.Histograms.BatchUpdate(keys, make([]bpf.TracerBucket, maxBuckets), nil)
+	require.NoError(t, err)
+	exe := testbuild.Program(t, "storm", testbuild.Options{})
+	binary, err := goexe.Open(exe)
+	require.NoError(t, err)
+	defer binary.Close()
+	a, err := e.Attach(binary, exe, engine.AttachOptions{Syscalls: true})
+	require.NoError(t, err)
+	defer a.Close()
+	p := testbuild.Start(t, exe, "4", "100")
+	p.Line()
+	followed, err := a.Follow(p.PID(), 0, engine.Settings{})
+	require.NoError(t, err)
+	p.GoOn()
+	require.Equal(t, "done", p.Line())
+	for range 2 {
+		counts, err := followed.Counts()
+		require.NoError(t, err)
+		require.Positive(t, counts.BucketsLost)
+	}
+	require.Equal(t, 1, logged.Len())
 }
