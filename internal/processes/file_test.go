@@ -201,3 +201,37 @@ func TestFilesErrors(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// TestCopiedWhileRunning has an overlay copy an executable while a process runs it.
+func TestCopiedWhileRunning(t *testing.T) {
+	testbuild.RequireRoot(t)
+	dir, system := t.TempDir(), newLinux()
+	defer system.close()
+	lower := filepath.Join(dir, "lower")
+	copyProgram(t, filepath.Join(lower, "program"))
+	exe := filepath.Join(mountOverlay(t, filepath.Join(dir, "container"), lower), "program")
+	run := func() (File, error) {
+		p, err := Read(testbuild.Start(t, exe).PID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return system.identify(p)
+	}
+	first := testbuild.Start(t, exe)
+	if _, err := run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(exe, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Read(first.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := system.identify(p); !errors.Is(err, errCopied) {
+		t.Errorf("the process of before is taken for one of the copy: %v", err)
+	}
+	if _, err := run(); err != nil {
+		t.Errorf("a process of the copy: %v", err)
+	}
+}

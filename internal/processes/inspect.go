@@ -184,7 +184,7 @@ func (r *Registry) examine(pid int) (v verdict) {
 	if v.state == rejected {
 		return v
 	}
-	defer r.turn(place{r.system.mounts(pid), v.link})()
+	defer r.turn(place{r.system.mounts(pid), v.Executable})()
 	r.slots.use(func() {
 		if v.stamp, v.err = r.system.stamp(v.Process); v.err != nil {
 			return

@@ -156,7 +156,7 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-func TestFirstPage(t *testing.T) {
+func TestMappings(t *testing.T) {
 	const maps = `00400000-00401000 r--p 00001000 fd:00 9                                  /srv/api
 55e0c0000000-55e0c0001000 r--p 00000000 fd:00 9                          /srv/my  api
 55e0c0100000-55e0c0101000 r--p 00000000 fd:00 9                          /srv/a\012b
@@ -166,9 +166,14 @@ func TestFirstPage(t *testing.T) {
 `
 	for file, want := range map[string]uint64{
 		"/srv/my  api": 0x55e0c0000000, "/srv/a\nb": 0x55e0c0100000, "/srv/old": 0x7f0000000000,
-		"/srv/api": 0, "/srv/my api": 0, "/srv/ol": 0,
+		"/srv/api": 0x400000, "/srv/my api": 0, "/srv/ol": 0,
 	} {
-		if got, err := firstPage(maps, file); got != want || (err == nil) != (want != 0) {
+		all, err := mappingsOf(maps, file)
+		var got uint64
+		for _, m := range all {
+			got = m.start
+		}
+		if got != want || err != nil {
 			t.Errorf("%q is at %#x, %v; want %#x", file, got, err, want)
 		}
 	}

@@ -16,8 +16,10 @@ import (
 type page []byte
 
 // mapPage maps the first page of a file, and waits until it has been read.
-func mapPage(f *os.File) (page, error) {
-	p, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+func mapPage(f *os.File) (page, error) { return mapPageAt(f, 0) }
+
+func mapPageAt(f *os.File, offset int64) (page, error) {
+	p, err := unix.Mmap(int(f.Fd()), offset, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
 	if errors.Is(err, unix.ENODEV) {
 		return nil, nil
 	}
@@ -79,29 +81,32 @@ func (p page) shared(other page) (bool, error) {
 	return false, errFrames
 }
 
-// frame returns the number of the page frame that holds the page, 0 if it was taken out of memory (Documentation/admin-guide/mm/pagemap.rst
-// of the kernel).
+// What /proc/PID/pagemap tells of each page in 8 bytes (Documentation/admin-guide/mm/pagemap.rst of the kernel).
+const (
+	pagemapEntry = 8
+	pagePresent  = 1 << 63
+	pageOfFile   = 1 << 61 // not the process's own copy
+	pageFrame    = 1<<55 - 1
+)
+
+// frame returns the number of the page frame that holds the page, 0 if it was taken out of memory.
 func (p page) frame() (uint64, error) {
 	pagemap, err := os.Open("/proc/self/pagemap")
 	if err != nil {
 		return 0, err
 	}
 	defer pagemap.Close()
-	var entry [8]byte
+	var entry [pagemapEntry]byte
 	address := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
 	if _, err := pagemap.ReadAt(entry[:], int64(address)/int64(os.Getpagesize())*int64(len(entry))); err != nil {
 		return 0, err
 	}
-	const (
-		present = 1 << 63
-		number  = 1<<55 - 1
-	)
 	e := binary.NativeEndian.Uint64(entry[:])
 	switch {
-	case e&present == 0:
+	case e&pagePresent == 0:
 		return 0, nil
-	case e&number == 0:
+	case e&pageFrame == 0:
 		return 0, errFrames
 	}
-	return e & number, nil
+	return e & pageFrame, nil
 }

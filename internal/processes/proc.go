@@ -4,7 +4,6 @@ package processes
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -102,44 +101,4 @@ func parseStat(content []byte) (s stat, err error) {
 	}
 	s.state = fields[0][0]
 	return s, nil
-}
-
-// Bias returns how far above its link-time addresses the process's executable lies, whose first page is linked at base.
-func (p Process) Bias(base uint64) (uint64, error) {
-	maps, err := os.ReadFile(p.path("maps"))
-	if err != nil {
-		return 0, noProcess(p.PID, err)
-	}
-	if len(maps) == 0 { // it is ending
-		return 0, noProcess(p.PID, os.ErrNotExist)
-	}
-	address, err := firstPage(string(maps), p.Executable)
-	if err != nil {
-		return 0, fmt.Errorf("process %d: %w", p.PID, err)
-	}
-	return address - base, nil
-}
-
-// firstPage returns where the beginning of a file is mapped. The file is known by its path: the inode that is shown may be another than
-// that of the file that was executed, on an overlay the one of the file below.
-func firstPage(maps, file string) (uint64, error) {
-	escaped := strings.ReplaceAll(file, "\n", `\012`) // the only character that the kernel escapes here (show_map_vma in fs/proc/task_mmu.c)
-	for line := range strings.Lines(maps) {
-		// address-address permissions offset device inode path, with one space between them and more before the path
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 6)
-		if len(fields) < 6 || fields[2] != "00000000" {
-			continue
-		}
-		path := strings.TrimLeft(fields[5], " ")
-		if path != escaped && path != escaped+deletedSuffix {
-			continue
-		}
-		start, _, _ := strings.Cut(fields[0], "-")
-		address, err := strconv.ParseUint(start, 16, 64)
-		if err != nil {
-			return 0, fmt.Errorf("/proc maps: %w", err)
-		}
-		return address, nil
-	}
-	return 0, errors.New("its executable is not mapped")
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -239,4 +241,23 @@ func TestContainerID(t *testing.T) {
 			t.Errorf("%+v: %v", *m, got)
 		}
 	}
+}
+
+// BenchmarkScan looks at the processes of this machine when nothing has changed for long, as is done every other second.
+func BenchmarkScan(b *testing.B) {
+	r := New(Options{Selection: Selection{Targets: []Selector{{PID: 1 << 23}}}, Logger: zap.NewNop(), OnProblem: func(Process, error) {}})
+	defer r.Close()
+	seen, err := r.Scan(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, known := range r.records {
+		known.retry.next = time.Now().Add(time.Hour)
+	}
+	for b.Loop() {
+		if _, err := r.Scan(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(len(seen.Live)), "ns/process")
 }

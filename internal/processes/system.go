@@ -3,6 +3,8 @@
 package processes
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -13,8 +15,8 @@ import (
 
 // system is what a Registry asks the kernel.
 type system interface {
-	// list returns the ids of all processes, read what the kernel itself knows of one, link what it shows as its executable, and mounts
-	// its mount namespace. They never wait.
+	// list returns the ids of all processes, read what the kernel itself knows of one, link what it shows as the executable of its first
+	// thread, and mounts its mount namespace. They never wait.
 	list() ([]int, error)
 	read(pid int) (Process, error)
 	link(pid int) string
@@ -33,6 +35,10 @@ type system interface {
 	close()
 }
 
+// errCopied is the error of a process that runs a file which cannot be reached any more: what its executable's path leads to is the copy that
+// an overlay made when the file was changed.
+var errCopied = errors.New("its executable was changed in its overlay mount after it was started: it can be followed when it is started again")
+
 // linux asks the running one.
 type linux struct{ *files }
 
@@ -43,7 +49,7 @@ func (linux) list() ([]int, error) { return List() }
 func (linux) read(pid int) (Process, error) { return Read(pid) }
 
 func (linux) link(pid int) string {
-	_, path, _ := executable(pid)
+	path, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	return path
 }
 
@@ -61,11 +67,21 @@ func (linux) stamp(p Process) (stamp, error) {
 }
 
 func (l linux) identify(p Process) (File, error) {
-	file, err := l.files.identify(p.ExecutablePath())
+	number, err := l.files.identify(p.ExecutablePath())
 	if err != nil {
 		return 0, noProcess(p.PID, err)
 	}
-	return file, nil
+	file, err := l.files.open(number)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	if runs, err := p.runs(file); err != nil {
+		return 0, err
+	} else if !runs {
+		return 0, fmt.Errorf("process %d: %w", p.PID, errCopied)
+	}
+	return number, nil
 }
 
 func (linux) isGo(p Process) bool {
