@@ -56,22 +56,21 @@ func (c collections) ConsumeMetrics(ctx context.Context, metrics pmetric.Metrics
 	defer context.AfterFunc(c.ctx, cancel)()
 	err := c.Metrics.ConsumeMetrics(ctx, metrics)
 	if err == nil {
-		c.shared.metrics.Taken(c.shared.offered)
-		c.shared.offered = nil
+		c.shared.taken()
 	}
 	return err
 }
 
 // scrape makes the metrics of all processes, and log records of what has begun or ended to be blocked. What is wrong with one process does not
 // cost another its metrics: the error is a partial one.
-func (s *shared) scrape(context.Context) (pmetric.Metrics, error) {
+func (s *shared) scrape(ctx context.Context) (pmetric.Metrics, error) {
 	s.mu.Lock()
 	source := s.source
 	s.mu.Unlock()
 	if source == nil {
 		return pmetric.NewMetrics(), nil
 	}
-	figures, err := source.Figures()
+	figures, err := source.Collect(ctx)
 	s.tellBlocked(figures)
 	s.offered = append(lastOf(s.offered), figures...)
 	return s.metrics.Make(s.offered), partial(err)
@@ -83,11 +82,25 @@ const maxLast = 4096
 // lastOf returns those figures that will not come again.
 func lastOf(figures []telemetry.Figures) (last []telemetry.Figures) {
 	for _, f := range figures {
-		if f.Last && len(last) < maxLast {
+		switch {
+		case f.Last && len(last) < maxLast:
 			last = append(last, f)
+		case f.Taken != nil:
+			f.Taken()
 		}
 	}
 	return last
+}
+
+// taken lets go of what was offered to the pipeline, which has it now.
+func (s *shared) taken() {
+	s.metrics.Taken(s.offered)
+	for _, f := range s.offered {
+		if f.Taken != nil {
+			f.Taken()
+		}
+	}
+	s.offered = nil
 }
 
 // partial returns an error with which the scraper controller hands on the metrics that there are nevertheless.

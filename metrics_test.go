@@ -27,7 +27,7 @@ type scripted struct {
 	err     error
 }
 
-func (s *scripted) Figures() ([]telemetry.Figures, error) { return s.figures, s.err }
+func (s *scripted) Collect(context.Context) ([]telemetry.Figures, error) { return s.figures, s.err }
 
 func TestOneProcessDoesNotCostAnotherItsMetrics(t *testing.T) {
 	broken := errors.Join(errors.New("process 7: forged"), errors.New("process 8: forged"))

@@ -18,13 +18,13 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/uprobe"
-	"github.com/otelgoroutine/goroutinereceiver/internal/follow"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/outlet"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
+	"github.com/otelgoroutine/goroutinereceiver/internal/session"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
@@ -68,11 +68,12 @@ type shared struct {
 // source is what knows of goroutines.
 type source interface {
 	Start()
-	// Figures returns the figures of all processes.
-	Figures() ([]telemetry.Figures, error)
+	// Collect returns the stats of all processes. Its error is about those of which there are none.
+	Collect(context.Context) ([]telemetry.Figures, error)
 	// Health returns how many processes are known, and what the probes have seen and lost.
 	Health() (processes int, sum lifecycle.Counts)
-	Stop() error
+	// Stop lets go of all processes, as far as ctx allows.
+	Stop(context.Context) error
 }
 
 const transport = "ebpf"
@@ -121,7 +122,7 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 
 // Start loads the probes, once for all signals. What stands in their way is a status of the component, not an error: a collector
 // goes on with its other receivers.
-func (s *shared) Start(_ context.Context, host component.Host) error {
+func (s *shared) Start(ctx context.Context, host component.Host) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.join(host)
@@ -139,7 +140,7 @@ func (s *shared) Start(_ context.Context, host component.Host) error {
 		return nil
 	}
 	if err := s.observeHealth(source); err != nil {
-		return errors.Join(err, source.Stop())
+		return errors.Join(err, source.Stop(ctx))
 	}
 	s.outlet = outlet.New(outlet.Options{
 		Traces: s.nextTraces, Logs: s.nextLogs, Retry: s.config.RetryOnFailure, Report: s.obs, Logger: s.set.Logger,
@@ -176,15 +177,18 @@ func (s *shared) open() (source, error) {
 	}
 	s.set.Logger.Info("Room for goroutines and their events", zap.Int("max_goroutines", s.config.MaxGoroutines), zap.Int("max_goroutines_per_target", s.config.MaxGoroutinesPerTarget),
 		zap.Int("ring_buffer_size", s.config.RingBufferSize), zap.Uint64("kernel_memory", e.Memory()))
-	return follow.New(s.options(), e, s), nil
+	selection := s.config.selection()
+	registry := processes.New(processes.Options{Selection: selection, Logger: s.set.Logger, OnProblem: s.notFollowed})
+	return session.New(s.options(), e, registry, &session.LocalHost{}, s), nil
 }
 
 var stackDepths = map[Stacks]engine.StackDepth{stacksOff: engine.NoStack, stacksLeaf: engine.LeafStack, stacksFull: engine.FullStack}
 
-func (s *shared) options() follow.Options {
-	o := follow.Options{
-		Selection: s.config.selection(),
+func (s *shared) options() session.Options {
+	o := session.Options{
 		Syscalls:  s.config.Syscalls,
+		Newcomers: s.config.selection().Open(),
+		Collected: s.hasMetrics,
 		Settings:  engine.Settings{RootAge: s.config.Traces.RootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
 		Limits: lifecycle.Limits{
 			Slices:        s.config.Traces.MaxStates,
@@ -197,7 +201,6 @@ func (s *shared) options() follow.Options {
 		Overhead:       overhead.Limits{Budget: s.config.Overhead.Budget, Floor: s.config.Overhead.Floor, Host: s.config.Overhead.Host},
 		Resource:       s.resource,
 		Logger:         s.set.Logger,
-		Problem:        s.problem,
 		Followed:       s.followed,
 	}
 	if s.nextTraces != nil || s.nextLogs != nil {
@@ -211,6 +214,12 @@ func (s *shared) options() follow.Options {
 		o.BlockedAfter = s.config.Blocked.Threshold
 	}
 	return o
+}
+
+// notFollowed is called with each process that counts and cannot be followed.
+func (s *shared) notFollowed(p processes.Process, err error) {
+	s.set.Logger.Warn("Process cannot be followed", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
+	s.problem(p, err)
 }
 
 func (s *shared) resource(p processes.Process, b *goexe.Binary) pcommon.Resource {
@@ -236,7 +245,7 @@ func (s *shared) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownLimit)
 	defer cancel()
 	defer s.health.Shutdown()
-	err := within(ctx, source.Stop)
+	err := source.Stop(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("probes that could not be removed in time are removed when the collector's process ends: %w", err)
 	}

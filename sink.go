@@ -35,8 +35,8 @@ func (s *shared) Ended(p *telemetry.Process, g *lifecycle.Goroutine) {
 	}
 }
 
-// Leveled takes a change of how much is seen of a process as a log record.
-func (s *shared) Leveled(p *telemetry.Process, c telemetry.LevelChange) {
+// OnLevelChange takes a change of how much is seen of a process as a log record.
+func (s *shared) OnLevelChange(p *telemetry.Process, c telemetry.LevelChange) {
 	if s.nextLogs != nil {
 		s.logs.AddLevelChange(p, c)
 	}

@@ -30,9 +30,13 @@ type stuck struct {
 	release chan struct{}
 }
 
-func (s stuck) Stop() error {
-	<-s.release
-	return nil
+func (s stuck) Stop(ctx context.Context) error {
+	select {
+	case <-s.release:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // sharedWith returns the receiver of traces and metrics around a source, as it is after Start.

@@ -258,10 +258,14 @@ func (t *Tracker) Interrupt(at int64, why Ending) []*Goroutine {
 	return ended
 }
 
-// Segments returns what is to be told of the goroutines whose segment has lasted long enough; they live on in their next.
-func (t *Tracker) Segments(now int64) []*Goroutine {
+// Segments returns what is to be told of goroutines whose segment has lasted long enough; they live on in their next. It tells of no more
+// than a limit at once: those that began together come one after the other.
+func (t *Tracker) Segments(now int64, limit int) []*Goroutine {
 	var told []*Goroutine
 	for _, g := range t.live {
+		if len(told) >= limit {
+			break
+		}
 		if now-g.Start < int64(t.limits.Segment) || g.GoID == 0 {
 			continue
 		}

@@ -165,10 +165,10 @@ func TestSegments(t *testing.T) {
 	tr := NewTracker(limits)
 	second := int64(time.Second)
 	handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Waiting))
-	if early := tr.Segments(second - 1); early != nil {
+	if early := tr.Segments(second - 1, 100); early != nil {
 		t.Fatalf("%v is told too early", early)
 	}
-	told := tr.Segments(second + 5)
+	told := tr.Segments(second + 5, 100)
 	if len(told) != 1 || told[0].Segment != 0 || told[0].End != second+5 || told[0].Ending != SegmentEnd {
 		t.Fatalf("%+v is told", told)
 	}

@@ -102,3 +102,22 @@ func parseStat(content []byte) (s stat, err error) {
 	s.state = fields[0][0]
 	return s, nil
 }
+
+// LiveThread returns the id of a thread of a process that has not begun to exit: the first one, which is the process's own id, as long as
+// that lives. The error wraps ErrNoProcess if there is none.
+func LiveThread(pid int) (int, error) {
+	directory := fmt.Sprintf("/proc/%d/task", pid)
+	if s, err := readStat(filepath.Join(directory, strconv.Itoa(pid))); err == nil && s.flags&exiting == 0 {
+		return pid, nil
+	}
+	threads, err := os.ReadDir(directory)
+	if err != nil {
+		return 0, noProcess(pid, err)
+	}
+	for _, t := range threads {
+		if s, err := readStat(filepath.Join(directory, t.Name())); err == nil && s.flags&exiting == 0 {
+			return strconv.Atoi(t.Name())
+		}
+	}
+	return 0, noProcess(pid, os.ErrNotExist)
+}

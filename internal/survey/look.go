@@ -30,9 +30,6 @@ func NewLook(pid int, binary *goexe.Binary, bias uint64) *Look {
 	return l
 }
 
-// IsSystem tells whether goroutines that start at an address are the runtime's own.
-func (l *Look) IsSystem(startPC uint64) bool { return l.system[startPC] }
-
 // Count counts the goroutines that the process has now, but for the runtime's own. One that has waited for longer than blockedAfter is
 // blocked: as its runtime says, or as it was found at each Count. The error wraps unix.ESRCH if there is no such process.
 func (l *Look) Count(blockedAfter time.Duration) (c census.Count, err error) {

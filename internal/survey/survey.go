@@ -81,7 +81,7 @@ func New(o Options) (*Surveyor, error) {
 func (s *Surveyor) Start() {}
 
 // Stop lets go of all processes.
-func (s *Surveyor) Stop() error {
+func (s *Surveyor) Stop(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
@@ -99,12 +99,12 @@ func (s *Surveyor) Health() (processes int, none lifecycle.Counts) {
 	return len(s.processes), none
 }
 
-// Figures looks at all processes.
-func (s *Surveyor) Figures() ([]telemetry.Figures, error) {
+// Collect looks at all processes.
+func (s *Surveyor) Collect(ctx context.Context) ([]telemetry.Figures, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []telemetry.Figures
-	errs := []error{s.sweep()}
+	errs := []error{s.sweep(ctx)}
 	for pid, p := range s.processes {
 		f, err := p.figures(s.options.BlockedAfter)
 		switch {
@@ -120,8 +120,8 @@ func (s *Surveyor) Figures() ([]telemetry.Figures, error) {
 }
 
 // sweep finds the processes that count now.
-func (s *Surveyor) sweep() error {
-	seen, err := s.found.Scan(context.Background())
+func (s *Surveyor) sweep(ctx context.Context) error {
+	seen, err := s.found.Scan(ctx)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ type Figures struct {
 	Changes census.Changes
 	// CountsOnly says that the figures are of a look at the process, and all but the numbers of goroutines is not known.
 	CountsOnly bool
+	// Taken is to be called when the Last stats are not needed any more; nil if nobody waits for that.
+	Taken func()
 }
 
 // Overhead is what following a process costs it.

@@ -17,6 +17,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // Attachment is the probes on one executable file, for all processes that run it or for given ones. It implements engine.Attachment.
@@ -29,9 +30,10 @@ type Attachment struct {
 	// blind says that probes are left out without which nobody sees a goroutine leave a system call.
 	blind bool
 
-	mu      sync.Mutex // guards what follows
-	links   []link.Link
-	of      map[int]bool // the processes with probes, nil if these are all
+	mu    sync.Mutex // guards what follows
+	links []link.Link
+	// of are the processes with probes, and by which of their threads the kernel knows them; nil if these are all.
+	of      map[int]int
 	closing bool
 	closed  bool
 	others  uint64 // hits until then
@@ -55,7 +57,7 @@ func (t *Engine) Attach(binary *goexe.Binary, path string, o engine.AttachOption
 	if len(o.PIDs) == 0 {
 		err = a.attachTo(everyProcess)
 	} else {
-		a.of = map[int]bool{}
+		a.of = map[int]int{}
 		err = a.attachToAny(o.PIDs)
 	}
 	if err != nil {
@@ -71,48 +73,59 @@ const everyProcess = 0
 // attachToAny puts the probes on those of some processes that exist.
 func (a *Attachment) attachToAny(pids []int) error {
 	for _, pid := range pids {
-		if err := a.Include(pid); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := a.Include(pid); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, processes.ErrNoProcess) {
 			return err
 		}
 	}
-	if len(a.of) == 0 {
+	if a.of != nil && len(a.of) == 0 {
 		return fmt.Errorf("processes %d: %w", pids, unix.ESRCH)
 	}
 	return nil
 }
 
-// Include puts the probes on one more process, unless they are on all that run the file.
+// Include puts the probes on one more process, unless they are on all that run the file. The kernel knows the process of a perf
+// event by one of its threads, and takes the probes away at a hit after that has exited (uprobe_perf_func in kernel/trace/trace_uprobe.c): then
+// they are put on the process by another.
 func (a *Attachment) Include(pid int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closing {
 		return os.ErrClosed
 	}
-	if a.of == nil || a.of[pid] {
+	if a.of == nil {
 		return nil
 	}
-	if err := a.attachTo(pid); err != nil {
+	thread, err := processes.LiveThread(pid)
+	if err != nil || a.of[pid] == thread || a.engine.atOnce && a.of[pid] != 0 {
 		return err
 	}
-	a.of[pid] = true
+	if a.engine.atOnce && thread != pid { // such a link knows processes by their first threads only
+		thread, a.of = everyProcess, nil
+	}
+	if err := a.attachTo(thread); err != nil {
+		return err
+	}
+	if a.of != nil {
+		a.of[pid] = thread
+	}
 	return nil
 }
 
-// attachTo puts the probes on a process, or on all.
-func (a *Attachment) attachTo(pid int) error {
-	err := a.attachSites(pid)
-	if err != nil && pid != everyProcess && errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-		return fmt.Errorf("process %d: %w", pid, unix.ESRCH)
+// attachTo puts the probes on the process of a thread, or on all.
+func (a *Attachment) attachTo(thread int) error {
+	err := a.attachSites(thread)
+	if err != nil && thread != everyProcess && errors.Is(unix.Kill(thread, 0), unix.ESRCH) {
+		return fmt.Errorf("process %d: %w", thread, unix.ESRCH)
 	}
 	return explain(err)
 }
 
-func (a *Attachment) attachSites(pid int) error {
+func (a *Attachment) attachSites(thread int) error {
 	if a.engine.atOnce {
-		return a.attachAtOnce(pid)
+		return a.attachAtOnce(thread)
 	}
 	for _, site := range a.sites {
-		o := &link.UprobeOptions{Address: site.Offset, Cookie: a.cookie(site), PID: pid}
+		o := &link.UprobeOptions{Address: site.Offset, Cookie: a.cookie(site), PID: thread}
 		l, err := a.file.Uprobe("", a.engine.objects.OnChange, o)
 		if err != nil {
 			return fmt.Errorf("attach to %s: %w", site.Function, err)

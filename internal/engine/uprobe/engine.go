@@ -138,10 +138,11 @@ func explain(err error) error {
 // exhausted are errors about what there may be more of later: descriptors of this process and of the machine, memory, entries of a map.
 var exhausted = []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOSPC, unix.E2BIG, unix.EAGAIN}
 
-// probesAtOnce is the first Linux that removes all probes of one link with one wait for those that are at them, each process's right ones
+// probesAtOnce is the first Linux on which links of many probes have come and gone for long at busy sites of real machines without harm: older
+// ones with such links killed processes in emulators. It removes all probes of one link with one wait for those that are at them, each process's right ones
 // (bpf_uprobe_unregister in kernel/trace/bpf_trace.c). A link for each probe takes some 100 ms for it to come, and as long to go, one after the
 // other on the whole machine, also when this process is killed.
-const probesAtOnce = 6<<16 | 12<<8
+const probesAtOnce = 6<<16 | 18<<8
 
 // Linux 6.1 is the first of which programs at probes can safely take memory while they run. Before, it is taken when the map is made, and the
 // kernel warns in its log of maps that do otherwise.

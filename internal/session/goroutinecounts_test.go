@@ -1,21 +1,21 @@
-package follow
+package session
 
 import (
 	"testing"
 	"time"
 )
 
-func TestTeller(t *testing.T) {
+func TestCountsCache(t *testing.T) {
 	now, took := int64(0), time.Millisecond
 	var begun []func()
-	teller := teller{
-		take:  func() tally { now++; return tally{at: now, took: took} },
+	cache := countsCache{
+		count: func() goroutineCounts { now++; return goroutineCounts{at: now, took: took} },
 		start: func(run func()) { begun = append(begun, run) },
 	}
 	expect := func(at int64, background int) {
 		t.Helper()
-		if got := teller.tell(); got.at != at || len(begun) != background {
-			t.Fatalf("the tally is number %d, and %d were begun in the background; want %d and %d", got.at, len(begun), at, background)
+		if got := cache.get(); got.at != at || len(begun) != background {
+			t.Fatalf("the counts are number %d, and %d were begun in the background; want %d and %d", got.at, len(begun), at, background)
 		}
 	}
 	expect(1, 0)

@@ -1,0 +1,225 @@
+// Package enginefake is an engine for tests: it sees what the test says, and fails where the test wants it to.
+package enginefake
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// Step is what one call of a method does before it does what it would without.
+type Step struct {
+	// Wait makes the call wait until it is closed, if it is not nil.
+	Wait <-chan struct{}
+	// Err is the call's error.
+	Err error
+}
+
+// Engine is a scripted engine. Its zero value is not ready for use.
+type Engine struct {
+	// Cost is what HitCost returns.
+	Cost engine.Cost
+
+	events chan lifecycle.Event
+	wake   chan struct{}
+
+	mu          sync.Mutex
+	script      map[string][]Step
+	calls       map[string]int
+	attachments map[*Attachment]bool
+	processes   map[int]*Process
+	newcomers   map[int]engine.ID
+	next        engine.ID
+	closed      bool
+}
+
+// New returns an Engine that sees nothing.
+func New() *Engine {
+	return &Engine{
+		events: make(chan lifecycle.Event, 1<<16), wake: make(chan struct{}, 1),
+		script: map[string][]Step{}, calls: map[string]int{}, attachments: map[*Attachment]bool{}, processes: map[int]*Process{}, newcomers: map[int]engine.ID{},
+	}
+}
+
+// Script says what the next calls of a method do, one after the other.
+func (e *Engine) Script(method string, steps ...Step) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.script[method] = append(e.script[method], steps...)
+}
+
+// Calls returns how often a method has been called.
+func (e *Engine) Calls(method string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.calls[method]
+}
+
+// Emit lets the engine see something.
+func (e *Engine) Emit(events ...lifecycle.Event) {
+	for _, event := range events {
+		e.events <- event
+	}
+}
+
+// Arrive lets the engine follow a process by itself, and see so.
+func (e *Engine) Arrive(pid int) engine.ID {
+	e.mu.Lock()
+	e.next++
+	id := e.next
+	e.newcomers[pid] = id
+	e.mu.Unlock()
+	e.Emit(lifecycle.Event{Kind: lifecycle.ProcessFollowed, Time: time.Now().UnixNano(), PID: pid, G: uint64(id)})
+	return id
+}
+
+// Process returns the process with an id that is followed, nil if there is none.
+func (e *Engine) Process(pid int) *Process {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.processes[pid]
+}
+
+// Attached returns how many attachments there are.
+func (e *Engine) Attached() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.attachments)
+}
+
+// Newcomers returns how many processes the engine follows by itself that nobody has decided about.
+func (e *Engine) Newcomers() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.newcomers)
+}
+
+// Closed tells whether the engine is.
+func (e *Engine) Closed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed
+}
+
+// step does what the script says about a call.
+func (e *Engine) step(method string) error {
+	e.mu.Lock()
+	e.calls[method]++
+	var s Step
+	if steps := e.script[method]; len(steps) > 0 {
+		s, e.script[method] = steps[0], steps[1:]
+	}
+	e.mu.Unlock()
+	if s.Wait != nil {
+		<-s.Wait
+	}
+	return s.Err
+}
+
+// Attach implements engine.Engine.
+func (e *Engine) Attach(_ *goexe.Binary, _ string, o engine.AttachOptions) (engine.Attachment, error) {
+	if err := e.step("Attach"); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	a := &Attachment{engine: e, pids: slices.Clone(o.PIDs)}
+	e.attachments[a] = true
+	return a, nil
+}
+
+// Next implements engine.Engine.
+func (e *Engine) Next(to *lifecycle.Event, until time.Time) (bool, error) {
+	if err := e.step("Next"); err != nil {
+		return false, err
+	}
+	select {
+	case *to = <-e.events:
+		return true, nil
+	default:
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case *to = <-e.events:
+		return true, nil
+	case <-e.wake:
+	case <-timer.C:
+	}
+	return false, nil
+}
+
+// Wake implements engine.Engine.
+func (e *Engine) Wake() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Distributions implements engine.Engine.
+func (e *Engine) Distributions() (engine.Distributions, error) {
+	if err := e.step("Distributions"); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := engine.Distributions{}
+	for _, p := range e.processes {
+		all[p.id] = engine.ProcessDistributions{}
+	}
+	return all, nil
+}
+
+// Goroutines implements engine.Engine.
+func (e *Engine) Goroutines(visit func(engine.ID, census.Resident)) error {
+	if err := e.step("Goroutines"); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	processes := maps.Clone(e.processes)
+	e.mu.Unlock()
+	for _, p := range processes {
+		for _, g := range p.Adopted() {
+			visit(p.id, census.Resident{G: g.G, GoID: g.GoID, State: g.State, Reason: g.Reason, Since: g.Since, CreationPC: g.CreationPC})
+		}
+	}
+	return nil
+}
+
+// Reject implements engine.Engine.
+func (e *Engine) Reject(pid int, _ engine.ID) error { return e.dismiss("Reject", pid) }
+
+// Release implements engine.Engine.
+func (e *Engine) Release(pid int, _ engine.ID) error { return e.dismiss("Release", pid) }
+
+func (e *Engine) dismiss(method string, pid int) error {
+	err := e.step(method)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.newcomers, pid)
+	return err
+}
+
+// HitCost implements engine.Engine.
+func (e *Engine) HitCost(*goexe.Binary) engine.Cost { return e.Cost }
+
+// Memory implements engine.Engine.
+func (e *Engine) Memory() uint64 { return 0 }
+
+// Close implements engine.Engine.
+func (e *Engine) Close() error {
+	err := e.step("Close")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return err
+}
+
+var _ engine.Engine = (*Engine)(nil)

@@ -1,0 +1,130 @@
+package session
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+)
+
+// governInterval is how often it is looked at what following costs, idleGovernInterval that while it costs nothing.
+const governInterval, idleGovernInterval = 100 * time.Millisecond, 500 * time.Millisecond
+
+// meter remembers when it was last looked at what following costs a process, and how many hits there had been.
+type meter struct {
+	at   moment
+	hits uint64
+}
+
+// govern keeps what following costs within the limits, and returns when to do so again.
+func (l *loop) govern() time.Duration {
+	again := idleGovernInterval
+	if l.options.Overhead.Budget == 0 {
+		return again
+	}
+	for _, p := range l.programs {
+		if p.governor != nil && l.regulate(p) {
+			again = governInterval
+		}
+	}
+	return again
+}
+
+// regulate does what a program's governor decides. It tells whether that has something to do.
+func (l *loop) regulate(p *program) (busy bool) {
+	ratio := p.governor.Ratio()
+	observed := l.observe(p)
+	if change, is := p.governor.Observe(observed); is {
+		l.announce(p, change)
+	}
+	if p.governor.Ratio() != ratio {
+		for _, s := range p.sessions {
+			l.throttle(s)
+		}
+	}
+	switch {
+	case p.state == attached && (!p.governor.Attached() || p.syscalls != p.governor.Syscalls()):
+		l.detach(p)
+	case p.state == detached && p.governor.Attached():
+		l.reattach(p)
+	}
+	return p.state != attached || costsAnything(observed)
+}
+
+func costsAnything(o overhead.Observation) bool {
+	for _, u := range o.Processes {
+		if u.Cost > 0 {
+			return true
+		}
+	}
+	return o.Unfollowed > 0
+}
+
+// observe returns what following has cost the processes of a program since the last call.
+func (l *loop) observe(p *program) overhead.Observation {
+	now, hit := l.host.Now(), l.engine.HitCost(p.Binary).Most
+	o := overhead.Observation{Elapsed: time.Duration(now - p.observed), Processes: make(map[int]overhead.Usage, len(p.sessions))}
+	p.observed = now
+	for pid, s := range p.sessions {
+		o.Processes[pid] = l.usage(s, hit)
+	}
+	for _, s := range p.sessions {
+		o.Attaching = o.Attaching || !s.ready || p.state == attached && s.window == nil
+	}
+	o.Attaching = o.Attaching || p.changed || p.state == attaching || p.state == detaching
+	p.changed = false
+	if p.attachment != nil {
+		p.chargeOthers(p.attachment)
+	}
+	o.Unfollowed = time.Duration(p.uncharged) * hit
+	p.uncharged = 0
+	return o
+}
+
+// chargeOthers remembers hits of processes that are not followed until they are charged.
+func (p *program) chargeOthers(a engine.Attachment) {
+	if hits, err := a.HitsOfOthers(); err == nil {
+		p.uncharged += hits - p.hitsOfOthers
+		p.hitsOfOthers = hits
+	}
+}
+
+// usage returns what a session's process used since the last call, and what following cost of that if each hit costs as much as hit.
+func (l *loop) usage(s *session, hit time.Duration) overhead.Usage {
+	now, hits := l.momentOf(s.PID), s.meter.hits
+	n := s.past.seen.Counts
+	if s.window == nil {
+		hits = n.Hits()
+	} else if counts, err := s.window.Counts(); err == nil {
+		n.Add(counts)
+		hits = n.Hits()
+	}
+	u := overhead.Usage{CPU: max(now.cpu-s.meter.at.cpu, 0), Cost: time.Duration(hits-s.meter.hits) * hit}
+	s.meter = meter{now, hits}
+	return u
+}
+
+// announce tells of a change of a program's level.
+func (l *loop) announce(p *program, c overhead.Change) {
+	budget := l.options.Overhead.Budget
+	for pid, s := range p.sessions {
+		if !s.ready {
+			continue
+		}
+		share := p.governor.Share(pid)
+		fields := []zap.Field{
+			zap.Int("pid", pid), zap.Stringer("from", c.From), zap.Stringer("to", c.To), zap.Stringer("reason", c.Reason),
+			zap.Float64("share", share), zap.Float64("budget", budget),
+		}
+		if c.PID != 0 && c.PID != pid {
+			fields = append(fields, zap.Int("because_of", c.PID))
+		}
+		l.options.Logger.Info("What is seen of a process changes, as overhead demands or allows", fields...)
+		l.sink.OnLevelChange(s.telemetry, telemetry.LevelChange{
+			At: l.host.Now(), From: c.From.String(), To: c.To.String(), Reason: c.Reason.String(), Share: share, Budget: budget, Less: c.To > c.From,
+		})
+	}
+}

@@ -1,0 +1,287 @@
+package session
+
+import (
+	"errors"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+)
+
+// session is one process that is followed, from when it is found until it ends.
+type session struct {
+	processes.Process
+	program *program
+	since   int64 // ns of CLOCK_MONOTONIC, when it was found
+	// The rest is valid once ready is set, which a worker's inspection of the process takes.
+	ready      bool
+	inspecting bool // a worker does so
+	telemetry  *telemetry.Process
+	bias       uint64
+	window     *window // nil while the engine does not see it
+	tracker    *lifecycle.Tracker
+	past       history
+	budget     traceBudget
+	meter      meter
+
+	early    []lifecycle.Event // came before it was ready
+	newcomer *newcomer         // the engine follows it by itself; nil if it does not, or since it was accepted
+	missing  bool              // at the last scan
+	over     bool              // it has ended
+	overAt   int64
+}
+
+// window is a time in which the engine sees a session's process.
+type window struct {
+	engine.Process
+	began   moment
+	closing bool
+	// What was last known of the counts: events lost, changes missed, and whether there were more goroutines than there is room for.
+	lost, missed uint64
+	crowded      bool
+	adoptErr     error // why goroutines that the process had are not all known
+}
+
+// newcomer is a process that the engine has begun to follow by itself, until it is known whether it counts.
+type newcomer struct {
+	id    engine.ID
+	at    int64 // ns of CLOCK_MONOTONIC, of its first change of state
+	early []lifecycle.Event
+}
+
+// maxEarly bounds how many events wait for sessions to be ready.
+const maxEarly = 64 << 10
+
+// keepEarly keeps an event for later. What there is no room for is lost: the goroutine is told of from its next event on.
+func (l *loop) keepEarly(to *[]lifecycle.Event, e *lifecycle.Event) {
+	if l.early >= maxEarly {
+		return
+	}
+	l.early++
+	kept := *e
+	kept.Stack = slices.Clone(e.Stack)
+	*to = append(*to, kept)
+}
+
+// found begins a session with a process that counts, if there is none.
+func (l *loop) found(p processes.Process) {
+	if l.ctx.Err() != nil {
+		return
+	}
+	if s := l.sessions[p.PID]; s != nil {
+		if s.Same(p) {
+			s.missing = false
+			if !s.ready && !s.inspecting && s.program.state != attaching {
+				l.inspect(s)
+			}
+			return
+		}
+		l.end(s, l.host.Now(), lifecycle.ProcessExit)
+	}
+	l.begin(p, l.newcomers[p.PID])
+}
+
+// begin begins a session as soon as its executable is attached.
+func (l *loop) begin(p processes.Process, n *newcomer) {
+	program := l.programs[p.File]
+	if program == nil {
+		program = l.attach(p)
+	}
+	s := &session{
+		Process: p, program: program, since: l.host.Now(), tracker: lifecycle.NewTracker(l.options.Limits),
+		budget: newTraceBudget(l.options.SpansPerSecond, l.host.Now()),
+	}
+	if n != nil {
+		delete(l.newcomers, p.PID)
+		s.newcomer, s.early = n, n.early
+	}
+	l.sessions[p.PID], program.sessions[p.PID] = s, s
+	program.retain()
+	if program.state != attaching {
+		l.inspect(s)
+	}
+}
+
+// facts is what a worker has found out about a process.
+type facts struct {
+	bias      uint64
+	telemetry *telemetry.Process
+	// by is the attachment by which the engine was to see the process, nil if there was none; accepted the newcomer as which it was
+	// accepted or released again, if it was one; window the result, nil if there is none.
+	by       engine.Attachment
+	accepted *newcomer
+	window   *window
+}
+
+// inspect has a worker find out what must be known of a session's process, and let the engine see it if its executable is attached.
+func (l *loop) inspect(s *session) {
+	s.inspecting = true
+	program, n, known, f := s.program, s.newcomer, s.ready, facts{bias: s.bias, telemetry: s.telemetry}
+	var by engine.Attachment
+	if program.state == attached {
+		by = program.attachment
+	}
+	l.work(func() {
+		var err error
+		if !known {
+			f, err = l.read(s.Process, program)
+		}
+		if err == nil && by != nil {
+			err = l.see(s.PID, &f, by, n)
+		}
+		l.post(func(l *loop) { l.inspected(s, f, err) })
+	})
+}
+
+// see lets the engine see a process, if it does not do so already.
+func (m *Manager) see(pid int, f *facts, by engine.Attachment, n *newcomer) (err error) {
+	if !m.options.Newcomers {
+		if err := by.Include(pid); err != nil {
+			return err
+		}
+	}
+	w := &window{began: m.momentOf(pid)}
+	if n != nil {
+		w.began.at = n.at
+	}
+	f.by, f.accepted = by, n
+	if n != nil {
+		w.Process, err = by.Accept(pid, n.id)
+	} else {
+		w.Process, err = by.Follow(pid, f.bias, m.options.Settings)
+	}
+	if err == nil {
+		f.window = w
+	}
+	return err
+}
+
+// read reads what must be known of a process.
+func (m *Manager) read(p processes.Process, program *program) (facts, error) {
+	bias, err := m.host.Bias(p, program.Binary)
+	if err != nil {
+		return facts{}, err
+	}
+	identity := telemetry.Identity{BootID: m.bootID, PID: p.PID, StartTime: p.StartTime}
+	of := telemetry.Program{Symbols: program.Binary, WaitReasons: program.Binary.WaitReasons, FullStacks: m.options.Settings.Stacks == engine.FullStack}
+	return facts{bias: bias, telemetry: telemetry.NewProcess(identity, m.options.Resource(p, program.Binary), of, bias)}, nil
+}
+
+// inspected takes what a worker has found out.
+func (l *loop) inspected(s *session, f facts, err error) {
+	s.inspecting = false
+	if f.accepted != nil {
+		s.newcomer = nil
+	}
+	if f.window != nil && (s.over || !s.program.is(f.by)) {
+		l.discard(f.window)
+		f.window = nil
+	}
+	switch {
+	case s.over:
+		l.releaseNewcomer(s)
+	case errors.Is(err, engine.ErrFollowed):
+		if s.newcomer != nil { // the engine was first, and has told so meanwhile; else it will, or the next scan brings another attempt
+			l.inspect(s)
+		}
+	case err != nil:
+		l.refuse(s, err)
+	case f.window == nil && s.program.state == attached: // since then
+		l.inspect(s)
+	default:
+		l.releaseNewcomer(s)
+		l.ready(s, f)
+	}
+}
+
+// ready begins to handle a session's events.
+func (l *loop) ready(s *session, f facts) {
+	s.telemetry, s.bias = f.telemetry, f.bias
+	if !s.ready {
+		s.ready = true
+		l.options.Logger.Info("Following process", zap.Int("pid", s.PID), zap.String("executable", s.Executable),
+			zap.String("go", s.program.Binary.GoVersion), zap.Int("probes", len(s.program.Binary.Sites)))
+		l.options.Followed(s.Process)
+	}
+	if f.window != nil {
+		l.open(s, f.window)
+	}
+	l.replay(s)
+}
+
+// releaseNewcomer lets go of what the engine has begun to follow by itself, if nobody needs it.
+func (l *loop) releaseNewcomer(s *session) {
+	if s.newcomer != nil {
+		l.release(s.PID, s.newcomer)
+		s.newcomer = nil
+	}
+}
+
+// release has the engine forget a newcomer; it may be followed in another way.
+func (l *loop) release(pid int, n *newcomer) {
+	l.work(func() {
+		if err := l.engine.Release(pid, n.id); err != nil {
+			l.options.Logger.Warn("What the engine knows of a process could not be removed", zap.Int("pid", pid), zap.Error(err))
+		}
+	})
+}
+
+// replay handles the events that came before the session was ready.
+func (l *loop) replay(s *session) {
+	early := s.early
+	s.early = nil
+	l.early -= len(early)
+	for i := range early {
+		if !s.over {
+			l.handleOf(s, &early[i])
+		}
+	}
+}
+
+// refuse ends a session that cannot be.
+func (l *loop) refuse(s *session, err error) {
+	l.registry.Refuse(s.Process, err)
+	l.end(s, l.host.Now(), lifecycle.Unfollowed)
+}
+
+// end ends a session. Its last figures follow when a worker has read them.
+func (l *loop) end(s *session, at int64, why lifecycle.Ending) {
+	delete(l.sessions, s.PID)
+	delete(s.program.sessions, s.PID)
+	s.over, s.overAt = true, at
+	l.early -= len(s.early)
+	s.early = nil
+	switch {
+	case !s.ready:
+		if !s.inspecting {
+			l.releaseNewcomer(s)
+		}
+		s.program.release()
+	case s.window == nil:
+		s.past.missed(l.momentOf(s.PID))
+		l.retire(s)
+	case !s.window.closing:
+		l.interrupt(s, at, why)
+		l.close(s)
+	}
+}
+
+// interrupt ends all that is known of a session's goroutines.
+func (l *loop) interrupt(s *session, at int64, why lifecycle.Ending) {
+	if counts, err := s.window.Counts(); err == nil && counts.EventsLost > 0 {
+		l.tell(s, s.tracker.Settle(lifecycle.Final, s.window.Status)...)
+	}
+	l.tell(s, s.tracker.Interrupt(at, why)...)
+}
+
+// tell hands lives that are over, or segments of such, to the sink when it is their turn.
+func (l *loop) tell(s *session, goroutines ...*lifecycle.Goroutine) {
+	for _, g := range goroutines {
+		s.budget.spend(1 + len(g.Slices))
+		l.ended = append(l.ended, life{s.telemetry, g})
+	}
+}

@@ -1,0 +1,129 @@
+package session
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
+)
+
+// upkeep does what is due from time to time.
+func (l *loop) upkeep() {
+	l.closeIdle()
+	now := l.host.Now()
+	for _, s := range l.sessions {
+		if !s.ready {
+			continue
+		}
+		l.tell(s, s.tracker.Segments(now, s.budget.forSegments(now))...)
+		if s.window != nil {
+			l.check(s)
+		}
+	}
+	l.publishHealth()
+}
+
+// publishHealth sums up what Health returns.
+func (l *loop) publishHealth() {
+	sum := health{counts: l.retired}
+	for _, s := range l.sessions {
+		if !s.ready {
+			continue
+		}
+		sum.processes++
+		sum.counts.Add(s.past.seen.Counts)
+		if s.window != nil {
+			counts, _ := s.window.Counts() // the last ones if they cannot be read
+			sum.counts.Add(counts)
+		}
+	}
+	l.health.Store(&sum)
+}
+
+// check looks for what the engine has lost or missed of a session.
+func (l *loop) check(s *session) {
+	w := s.window
+	counts, err := w.Counts()
+	if err != nil {
+		l.options.Logger.Warn("Counts could not be read", zap.Int("pid", s.PID), zap.Error(err))
+		return
+	}
+	if counts.Untracked > 0 && !w.crowded {
+		w.crowded = true
+		l.options.Logger.Warn("More goroutines than max_goroutines or max_goroutines_per_target leaves room for: some are not seen",
+			zap.Int("pid", s.PID), zap.Uint64("times", counts.Untracked))
+	}
+	if counts.Resynchronized > w.missed && !w.closing {
+		w.missed = counts.Resynchronized
+		l.repair(s)
+	}
+	if counts.EventsLost > w.lost {
+		if w.lost == 0 {
+			l.options.Logger.Warn("Events of sampled goroutines are being lost: spans will miss states and say so. Metrics stay exact. "+
+				"Lower traces::sampling_ratio", zap.Int("pid", s.PID), zap.Uint64("lost", counts.EventsLost))
+		}
+		w.lost = counts.EventsLost
+	}
+	if w.lost > 0 {
+		l.tell(s, s.tracker.Settle(l.drained, w.Status)...)
+	}
+}
+
+// repair has a worker put right what the engine knows of a process in which changes of state were missed.
+func (l *loop) repair(s *session) {
+	w, bias := s.window, s.bias
+	l.work(func() {
+		at := l.host.Now()
+		var living []engine.Goroutine
+		err := l.eachLiving(s.PID, s.program, bias, func(found []snapshot.Goroutine) {
+			for _, g := range found {
+				living = append(living, l.asSeen(w, s.program, bias, g))
+			}
+		})
+		wrong := 0
+		if err == nil {
+			wrong, err = w.Repair(at, living)
+		}
+		if err != nil {
+			l.options.Logger.Warn("States of goroutines could not be put right", zap.Int("pid", s.PID), zap.Error(err))
+		} else if wrong > 0 {
+			l.options.Logger.Info("States of goroutines were put right", zap.Int("pid", s.PID), zap.Int("goroutines", wrong))
+		}
+		l.post(func(l *loop) {
+			if s.window == w {
+				l.throttle(s)
+			}
+		})
+	})
+}
+
+// throttleAll lets new trees of goroutines be sampled as long as their process's budget of spans lasts, and the sink takes what there is.
+func (l *loop) throttleAll() {
+	now, busy := l.host.Now(), l.sink.Busy()
+	for _, s := range l.sessions {
+		spent := busy || s.budget.rate > 0 && s.budget.left(now) == 0
+		if spent == s.budget.spent {
+			continue
+		}
+		if spent && !busy && !s.budget.told {
+			l.options.Logger.Info("More spans than traces::max_spans_per_second: for moments, trees that begin are left out", zap.Int("pid", s.PID))
+			s.budget.told = true
+		}
+		s.budget.spent = spent
+		l.throttle(s)
+	}
+}
+
+// throttle tells the engine which of the trees that begin from now on are not sampled.
+func (l *loop) throttle(s *session) {
+	if s.window == nil || s.window.closing {
+		return
+	}
+	share := 1 - s.program.governor.Ratio()
+	if s.budget.spent {
+		share = 1
+	}
+	if err := s.window.Throttle(share); err != nil {
+		l.options.Logger.Warn("Sampling could not be changed", zap.Int("pid", s.PID), zap.Error(err))
+	}
+}
