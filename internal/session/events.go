@@ -30,7 +30,7 @@ func (l *loop) handle(e *lifecycle.Event) {
 // handleOf handles an event of a session.
 func (l *loop) handleOf(s *session, e *lifecycle.Event) {
 	switch {
-	case !s.ready:
+	case !s.ready || s.window == nil && s.newcomer != nil:
 		l.keepEarly(&s.early, e)
 	case e.Kind == lifecycle.ProcessExited:
 		l.firstThreadExited(s, e.Time)
@@ -139,13 +139,13 @@ func (l *loop) arrived(e *lifecycle.Event) {
 	n := &newcomer{id: engine.ID(e.G), at: e.Time}
 	if s := l.sessions[e.PID]; s != nil {
 		switch {
-		case !s.ready && s.newcomer == nil:
+		case s.awaitsWindow() && s.newcomer == nil: // the engine was first
 			s.newcomer = n
 			if !s.inspecting && s.program.state != attaching {
 				l.inspect(s)
 			}
 			return
-		case !s.ready, s.window == nil, s.window.closing, s.window.Followed(): // two of its threads were first, or its attachment goes
+		case s.window == nil, s.window.closing, s.window.Followed(): // two of its threads were first, or its attachment goes
 			l.release(e.PID, n)
 			return
 		}

@@ -67,6 +67,11 @@ func (l *loop) keepEarly(to *[]lifecycle.Event, e *lifecycle.Event) {
 	*to = append(*to, kept)
 }
 
+// awaitsWindow tells whether the engine is to see the session's process, and does not yet.
+func (s *session) awaitsWindow() bool {
+	return !s.ready || s.window == nil && s.program.state == attached
+}
+
 // found begins a session with a process that counts, if there is none.
 func (l *loop) found(p processes.Process) {
 	if l.ctx.Err() != nil {

@@ -772,6 +772,43 @@ func TestReattachFails(t *testing.T) {
 	})
 }
 
+// TestReattachWhenTheEngineIsFirst lets the engine follow a process by itself when its executable is attached again, before the session asks
+// for it, and says so before or after the session is told that it is first.
+func TestReattachWhenTheEngineIsFirst(t *testing.T) {
+	for name, toldFirst := range map[string]bool{"told at once": true, "told later": false} {
+		t.Run(name, func(t *testing.T) {
+			in(t, budgeted, func(t *testing.T, w *world) {
+				w.engine.Cost = engine.Cost{Usual: time.Microsecond, Most: time.Microsecond}
+				w.overspend(w.start())
+				follows := make(chan struct{})
+				w.engine.Script("Follow", enginefake.Step{Wait: follows, Err: engine.ErrFollowed})
+				for w.engine.Attached() == 0 {
+					w.pass(time.Second)
+				}
+				w.pass(time.Second)
+				arrive := func() {
+					w.engine.Arrive(pid)
+					w.engine.Emit(create(9))
+					w.settle()
+				}
+				if toldFirst {
+					arrive()
+				}
+				close(follows)
+				w.settle()
+				if !toldFirst {
+					arrive()
+				}
+				require.NotNil(t, w.engine.Process(pid), "the process is not followed any more, though the probes are attached")
+				w.engine.Emit(exit(9))
+				w.settle()
+				require.Equal(t, lifecycle.Exit, w.sink.endings()[9], "the first goroutine is lost")
+				require.Zero(t, w.engine.Newcomers())
+			})
+		})
+	}
+}
+
 // TestExitWhileDetaching ends a process while its executable is being detached, which takes long.
 func TestExitWhileDetaching(t *testing.T) {
 	in(t, budgeted, func(t *testing.T, w *world) {
