@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -132,17 +133,27 @@ func TestCancel(t *testing.T) {
 // TestMemoryThatNeverComes reads memory that its owner withholds.
 func TestMemoryThatNeverComes(t *testing.T) {
 	f := forge(t, 1, 1)
-	withheld := withhold(t)
+	withheld, release := withhold(t)
 	f.pointers[0] = uint64(uintptr(unsafe.Pointer(&withheld[0])))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if all, err := f.source().Read(ctx); !errors.Is(err, context.DeadlineExceeded) || len(all) != 0 {
 		t.Errorf("%d goroutines are read: %v", len(all), err)
 	}
+	if _, err := f.source().Read(t.Context()); !errors.Is(err, ErrBlocked) {
+		t.Errorf("a second read of the same process: %v", err)
+	}
+	release()
+	for {
+		if _, err := f.source().Read(t.Context()); !errors.Is(err, ErrBlocked) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
-// withhold returns memory that blocks whoever reads it until the test ends (userfaultfd(2)).
-func withhold(t *testing.T) []byte {
+// withhold returns memory that blocks whoever reads it (userfaultfd(2)), and what lets them go on.
+func withhold(t *testing.T) (withheld []byte, release func()) {
 	t.Helper()
 	testbuild.RequireRoot(t)
 	memory, err := unix.Mmap(-1, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
@@ -154,8 +165,9 @@ func withhold(t *testing.T) []byte {
 	if errno != 0 {
 		t.Fatalf("userfaultfd: %v", errno)
 	}
+	release = sync.OnceFunc(func() { _ = unix.Close(int(fd)) })
 	t.Cleanup(func() {
-		_ = unix.Close(int(fd)) // lets go on who waits
+		release()
 		_ = unix.Munmap(memory)
 	})
 	const (
@@ -172,7 +184,7 @@ func withhold(t *testing.T) []byte {
 	}
 	ioctl(ioAPI, []uint64{api, 0, 0})
 	ioctl(register, []uint64{uint64(uintptr(unsafe.Pointer(&memory[0]))), pageSize, missing, 0})
-	return memory
+	return memory, release
 }
 
 // TestForgedPointers reads gs of which not all are where memory is.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +36,12 @@ type Goroutine struct {
 
 // ErrTooMany is wrapped by the error about a list of goroutines that is longer than is read of it.
 var ErrTooMany = errors.New("too many goroutines")
+
+// ErrBlocked is wrapped by the error about a process that has not let an earlier read of its memory end.
+var ErrBlocked = errors.New("its memory does not come")
+
+// blocked has the pids of processes of which a read that was given up still waits.
+var blocked sync.Map
 
 // MaxGoroutines is how long a list is read at the most, whatever the limit: 4 Mi, for which 32 MiB of addresses are kept.
 const MaxGoroutines = 4 << 20
@@ -70,8 +77,8 @@ func (s Source) Read(ctx context.Context) (all []Goroutine, err error) {
 //
 // The memory is read a megabyte at a time, and between two reads Each looks at the context. A read blocks for as long as the process wants
 // if its memory is of a userfaultfd, or of a file of a file system that does not answer. Then Each returns at the end of the context, and
-// leaves the thread that reads behind; it ends when the memory comes or the process ends. Who calls Each again for such a process leaves
-// another: refuse the process instead.
+// leaves the thread that reads behind; it ends when the memory comes or the process ends, and until then no other read of the process is
+// begun: the error wraps ErrBlocked.
 func (s Source) Each(ctx context.Context, visit func(Goroutine) error) error {
 	if s.Binary.AllgLen == 0 || s.Binary.AllgPtr == 0 {
 		return ErrNoAnchor
@@ -232,12 +239,20 @@ func (s Source) read(ctx context.Context, pieces []unix.RemoteIovec, buffer []by
 	if err := ctx.Err(); err != nil || len(buffer) == 0 {
 		return err
 	}
+	if _, is := blocked.Load(s.PID); is {
+		return fmt.Errorf("read memory of process %d: %w", s.PID, ErrBlocked)
+	}
 	done := make(chan error, 1)
 	go func() { done <- readNow(s.PID, pieces, buffer) }()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+		blocked.Store(s.PID, nil)
+		go func() {
+			<-done
+			blocked.Delete(s.PID)
+		}()
 		return fmt.Errorf("read memory of process %d: %w", s.PID, ctx.Err())
 	}
 }

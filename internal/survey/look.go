@@ -30,12 +30,17 @@ func NewLook(pid int, binary *goexe.Binary, bias uint64) *Look {
 	return l
 }
 
+// patience is for how long a look waits for the memory of a process. A million goroutines take a quarter of a second.
+const patience = 2 * time.Second
+
 // Count counts the goroutines that the process has now, but for the runtime's own. One that has waited for longer than blockedAfter is
 // blocked: as its runtime says, or as it was found at each Count. The error wraps unix.ESRCH if there is no such process.
 func (l *Look) Count(blockedAfter time.Duration) (c census.Count, err error) {
 	l.history.Begin()
 	source := snapshot.Source{PID: l.pid, Binary: l.binary, Bias: l.bias}
-	err = source.Each(context.Background(), func(g snapshot.Goroutine) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err = source.Each(ctx, func(g snapshot.Goroutine) error {
 		if l.system[g.StartPC] {
 			return nil
 		}

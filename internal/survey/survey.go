@@ -110,6 +110,9 @@ func (s *Surveyor) Collect(ctx context.Context) ([]telemetry.Figures, error) {
 		switch {
 		case errors.Is(err, unix.ESRCH):
 			errs = append(errs, s.leave(pid)) // it has ended meanwhile
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, snapshot.ErrBlocked):
+			errs = append(errs, s.leave(pid)) // it must not delay the others each time
+			s.found.Refuse(p.Process, err)
 		case err != nil:
 			errs = append(errs, err)
 		default:
@@ -173,7 +176,9 @@ func (s *Surveyor) join(p processes.Process, binary *goexe.Binary) error {
 	if err != nil {
 		return err
 	}
-	if _, err := (snapshot.Source{PID: p.PID, Binary: binary, Bias: bias}).Read(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if _, err := (snapshot.Source{PID: p.PID, Binary: binary, Bias: bias}).Read(ctx); err != nil {
 		return err
 	}
 	identity := telemetry.Identity{BootID: s.bootID, PID: p.PID, StartTime: p.StartTime}
