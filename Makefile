@@ -45,7 +45,7 @@ fuzz:
 lint:
 	test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v -e generated_ -e _bpfel))" || { $(TOOL) gofumpt -d $$(git ls-files '*.go' | grep -v -e generated_ -e _bpfel); false; }
 	go vet -tags matrix ./...
-	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go vet . || exit 1; done # a distribution is built for all systems
+	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go vet -tags matrix ./... || exit 1; done # a distribution is built for all systems
 	$(TOOL) staticcheck -tags matrix ./...
 
 generate:

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package test runs the built collector against real programs. Its tests need root, and the collector of "make build".
 package test
 

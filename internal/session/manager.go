@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package session follows all processes that count, through an engine: it attaches what they run, brings their events to their goroutines,
 // keeps what that costs them within the budget, and lets go of them when they end.
 //
