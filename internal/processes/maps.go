@@ -82,6 +82,9 @@ func (p Process) runs(file *os.File) (bool, error) {
 		return false, err
 	}
 	pagemap, err := os.Open(p.path("pagemap"))
+	if errors.Is(err, os.ErrPermission) { // it belongs to another user, and this process has no CAP_DAC_READ_SEARCH
+		return true, nil
+	}
 	if err != nil {
 		return false, noProcess(p.PID, err)
 	}
