@@ -94,6 +94,27 @@ func TestFractionsAddUp(t *testing.T) {
 	}
 }
 
+// Estimates too few for a single duration have no sum either, and counts are those of the buckets.
+func TestEstimatedHistogramsObeyTheDataModel(t *testing.T) {
+	seen := lifecycle.Histogram{Buckets: map[int]uint64{5: 3, 9: 1}, Count: 4, Sum: uint64(time.Second)}
+	totals := lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{key: &seen}}
+	for _, more := range []float64{0, 0.05, 0.3, 1, 2.6} {
+		var e Estimator
+		e.Saw(totals, Interval{time.Second, time.Second}, 0)
+		e.Missed(Interval{time.Second, time.Duration(more * float64(time.Second))})
+		h := e.Totals().Histograms[key]
+		if h == nil {
+			if more*4 > 1 {
+				t.Errorf("%v times: there is no histogram", more)
+			}
+			continue
+		}
+		if h.Count == 0 || h.Sum == 0 || h.Count != h.Buckets[5]+h.Buckets[9] || math.Abs(float64(h.Count)-4*more) > 1 {
+			t.Errorf("%v times: %+v", more, h)
+		}
+	}
+}
+
 // A program that was seen for hours is judged by what it does now.
 func TestOldWindowsAreForgotten(t *testing.T) {
 	var e Estimator

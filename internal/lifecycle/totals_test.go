@@ -1,9 +1,6 @@
 package lifecycle
 
-import (
-	"reflect"
-	"testing"
-)
+import "testing"
 
 func TestTotals(t *testing.T) {
 	key := HistogramKey{Kind: Wait, Reason: 3}
@@ -13,16 +10,6 @@ func TestTotals(t *testing.T) {
 	}
 	one.Counts.Created, one.Counts.Exited, one.Counts.Transitions = 3, 1, 50
 	one.Counts.Time[Running], one.Counts.Live[Running] = 10, 2
-
-	long := one.Times(4, 2.5)
-	want := Totals{
-		Histograms: map[HistogramKey]*Histogram{key: {Buckets: map[int]uint64{1: 3, 5: 7}, Count: 10, Sum: 250}},
-		Functions:  map[uint64]Lives{7: {Created: 8, Exited: 3}},
-	}
-	want.Counts.Created, want.Counts.Exited, want.Counts.Time[Running] = 8, 3, 40
-	if !reflect.DeepEqual(long, want) {
-		t.Errorf("in a longer time: %+v, want %+v", long, want)
-	}
 
 	var sum Totals
 	sum.Add(one)

@@ -24,7 +24,11 @@ func TestEstimates(t *testing.T) {
 	}}
 	seen.Counts.Created, seen.Counts.Exited = 10, 4
 	seen.Counts.Time[lifecycle.Running] = uint64(time.Second)
-	estimated := seen.Times(2.5, 2.5)
+	estimated := lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{
+		{Kind: lifecycle.Run}: {Buckets: map[int]uint64{7: 5}, Count: 5, Sum: 23},
+	}}
+	estimated.Counts.Created, estimated.Counts.Exited = 25, 10
+	estimated.Counts.Time[lifecycle.Running] = uint64(2500 * time.Millisecond)
 	covered := Coverage{Elapsed: 10 * time.Second, Attached: 5 * time.Second, Traced: 2 * time.Second}
 	made := m.Make([]Figures{{
 		Process: testProcess(), Totals: seen, Estimated: &estimated, Overhead: &Overhead{Level: "windows", Share: 0.25, Coverage: covered},
@@ -99,24 +103,5 @@ func TestCoverageIsOfTheTimeSinceBefore(t *testing.T) {
 		attached, traced := c.since(step.now)
 		require.InDelta(t, step.attached, attached, 1e-9)
 		require.InDelta(t, step.traced, traced, 1e-9)
-	}
-}
-
-// Estimates too few for a single duration have no sum either.
-func TestEstimatedHistogramsObeyTheDataModel(t *testing.T) {
-	seen := lifecycle.Histogram{Buckets: map[int]uint64{5: 3, 9: 1}, Count: 4, Sum: uint64(time.Second)}
-	key := lifecycle.HistogramKey{Kind: lifecycle.Run}
-	totals := lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{key: &seen}}
-	for _, more := range []float64{0, 0.05, 0.3, 1, 2.6} {
-		p := pmetric.NewExponentialHistogramDataPoint()
-		h := totals.Times(more, more).Histograms[key]
-		fill(p, h)
-		sum := uint64(0)
-		for _, n := range p.Positive().BucketCounts().AsRaw() {
-			sum += n
-		}
-		require.Equal(t, p.Count(), sum, more)
-		require.Equal(t, p.Count() == 0, p.Sum() == 0, more)
-		require.InDelta(t, more*4, float64(p.Count()), 0.5)
 	}
 }
