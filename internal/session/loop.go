@@ -42,6 +42,7 @@ type loop struct {
 	quiet      bool // no event has come of late
 	nextUpkeep time.Time
 	nextGovern time.Time
+	governed   time.Duration // the interval before
 }
 
 // life is one of a goroutine that is over, or a segment of one.
@@ -57,7 +58,7 @@ type deferred struct {
 }
 
 func newLoop(m *Manager) *loop {
-	return &loop{Manager: m, working: 1, sessions: map[int]*session{}, programs: map[processes.File]*program{}, newcomers: map[int]*newcomer{}}
+	return &loop{Manager: m, working: 1, governed: governInterval, sessions: map[int]*session{}, programs: map[processes.File]*program{}, newcomers: map[int]*newcomer{}}
 }
 
 // run handles events and what workers post until the Manager stops.
