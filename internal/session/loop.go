@@ -32,12 +32,12 @@ type loop struct {
 	early     int // events that wait for a session to be ready
 	working   int // workers that run
 
-	ended     []life              // not yet handed to the sink
-	final     []telemetry.Figures // of processes that have ended, not yet collected
-	handedOut []*program          // whose names the last collection needs
-	retired   lifecycle.Counts    // of sessions that have ended
-	drained   uint64              // how often all events were handled that there were
-	deferred  []deferred          // to be done when that is so again
+	ended     []life                   // not yet handed to the sink
+	final     []telemetry.ProcessStats // of processes that have ended, not yet collected
+	handedOut []*program               // whose names the last collection needs
+	retired   lifecycle.Counts         // of sessions that have ended
+	drained   uint64                   // how often all events were handled that there were
+	deferred  []deferred               // to be done when that is so again
 
 	quiet      bool // no event has come of late
 	nextUpkeep time.Time
