@@ -7,40 +7,33 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-const limitedReceiver = `
-receivers:
-  goroutine:
-    collection_interval: 500ms
-    initial_delay: 0s
-    targets: [{executable: %s}]
-    overhead: {budget: 0}
-    traces: {max_spans_per_second: 100}
-`
 
 // TestSpansPerSecond lets a program create goroutines much faster than spans may be made. Whole trees are left out, and metrics know all.
 func TestSpansPerSecond(t *testing.T) {
 	const created = 100_000
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "spawn", testbuild.Options{})
-	b := newBackend(t)
+	b := e2etest.NewBackend(t)
 	// The program is there first: then what it creates begins trees of its own.
 	p := testbuild.Start(t, exe, strconv.Itoa(created))
 	p.Line()
-	c := startCollector(t, fmt.Sprintf(limitedReceiver, exe)+fmt.Sprintf(exporterTo, b.Endpoint()))
-	c.await("Following process")
+	limited := e2etest.Following(exe)
+	limited.Traces.MaxSpansPerSecond = 100
+	c := e2etest.StartCollector(t, e2etest.Exporting(limited, b.Endpoint()))
+	c.Await("Following process")
 	p.GoOn()
 	if line := p.Line(); line != "done" {
 		t.Fatalf("the program said %q", line)
 	}
-	eventually(t, "all goroutines to be counted", func() bool { return b.Sum("go.goroutine.exited") == created },
-		func() string { return fmt.Sprintf("%d are\n%s", b.Sum("go.goroutine.exited"), c.out) })
-	c.await("More spans than traces::max_spans_per_second")
-	c.stop()
+	e2etest.Eventually(t, "all goroutines to be counted", func() bool { return b.Sum("go.goroutine.exited") == created },
+		func() string { return fmt.Sprintf("%d are\n%s", b.Sum("go.goroutine.exited"), c.Out) })
+	c.Await("More spans than traces::max_spans_per_second")
+	c.Stop()
 	told := 0
-	for _, spans := range goroutineSpans(b.Spans()) {
+	for _, spans := range e2etest.GoroutineSpans(b.Spans()) {
 		if spans[0].Name() != "main.work" {
 			continue
 		}

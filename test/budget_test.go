@@ -11,20 +11,16 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// budgetedReceiver takes an executable, and limits of the overhead.
-const budgetedReceiver = `
-receivers:
-  goroutine:
-    collection_interval: 500ms
-    initial_delay: 0s
-    targets: [{executable: %s}]
-    overhead: {%s}
-    traces: {max_spans_per_second: 0}
-`
+// limited returns settings of the receiver with limits of the overhead.
+func limited(executable string, o e2etest.Overhead) e2etest.Receiver {
+	r := e2etest.Following(executable)
+	r.Overhead = &o
+	return r
+}
 
 // handoffs is a program of two goroutines that take turns.
 type handoffs struct{ *testbuild.Running }
@@ -51,7 +47,7 @@ func (p handoffs) work(t *testing.T) (done, goroutines int) {
 }
 
 // levelOf returns the level that was told last.
-func levelOf(b *otlptest.Backend) (level string) {
+func levelOf(b *e2etest.Backend) (level string) {
 	for _, m := range b.Metric("go.goroutine.overhead.status") {
 		for _, p := range m.Gauge().DataPoints().All() {
 			if p.IntValue() == 0 { // not at this one
@@ -65,16 +61,16 @@ func levelOf(b *otlptest.Backend) (level string) {
 }
 
 // levelsTold returns the levels that log records tell of, in their order.
-func levelsTold(b *otlptest.Backend) (levels []string) {
-	for _, r := range records(b, "go.goroutine.overhead.level_change") {
+func levelsTold(b *e2etest.Backend) (levels []string) {
+	for _, r := range b.Records("go.goroutine.overhead.level_change") {
 		v, _ := r.Attributes().Get("go.goroutine.overhead.level")
 		levels = append(levels, v.Str())
 	}
 	return levels
 }
 
-// stretchesTold returns how many intervals of running were told, as seen and as estimated.
-func stretchesTold(b *otlptest.Backend) (seen, estimated uint64) {
+// stretchesTold returns how many stretches of running were told, as seen and as estimated.
+func stretchesTold(b *e2etest.Backend) (seen, estimated uint64) {
 	for _, m := range b.Metric("go.goroutine.run.duration") {
 		if m.Type() != pmetric.MetricTypeExponentialHistogram {
 			continue
@@ -94,10 +90,10 @@ func stretchesTold(b *otlptest.Backend) (seen, estimated uint64) {
 // what the probes do not see is estimated; and when the program rests, more is seen of it again.
 func TestBudget(t *testing.T) {
 	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(budgetedReceiver, exe, "budget: 0.05")+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(limited(exe, e2etest.Overhead{Budget: 0.05}), b.Endpoint()))
 	p := startHandoffs(t, exe)
-	c.await("Following process")
+	c.Await("Following process")
 	first, _ := p.work(t)
 	with, _ := p.work(t)
 	if level := levelOf(b); level != "windows" {
@@ -107,17 +103,17 @@ func TestBudget(t *testing.T) {
 	if told := levelsTold(b); !slices.Equal(told, want) {
 		t.Errorf("records tell of the levels %v, want %v", told, want)
 	}
-	eventually(t, "more to be seen of a program that rests", func() bool { return slices.Contains(levelsTold(b)[len(want):], "no_syscalls") },
+	e2etest.Eventually(t, "more to be seen of a program that rests", func() bool { return slices.Contains(levelsTold(b)[len(want):], "no_syscalls") },
 		func() string { return fmt.Sprint(levelsTold(b)) })
 	seen, estimated := stretchesTold(b)
-	c.stop()
+	c.Stop()
 	without, _ := p.work(t)
 	t.Logf("%d handoffs at first, %d with the budget, %d without the collector; told are %d stretches of running, and %d estimated",
 		first, with, without, seen, estimated)
 	if with < without*8/10 {
 		t.Errorf("the program did %d with the budget, without the collector %d", with, without)
 	}
-	// A handoff to and fro takes two goroutines an interval each. The estimate is as good as that of what hits cost. That only a tenth of the time
+	// A handoff to and fro takes two goroutines a stretch each. The estimate is as good as that of what hits cost. That only a tenth of the time
 	// is seen must not show.
 	if ratio := float64(seen+estimated) / float64(2*(first+with)); ratio < 0.5 || ratio > 2 || estimated < seen {
 		t.Errorf("%d stretches are told and %d estimated of %d", seen, estimated, 2*(first+with))
@@ -127,16 +123,16 @@ func TestBudget(t *testing.T) {
 // TestBudgetOfNextToNothing leaves only looks at the program's memory.
 func TestBudgetOfNextToNothing(t *testing.T) {
 	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(budgetedReceiver, exe, "budget: 0.0005, floor: 0")+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(limited(exe, e2etest.Overhead{Budget: 0.0005, Floor: new(0.0)}), b.Endpoint()))
 	p := startHandoffs(t, exe)
-	c.await("Following process")
+	c.Await("Following process")
 	var goroutines int
 	for range 4 { // the first window may come after a gap of ten seconds
 		_, goroutines = p.work(t)
 	}
-	eventually(t, "snapshots only", func() bool { return levelOf(b) == "snapshots" }, func() string { return fmt.Sprint(levelsTold(b)) })
-	eventually(t, "the goroutines to be counted", func() bool { return b.Sum("go.goroutine.count") == goroutines },
+	e2etest.Eventually(t, "snapshots only", func() bool { return levelOf(b) == "snapshots" }, func() string { return fmt.Sprint(levelsTold(b)) })
+	e2etest.Eventually(t, "the goroutines to be counted", func() bool { return b.Sum("go.goroutine.count") == goroutines },
 		func() string { return fmt.Sprintf("%d are, of %d", b.Sum("go.goroutine.count"), goroutines) })
 }
 
@@ -144,27 +140,28 @@ func TestBudgetOfNextToNothing(t *testing.T) {
 func TestBudgetOfTheHost(t *testing.T) {
 	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
 	dir := t.TempDir()
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(budgetedReceiver, filepath.Join(dir, "*"), "budget: 1, floor: 1, host: 0.01")+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	overhead := e2etest.Overhead{Budget: 1, Floor: new(1.0), Host: new(0.01)}
+	c := e2etest.StartCollector(t, e2etest.Exporting(limited(filepath.Join(dir, "*"), overhead), b.Endpoint()))
 	var programs []handoffs
 	for _, name := range []string{"one", "other"} {
 		copied := filepath.Join(dir, name)
-		place(t, exe, copied)
+		e2etest.Place(t, exe, copied)
 		programs = append(programs, startHandoffs(t, copied))
 	}
-	eventually(t, "both programs to be followed", func() bool { return strings.Count(c.out.String(), "Following process") == 2 }, c.out.String)
+	e2etest.Eventually(t, "both programs to be followed", func() bool { return strings.Count(c.Out.String(), "Following process") == 2 }, c.Out.String)
 	for _, p := range programs {
 		p.GoOn()
 	}
 	why := func() (why []string) {
-		for _, r := range records(b, "go.goroutine.overhead.level_change") {
+		for _, r := range b.Records("go.goroutine.overhead.level_change") {
 			level, _ := r.Attributes().Get("go.goroutine.overhead.level")
 			reason, _ := r.Attributes().Get("go.goroutine.overhead.reason")
 			why = append(why, level.Str()+" because of "+reason.Str())
 		}
 		return why
 	}
-	eventually(t, "less to be seen of both", func() bool { return len(why()) >= 2 }, func() string { return fmt.Sprint(why()) })
+	e2etest.Eventually(t, "less to be seen of both", func() bool { return len(why()) >= 2 }, func() string { return fmt.Sprint(why()) })
 	for _, w := range why() {
 		if w != "windows because of host" && w != "snapshots because of host" {
 			t.Errorf("the level is %s", w)

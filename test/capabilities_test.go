@@ -3,17 +3,13 @@
 package test
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-// nobody is the user id that owns nothing.
-const nobody = 65534
 
 // TestCapabilities runs the collector as an ordinary user with some capabilities.
 func TestCapabilities(t *testing.T) {
@@ -28,16 +24,15 @@ func TestCapabilities(t *testing.T) {
 		"some":                {[]uintptr{unix.CAP_BPF, unix.CAP_SYS_PTRACE}, "the collector needs CAP_SYS_ADMIN;"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBackend(t)
+			b := e2etest.NewBackend(t)
 			p := testbuild.Start(t, exe, t.TempDir()+"/trace")
 			p.Line()
-			cmd := asNobody(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.Endpoint()), c.capabilities...)
-			run := runCollector(t, cmd)
-			run.await(c.want)
+			run := e2etest.StartAsNobody(t, e2etest.Exporting(e2etest.Following(exe), b.Endpoint()), c.capabilities...)
+			run.Await(c.want)
 			// What cannot work is no reason for the collector to end.
-			run.stop()
-			if !strings.Contains(run.out.String(), "Everything is ready") {
-				t.Errorf("the collector did not run:\n%s", run.out)
+			run.Stop()
+			if !run.Out.Has("Everything is ready") {
+				t.Errorf("the collector did not run:\n%s", run.Out)
 			}
 		})
 	}

@@ -3,43 +3,35 @@
 package test
 
 import (
-	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-const deltaConfig = `
-processors:
-  cumulative_to_delta: {initial_value: keep}
-exporters:
-  otlp_grpc/cumulative: {endpoint: %[1]s, tls: {insecure: true}}
-  otlp_grpc/delta: {endpoint: %[2]s, tls: {insecure: true}}
-service:
-  telemetry: {metrics: {level: none}}
-  pipelines:
-    metrics/cumulative: {receivers: [goroutine], exporters: [otlp_grpc/cumulative]}
-    metrics/delta: {receivers: [goroutine], processors: [cumulative_to_delta], exporters: [otlp_grpc/delta]}
-`
 
 // TestDelta makes the metrics' changes, as backends that want delta temporality take them, sum up to the metrics.
 func TestDelta(t *testing.T) {
 	testbuild.RequireRoot(t)
-	cumulative, delta := newBackend(t), newBackend(t)
+	cumulative, delta := e2etest.NewBackend(t), e2etest.NewBackend(t)
 	exe := testbuild.Program(t, "lifecycle", testbuild.Options{})
-	config := strings.Replace(fmt.Sprintf(receiverOf, exe), "interval: 500ms", "interval: 50ms", 1)
-	c := startCollector(t, config+fmt.Sprintf(deltaConfig, cumulative.Endpoint(), delta.Endpoint()))
+	receiver := e2etest.Following(exe)
+	receiver.CollectionInterval = 50 * time.Millisecond
+	config := e2etest.NewConfig(receiver)
+	config.Export("otlp_grpc/cumulative", e2etest.OTLP(cumulative.Endpoint()), "metrics/cumulative")
+	config.Export("otlp_grpc/delta", e2etest.OTLP(delta.Endpoint()), "metrics/delta")
+	config.Process("cumulative_to_delta", e2etest.Settings{"initial_value": "keep"}, "metrics/delta")
+	c := e2etest.StartCollector(t, config)
 	p := testbuild.Start(t, exe, filepath.Join(t.TempDir(), "trace"))
-	countAgrees(t, cumulative, c, p)
+	e2etest.AwaitCount(t, cumulative, c, p)
 	p.GoOn()
-	countAgrees(t, cumulative, c, p)
+	e2etest.AwaitCount(t, cumulative, c, p)
 	p.GoOn()
 	p.Wait()
-	c.stop()
+	c.Stop()
 
 	for _, name := range []string{"go.schedule.duration", "go.goroutine.run.duration", "go.goroutine.wait.duration", "go.goroutine.lifetime"} {
 		want := map[int]uint64{}

@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"golang.org/x/sys/unix"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -31,8 +31,8 @@ func TestManyProcesses(t *testing.T) {
 	testbuild.RequireRoot(t)
 	built := testbuild.Program(t, "short", testbuild.Options{})
 	dir := t.TempDir()
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(receiverOf, filepath.Join(dir, "*"))+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(filepath.Join(dir, "*")), b.Endpoint()))
 	before := resources(t, c)
 
 	var mu sync.Mutex
@@ -70,9 +70,9 @@ func TestManyProcesses(t *testing.T) {
 	if len(started) != manyProcesses {
 		t.Fatalf("%d processes had ids of their own", len(started))
 	}
-	eventually(t, "all processes to be left", func() bool { return resources(t, c) == before },
+	e2etest.Eventually(t, "all processes to be left", func() bool { return resources(t, c) == before },
 		func() string { return fmt.Sprintf("%+v, before %+v", resources(t, c), before) })
-	c.stop()
+	c.Stop()
 
 	workers, late := workersOf(b)
 	t.Logf("%d of %d processes had goroutines before they were followed", len(late), manyProcesses)
@@ -97,27 +97,27 @@ func TestFewDescriptors(t *testing.T) {
 	const executables, few = 10, 15 // that the collector may open besides what it has open
 	testbuild.RequireRoot(t)
 	dir := t.TempDir()
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(receiverOf, filepath.Join(dir, "*"))+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(filepath.Join(dir, "*")), b.Endpoint()))
 	var enough unix.Rlimit
 	limit := func(is *unix.Rlimit, was *unix.Rlimit) {
-		if err := unix.Prlimit(c.cmd.Process.Pid, unix.RLIMIT_NOFILE, is, was); err != nil {
+		if err := unix.Prlimit(c.PID(), unix.RLIMIT_NOFILE, is, was); err != nil {
 			t.Fatal(err)
 		}
 	}
 	limit(nil, &enough)
-	limit(&unix.Rlimit{Cur: uint64(len(openFiles(t, c.cmd.Process.Pid)) + few), Max: enough.Max}, nil)
+	limit(&unix.Rlimit{Cur: uint64(len(e2etest.OpenFiles(t, c.PID())) + few), Max: enough.Max}, nil)
 	built := testbuild.Program(t, "parked", testbuild.Options{})
 	goroutines := 0
 	for i := range executables {
 		exe := filepath.Join(dir, fmt.Sprint(i))
-		place(t, built, exe)
+		e2etest.Place(t, built, exe)
 		goroutines += len(testbuild.Start(t, exe, "1").Profile())
 	}
-	c.await("too many open files")
+	c.Await("too many open files")
 	limit(&enough, nil)
-	eventually(t, fmt.Sprintf("%d goroutines", goroutines), func() bool { return b.Sum("go.goroutine.count") == goroutines },
-		func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.out) })
+	e2etest.Eventually(t, fmt.Sprintf("%d goroutines", goroutines), func() bool { return b.Sum("go.goroutine.count") == goroutines },
+		func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.Out) })
 }
 
 var kinds = []struct {
@@ -135,7 +135,7 @@ var kinds = []struct {
 // redeploy replaces an executable, which may run, by a new file.
 func redeploy(t *testing.T, built, exe string) {
 	t.Helper()
-	place(t, built, exe+".new")
+	e2etest.Place(t, built, exe+".new")
 	if err := os.Rename(exe+".new", exe); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func redeploy(t *testing.T, built, exe string) {
 
 // workersOf returns the spans of the goroutine that each process has, by process, and the processes that had goroutines before they were
 // followed.
-func workersOf(b *otlptest.Backend) (workers map[int64][]ptrace.Span, late map[int64]bool) {
+func workersOf(b *e2etest.Backend) (workers map[int64][]ptrace.Span, late map[int64]bool) {
 	workers, late = map[int64][]ptrace.Span{}, map[int64]bool{}
 	for _, rs := range b.ResourceSpans() {
 		pid, _ := rs.Resource().Attributes().Get("process.pid")
@@ -166,7 +166,7 @@ type left struct {
 	descriptors, links int
 }
 
-func resources(t *testing.T, c *collector) left {
+func resources(t *testing.T, c *e2etest.Collector) left {
 	t.Helper()
-	return left{descriptors: len(openFiles(t, c.cmd.Process.Pid)), links: len(linksOf(t))}
+	return left{descriptors: len(e2etest.OpenFiles(t, c.PID())), links: len(e2etest.Links(t))}
 }

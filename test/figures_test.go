@@ -3,7 +3,6 @@
 package test
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,30 +10,32 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
 // TestFigures compares counts by start function with the target's own trace, and exemplars with the spans that they name.
 func TestFigures(t *testing.T) {
 	testbuild.RequireRoot(t)
-	b := newBackend(t)
+	b := e2etest.NewBackend(t)
 	exe := testbuild.Program(t, "lifecycle", testbuild.Options{})
-	const byFunction = "    start_functions: {top: 1000}\n" +
-		"    metrics: {go.goroutine.created: {attributes: [code.function.name]}, go.goroutine.exited: {attributes: [code.function.name]}}\n"
-	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+byFunction+fmt.Sprintf(exporterTo, b.Endpoint()))
+	receiver := e2etest.Following(exe)
+	receiver.StartFunctions = e2etest.Settings{"top": 1000}
+	byFunction := e2etest.Attributes{Names: []string{"code.function.name"}}
+	receiver.Attributes = map[string]e2etest.Attributes{"go.goroutine.created": byFunction, "go.goroutine.exited": byFunction}
+	c := e2etest.StartCollector(t, e2etest.Exporting(receiver, b.Endpoint()))
 	file := filepath.Join(t.TempDir(), "trace")
 	p := testbuild.Start(t, exe, file)
-	countAgrees(t, b, c, p)
+	e2etest.AwaitCount(t, b, c, p)
 	p.GoOn()
-	countAgrees(t, b, c, p)
+	e2etest.AwaitCount(t, b, c, p)
 	p.GoOn()
 	p.Wait()
-	c.stop()
+	c.Stop()
 
 	want := map[string]int64{}
-	for _, g := range readTrace(t, file) {
-		want[g.start]++
+	for _, g := range e2etest.RuntimeTrace(t, file) {
+		want[g.Start]++
 	}
 	for _, metric := range []string{"go.goroutine.created", "go.goroutine.exited"} {
 		got := byFunctionOf(b.Metric(metric))
@@ -70,7 +71,7 @@ func byFunctionOf(metrics []pmetric.Metric) map[string]int64 {
 }
 
 // exemplarsAreRight checks that each exemplar names a goroutine's span, in which there was time for it.
-func exemplarsAreRight(t *testing.T, b *otlptest.Backend, histogram string) {
+func exemplarsAreRight(t *testing.T, b *e2etest.Backend, histogram string) {
 	t.Helper()
 	spans := map[string]ptrace.Span{}
 	for _, s := range b.Spans() {

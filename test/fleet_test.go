@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -23,14 +23,6 @@ const (
 // fleetPatience is how long all may take to be found and followed: several times what it takes on two shared processors.
 const fleetPatience = 90 * time.Second
 
-const fleetReceiver = `
-receivers:
-  goroutine:
-    collection_interval: 2s
-    initial_delay: 0s
-    targets: [{executable: %[1]s/*/merged/program}, {executable: %[1]s/other/*/program}]
-`
-
 // TestFleet follows all at once what a large machine may run: containers of one image, many executables, and many processes.
 func TestFleet(t *testing.T) {
 	testbuild.RequireRoot(t)
@@ -38,22 +30,25 @@ func TestFleet(t *testing.T) {
 	built := testbuild.Program(t, "parked", testbuild.Options{})
 	lower := filepath.Join(dir, "lower")
 	makeDirectories(t, lower)
-	place(t, built, filepath.Join(lower, "program"))
+	e2etest.Place(t, built, filepath.Join(lower, "program"))
 	var executables []string
 	for i := range fleetReplicas {
 		executables = append(executables, filepath.Join(mountOverlay(t, filepath.Join(dir, fmt.Sprint(i)), lower), "program"))
 	}
 	for i := range fleetExecutables - 1 {
 		exe := filepath.Join(dir, "other", fmt.Sprint(i), "program")
-		place(t, built, exe)
+		e2etest.Place(t, built, exe)
 		executables = append(executables, exe)
 	}
 	startFleet(t, executables)
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(fleetReceiver, dir)+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	receiver := e2etest.Receiver{CollectionInterval: 2 * time.Second, Targets: []e2etest.Target{
+		{Executable: filepath.Join(dir, "*", "merged", "program")}, {Executable: filepath.Join(dir, "other", "*", "program")},
+	}}
+	c := e2etest.StartCollector(t, e2etest.Exporting(receiver, b.Endpoint()))
 	for end := time.Now().Add(fleetPatience); counted(b) < fleetProcesses; time.Sleep(time.Second) {
 		if time.Now().After(end) {
-			t.Fatalf("%d processes are followed\n%s", counted(b), c.out)
+			t.Fatalf("%d processes are followed\n%s", counted(b), c.Out)
 		}
 	}
 }
@@ -84,7 +79,7 @@ func startFleet(t *testing.T, executables []string) {
 }
 
 // counted returns of how many processes goroutines have been counted.
-func counted(b *otlptest.Backend) int {
+func counted(b *e2etest.Backend) int {
 	pids := map[int64]bool{}
 	for _, rm := range b.ResourceMetrics() {
 		if pid, ok := rm.Resource().Attributes().Get("process.pid"); ok {

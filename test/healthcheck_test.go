@@ -10,25 +10,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-const healthCheckConfig = `
-receivers:
-  goroutine: {targets: [{executable: %s}]}
-extensions:
-  health_check:
-    http: {endpoint: %q, status: {enabled: true, path: /status}}
-    component_health: {include_permanent_errors: true, include_recoverable_errors: true, recovery_duration: 0s}
-exporters:
-  debug:
-service:
-  extensions: [health_check]
-  telemetry: {metrics: {level: none}}
-  pipelines:
-    traces: {receivers: [goroutine], exporters: [debug]}
-    metrics: {receivers: [goroutine], exporters: [debug]}
-`
 
 // TestHealthCheck has the health check extension tell of a process that cannot be followed, until that ends.
 func TestHealthCheck(t *testing.T) {
@@ -38,9 +22,15 @@ func TestHealthCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place(t, sleep, exe)
-	address := freeAddress(t)
-	c := startCollector(t, fmt.Sprintf(healthCheckConfig, exe, address), "--feature-gates=+extension.healthcheck.useComponentStatus")
+	e2etest.Place(t, sleep, exe)
+	address := e2etest.Address(t)
+	config := e2etest.NewConfig(e2etest.Receiver{Targets: []e2etest.Target{{Executable: exe}}})
+	config.Extend("health_check", e2etest.Settings{
+		"http":             e2etest.Settings{"endpoint": address, "status": e2etest.Settings{"enabled": true, "path": "/status"}},
+		"component_health": e2etest.Settings{"include_permanent_errors": true, "include_recoverable_errors": true, "recovery_duration": "0s"},
+	})
+	config.Export("debug", nil, "traces", "metrics")
+	c := e2etest.StartCollector(t, config, "--feature-gates=+extension.healthcheck.useComponentStatus")
 	var said string
 	answers := func(want int) bool {
 		response, err := http.Get("http://" + address + "/status?verbose")
@@ -53,15 +43,15 @@ func TestHealthCheck(t *testing.T) {
 		said = fmt.Sprintf("%s %s", response.Status, body)
 		return response.StatusCode == want
 	}
-	context := func() string { return said + "\n" + c.out.String() }
-	eventually(t, "good health", func() bool { return answers(http.StatusOK) }, context)
+	context := func() string { return said + "\n" + c.Out.String() }
+	e2etest.Eventually(t, "good health", func() bool { return answers(http.StatusOK) }, context)
 	cmd := exec.Command(exe, "60")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	eventually(t, "bad health", func() bool { return answers(http.StatusInternalServerError) }, context)
+	e2etest.Eventually(t, "bad health", func() bool { return answers(http.StatusInternalServerError) }, context)
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	eventually(t, "good health again", func() bool { return answers(http.StatusOK) }, context)
+	e2etest.Eventually(t, "good health again", func() bool { return answers(http.StatusOK) }, context)
 }

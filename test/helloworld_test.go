@@ -3,13 +3,12 @@
 package test
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -43,15 +42,15 @@ func signalsOf(t *testing.T, release string) map[string]set {
 	t.Helper()
 	const requests = 200
 	exe := testbuild.Program(t, "helloworld", testbuild.Options{Version: release})
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(exe), b.Endpoint()))
 	p := testbuild.Start(t, exe)
 	address := p.Line()
-	c.await("Following process")
-	load(t, "http://"+address, requests)
-	eventually(t, "go.goroutine.created to count each connection", func() bool { return b.Sum("go.goroutine.created") >= requests }, c.out.String)
+	c.Await("Following process")
+	e2etest.Load(t, "http://"+address, requests)
+	e2etest.Eventually(t, "go.goroutine.created to count each connection", func() bool { return b.Sum("go.goroutine.created") >= requests }, c.Out.String)
 	p.Stop()
-	c.stop()
+	c.Stop()
 	signals := map[string]set{"metrics": {}, "goroutines": {}, "states": {}, "transitions": {}, "log attributes": {}}
 	for _, rm := range b.ResourceMetrics() {
 		for _, sm := range rm.ScopeMetrics().All() {
@@ -82,9 +81,9 @@ func signalsOf(t *testing.T, release string) map[string]set {
 }
 
 // addTransitions adds what the log records of changes of state tell.
-func addTransitions(t *testing.T, b *otlptest.Backend, pid int, signals map[string]set) {
+func addTransitions(t *testing.T, b *e2etest.Backend, pid int, signals map[string]set) {
 	t.Helper()
-	for _, r := range records(b, "go.goroutine.state_change") {
+	for _, r := range b.Records("go.goroutine.state_change") {
 		a := r.Attributes()
 		for key := range a.All() {
 			signals["log attributes"][key] = true

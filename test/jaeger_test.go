@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,42 +17,43 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/otelgoroutine/goroutinereceiver/internal/output"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-const jaegerConfig = `
-extensions:
-  jaeger_storage: {backends: {memory: {memory: {max_traces: 10000}}}}
-  jaeger_query: {storage: {traces: memory}, http: {endpoint: %q}, grpc: {endpoint: %q}}
-receivers:
-  otlp: {protocols: {grpc: {endpoint: %q}}}
-exporters:
-  jaeger_storage_exporter: {trace_storage: memory}
-service:
-  telemetry: {metrics: {level: none}}
-  extensions: [jaeger_storage, jaeger_query]
-  pipelines:
-    traces: {receivers: [otlp], exporters: [jaeger_storage_exporter]}
-`
 
 // jaeger is a running Jaeger.
 type jaeger struct {
 	otlp, query string
 }
 
+// config keeps traces in memory; grpc is where Jaeger answers queries by gRPC.
+func (j jaeger) config(grpc string) *e2etest.Config {
+	type settings = e2etest.Settings
+	c := &e2etest.Config{
+		Receivers: map[string]any{"otlp": settings{"protocols": settings{"grpc": settings{"endpoint": j.otlp}}}},
+		Exporters: map[string]e2etest.Settings{"jaeger_storage_exporter": {"trace_storage": "memory"}},
+		Service: e2etest.Service{
+			Telemetry: settings{"metrics": settings{"level": "none"}},
+			Pipelines: map[string]*e2etest.Pipeline{"traces": {Receivers: []string{"otlp"}, Exporters: []string{"jaeger_storage_exporter"}}},
+		},
+	}
+	c.Extend("jaeger_storage", settings{"backends": settings{"memory": settings{"memory": settings{"max_traces": 10000}}}})
+	c.Extend("jaeger_query", settings{
+		"storage": settings{"traces": "memory"}, "http": settings{"endpoint": j.query}, "grpc": settings{"endpoint": grpc},
+	})
+	return c
+}
+
 func startJaeger(t *testing.T) jaeger {
 	t.Helper()
 	exe := testbuild.Module(t, "github.com/jaegertracing/jaeger", "v1.76.0", "./cmd/jaeger")
-	j := jaeger{otlp: freeAddress(t), query: freeAddress(t)}
-	file := filepath.Join(t.TempDir(), "jaeger.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, jaegerConfig, j.query, freeAddress(t), j.otlp), 0o600); err != nil {
+	j := jaeger{otlp: e2etest.Address(t), query: e2etest.Address(t)}
+	file, err := j.config(e2etest.Address(t)).Write(t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe, "--config", file)
-	out := &output.Buffer{}
+	out := &e2etest.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -63,18 +62,8 @@ func startJaeger(t *testing.T) jaeger {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
-	eventually(t, "Jaeger to be ready", func() bool { return strings.Contains(out.String(), "Everything is ready") }, out.String)
+	e2etest.Eventually(t, "Jaeger to be ready", func() bool { return out.Has(e2etest.Ready) }, out.String)
 	return j
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // jaegerSpan is what Jaeger's HTTP API tells of a span.
@@ -128,40 +117,18 @@ func TestJaeger(t *testing.T) {
 	testbuild.RequireRoot(t)
 	j := startJaeger(t)
 	exe := testbuild.Program(t, "server", testbuild.Options{})
-	c := startCollector(t, readmeConfig(t, map[string]string{"/srv/*/bin/api": exe, "localhost:4317": j.otlp}))
+	c := e2etest.StartCollector(t, readmeConfig(t, exe, j.otlp))
 	p := testbuild.Start(t, exe)
 	address := p.Line()
-	c.await("Following process")
-	load(t, "http://"+address+"/fanout", connections)
+	c.Await("Following process")
+	e2etest.Load(t, "http://"+address+"/fanout", connections)
 	var found [][]jaegerSpan
-	eventually(t, "Jaeger to have the traces of all connections", func() bool {
+	e2etest.Eventually(t, "Jaeger to have the traces of all connections", func() bool {
 		found = j.traces(t, "server", "net/http.(*conn).serve")
 		return len(found) == connections
-	}, func() string { return fmt.Sprintf("it has %d\n%s", len(found), c.out) })
+	}, func() string { return fmt.Sprintf("it has %d\n%s", len(found), c.Out) })
 	for _, trace := range found {
 		connectionIsRight(t, trace)
-	}
-}
-
-// load makes requests, each on a connection of its own, four at a time.
-func load(t *testing.T, url string, n int) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	var group errgroup.Group
-	group.SetLimit(4)
-	for range n {
-		group.Go(func() error {
-			response, err := client.Get(url)
-			if err != nil {
-				return err
-			}
-			defer response.Body.Close()
-			_, err = io.Copy(io.Discard, response.Body)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -233,8 +200,8 @@ func (s jaegerSpan) is(key string) bool {
 	return false
 }
 
-// readmeConfig returns the README's example of a configuration with some texts, all of which it must have, replaced.
-func readmeConfig(t *testing.T, replace map[string]string) string {
+// readmeConfig returns the README's example of a configuration, with another target and another backend.
+func readmeConfig(t *testing.T, exe, endpoint string) *e2etest.Config {
 	t.Helper()
 	readme, err := os.ReadFile(filepath.Join(testbuild.Root(), "README.md"))
 	if err != nil {
@@ -244,12 +211,15 @@ func readmeConfig(t *testing.T, replace map[string]string) string {
 	if example == nil {
 		t.Fatal("the README has no example")
 	}
-	config := string(example[1])
-	for from, to := range replace {
-		if !strings.Contains(config, from) {
-			t.Fatalf("the README's example has no %q", from)
-		}
-		config = strings.ReplaceAll(config, from, to)
+	config, err := e2etest.Parse(example[1])
+	if err != nil {
+		t.Fatal(err)
 	}
+	receiver, _ := config.Receivers["goroutine"].(map[string]any)
+	exporter := config.Exporters[e2etest.OTLPExporter]
+	if receiver["targets"] == nil || exporter["endpoint"] == nil {
+		t.Fatalf("the README's example has no target or no endpoint:\n%s", example[1])
+	}
+	receiver["targets"], exporter["endpoint"] = []e2etest.Target{{Executable: exe}}, endpoint
 	return config
 }

@@ -5,11 +5,11 @@ package test
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -51,12 +51,13 @@ func TestApplicationTraces(t *testing.T) {
 // followInstrumented returns the server's own spans, by their ids, and the collector's.
 func followInstrumented(t *testing.T, exe string, join bool) (own map[string]ownSpan, all []ptrace.Span) {
 	t.Helper()
-	b := newBackend(t)
-	config := strings.ReplaceAll(fmt.Sprintf(receiverOf, exe), "traces: {", fmt.Sprintf("traces: {join: %v, ", join))
-	c := startCollector(t, config+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	receiver := e2etest.Following(exe)
+	receiver.Traces.Join = join
+	c := e2etest.StartCollector(t, e2etest.Exporting(receiver, b.Endpoint()))
 	p := testbuild.Start(t, exe)
 	address := p.Line()
-	c.await("Following process")
+	c.Await("Following process")
 	own = map[string]ownSpan{}
 	for range requests {
 		response, err := http.Get("http://" + address)
@@ -73,7 +74,7 @@ func followInstrumented(t *testing.T, exe string, join bool) (own map[string]own
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
-	c.stop()
+	c.Stop()
 	return own, b.Spans()
 }
 

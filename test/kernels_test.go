@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -48,7 +49,7 @@ func TestKernels(t *testing.T) {
 				"go", "build", "-ldflags=-s -w", "-o", filepath.Join(tree, bin, "otelcol-goroutine"), ".")
 			for _, release := range booted {
 				exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: release, Env: env[:1]})
-				place(t, exe, filepath.Join(tree, testbuild.Path("lifecycle", testbuild.Options{Version: release})))
+				e2etest.Place(t, exe, filepath.Join(tree, testbuild.Path("lifecycle", testbuild.Options{Version: release})))
 			}
 			out := command(t, ".", []string{"TIMEOUT=900"}, "vm/boot.sh", kernel, k.arch, tree, filepath.Join(bin, "check"), "-test.v", "-test.run=TestAgreesWithRuntimeTrace/("+strings.Join(booted, "|")+")")
 			t.Log(out)

@@ -11,27 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-const receiverOf = `
-receivers:
-  goroutine:
-    collection_interval: 500ms
-    initial_delay: 0s
-    targets: [{executable: %s}]
-    overhead: {budget: 0}
-    traces: {max_spans_per_second: 0}
-`
-
-var states = []string{"runnable", "running", "syscall", "waiting"}
 
 // compared are the releases that TestAgreesWithRuntimeTrace builds targets with; TestMatrix has all.
 var compared = []string{"go1.22.12", "go1.24.13", "go1.26.8", testbuild.Newest}
@@ -50,19 +37,19 @@ func TestAgreesWithRuntimeTrace(t *testing.T) {
 // run is what a run of the lifecycle program under a collector has left.
 type run struct {
 	spans []ptrace.Span
-	trace map[uint64]*told
+	trace map[uint64]*e2etest.Traced
 }
 
 func runLifecycle(t *testing.T, exe string) run {
 	t.Helper()
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(exe), b.Endpoint()))
 	file := filepath.Join(t.TempDir(), "trace")
 	p := testbuild.Start(t, exe, file)
-	before := countAgrees(t, b, c, p)
+	before := e2etest.AwaitCount(t, b, c, p)
 	created, exited := -b.Sum("go.goroutine.created"), -b.Sum("go.goroutine.exited")
 	p.GoOn()
-	after := countAgrees(t, b, c, p)
+	after := e2etest.AwaitCount(t, b, c, p)
 	created += b.Sum("go.goroutine.created")
 	exited += b.Sum("go.goroutine.exited")
 	if created < 100 || after-before != created-exited {
@@ -73,24 +60,11 @@ func runLifecycle(t *testing.T, exe string) run {
 		t.Fatalf("the program said %q", line)
 	}
 	p.Wait()
-	c.stop()
-	if strings.Contains(c.out.String(), "\twarn\t") {
-		t.Errorf("the collector warned:\n%s", c.out)
+	c.Stop()
+	if c.Out.Has("\twarn\t") {
+		t.Errorf("the collector warned:\n%s", c.Out)
 	}
-	return run{spans: b.Spans(), trace: readTrace(t, file)}
-}
-
-// countAgrees waits until go.goroutine.count is what the program's runtime counts, at rest.
-func countAgrees(t *testing.T, b *otlptest.Backend, c *collector, p *testbuild.Running) int {
-	t.Helper()
-	var want int
-	if _, err := fmt.Sscanf(p.Line(), "goroutines %d", &want); err != nil {
-		t.Fatal(err)
-	}
-	rest := time.Now()
-	eventually(t, fmt.Sprintf("go.goroutine.count to be %d", want), func() bool { return b.SumSince("go.goroutine.count", rest) == want },
-		func() string { return fmt.Sprintf("it is %d\n%s", b.Sum("go.goroutine.count"), c.out) })
-	return want
+	return run{spans: b.Spans(), trace: e2etest.RuntimeTrace(t, file)}
 }
 
 // attempts is how often the program is run until all times of each of its goroutines have agreed in one run at the least, and each kind
@@ -104,7 +78,7 @@ func agrees(t *testing.T, goVersion, exe string) {
 	var off map[string]string
 	for attempt := range attempts {
 		r := runLifecycle(t, exe)
-		spans := goroutineSpans(r.spans)
+		spans := e2etest.GoroutineSpans(r.spans)
 		structureAgrees(t, r.trace, spans)
 		if version.Compare(goVersion, "go1.22") >= 0 { // older traces do not tell of the goroutines that a collection stops and lets go on
 			wakersAgree(t, r)
@@ -124,37 +98,26 @@ func agrees(t *testing.T, goVersion, exe string) {
 	}
 }
 
-// goroutineSpans returns the spans of goroutines, without those of their states, by goroutine id.
-func goroutineSpans(all []ptrace.Span) map[uint64][]ptrace.Span {
-	spans := map[uint64][]ptrace.Span{}
-	for _, s := range all {
-		if id, ok := s.Attributes().Get("go.goroutine.id"); ok {
-			spans[uint64(id.Int())] = append(spans[uint64(id.Int())], s)
-		}
-	}
-	return spans
-}
-
 // structureAgrees checks that each goroutine has one span with the same name and parent.
-func structureAgrees(t *testing.T, trace map[uint64]*told, spans map[uint64][]ptrace.Span) {
+func structureAgrees(t *testing.T, trace map[uint64]*e2etest.Traced, spans map[uint64][]ptrace.Span) {
 	t.Helper()
 	if len(trace) < 100 {
 		t.Fatalf("the trace has only %d goroutines", len(trace))
 	}
 	for id, g := range trace {
 		if len(spans[id]) != 1 {
-			t.Errorf("goroutine %d (%s) has %d spans, want 1", id, g.start, len(spans[id]))
+			t.Errorf("goroutine %d (%s) has %d spans, want 1", id, g.Start, len(spans[id]))
 			continue
 		}
 		s := spans[id][0]
-		if want := cmp.Or(g.start, "unknown"); s.Name() != want { // that of a thread that C made starts nowhere
+		if want := cmp.Or(g.Start, "unknown"); s.Name() != want { // that of a thread that C made starts nowhere
 			t.Errorf("goroutine %d is called %q, want %q", id, s.Name(), want)
 		}
-		if parent, _ := s.Attributes().Get("go.goroutine.parent.id"); uint64(parent.Int()) != g.parent {
-			t.Errorf("goroutine %d (%s) has parent %d, want %d", id, g.start, parent.Int(), g.parent)
+		if parent, _ := s.Attributes().Get("go.goroutine.parent.id"); uint64(parent.Int()) != g.Parent {
+			t.Errorf("goroutine %d (%s) has parent %d, want %d", id, g.Start, parent.Int(), g.Parent)
 		}
 		if ending, _ := s.Attributes().Get("go.goroutine.ending"); ending.Str() != "exit" {
-			t.Errorf("goroutine %d (%s) ends with %q", id, g.start, ending.Str())
+			t.Errorf("goroutine %d (%s) ends with %q", id, g.Start, ending.Str())
 		}
 	}
 }
@@ -184,8 +147,8 @@ func wakersAgree(t *testing.T, r run) {
 	}
 	woken := 0
 	for id, g := range r.trace {
-		if woken += len(g.wakers); !slices.Equal(got[id], g.wakers) {
-			t.Errorf("goroutine %d (%s) was woken by %v, want %v", id, g.start, got[id], g.wakers)
+		if woken += len(g.Wakers); !slices.Equal(got[id], g.Wakers) {
+			t.Errorf("goroutine %d (%s) was woken by %v, want %v", id, g.Start, got[id], g.Wakers)
 		}
 	}
 	if woken < 50 {
@@ -195,33 +158,33 @@ func wakersAgree(t *testing.T, r run) {
 
 // timesOff tells which times in states differ from the trace's by more than is allowed. A goroutine is named by its start function and
 // how many have begun there before it, which is the same in all runs of the program.
-func timesOff(t *testing.T, goVersion string, trace map[uint64]*told, spans map[uint64][]ptrace.Span) map[string]string {
+func timesOff(t *testing.T, goVersion string, trace map[uint64]*e2etest.Traced, spans map[uint64][]ptrace.Span) map[string]string {
 	t.Helper()
 	off := map[string]string{}
 	begun := map[string]int{}
 	want, got := map[string]time.Duration{}, map[string]time.Duration{}
 	transitions := 0
 	for _, g := range byCreation(trace) {
-		which := fmt.Sprintf("%s #%d", g.start, begun[g.start])
-		begun[g.start]++
-		if len(spans[g.goid]) == 0 {
+		which := fmt.Sprintf("%s #%d", g.Start, begun[g.Start])
+		begun[g.Start]++
+		if len(spans[g.ID]) == 0 {
 			continue
 		}
-		for _, state := range states {
-			is, must := inState(spans[g.goid][0], state), g.times[state]
+		for _, state := range e2etest.States {
+			is, must := inState(spans[g.ID][0], state), g.Times[state]
 			if onThread := state == "running" || state == "syscall"; onThread && version.Compare(goVersion, "go1.22") < 0 {
 				// The trace of these releases tells of a system call only if it blocks.
 				if state == "syscall" {
 					continue
 				}
-				is, must = is+inState(spans[g.goid][0], "syscall"), must+g.times["syscall"]
+				is, must = is+inState(spans[g.ID][0], "syscall"), must+g.Times["syscall"]
 			}
 			want[state] += must
 			got[state] += is
-			n := stretchesOf(spans[g.goid][0])
+			n := stretchesOf(spans[g.ID][0])
 			transitions += n
 			if d := (is - must).Abs(); d > slack(n) && float64(d) > 0.05*float64(must) {
-				off[which] = fmt.Sprintf("goroutine %d was %s for %v, want %v (%v)", g.goid, state, is, must, g.times)
+				off[which] = fmt.Sprintf("goroutine %d was %s for %v, want %v (%v)", g.ID, state, is, must, g.Times)
 			}
 		}
 	}
@@ -239,7 +202,7 @@ func timesOff(t *testing.T, goVersion string, trace map[uint64]*told, spans map[
 // emulated tells that the processor is one in software, in which a probe takes as long as all that it measures.
 var emulated = os.Getenv("EMULATED") == "true"
 
-// slack is by how much a time may differ that n intervals have gone into, however small it is.
+// slack is by how much a time may differ that n stretches have gone into, however small it is.
 func slack(n int) time.Duration {
 	const once = 200 * time.Microsecond
 	if emulated {
@@ -248,9 +211,9 @@ func slack(n int) time.Duration {
 	return once
 }
 
-// stretchesOf returns how many intervals a goroutine's life had.
+// stretchesOf returns how many stretches a goroutine's life had.
 func stretchesOf(s ptrace.Span) (n int) {
-	for _, state := range states {
+	for _, state := range e2etest.States {
 		v, _ := s.Attributes().Get("go.goroutine." + state + ".count")
 		n += int(v.Int())
 	}
@@ -264,6 +227,6 @@ func inState(s ptrace.Span, state string) time.Duration {
 }
 
 // byCreation returns goroutines in the order in which they were created.
-func byCreation(trace map[uint64]*told) []*told {
-	return slices.SortedFunc(maps.Values(trace), func(a, b *told) int { return cmp.Compare(a.created, b.created) })
+func byCreation(trace map[uint64]*e2etest.Traced) []*e2etest.Traced {
+	return slices.SortedFunc(maps.Values(trace), func(a, b *e2etest.Traced) int { return cmp.Compare(a.Created, b.Created) })
 }

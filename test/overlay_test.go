@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -22,7 +23,7 @@ func TestOverlay(t *testing.T) {
 	dir := t.TempDir()
 	lower := filepath.Join(dir, "lower")
 	makeDirectories(t, lower)
-	place(t, testbuild.Program(t, "parked", testbuild.Options{Flags: []string{"-buildmode=pie"}}), filepath.Join(lower, "program"))
+	e2etest.Place(t, testbuild.Program(t, "parked", testbuild.Options{Flags: []string{"-buildmode=pie"}}), filepath.Join(lower, "program"))
 	var programs []*testbuild.Running
 	want := 0
 	for _, container := range []string{"a", "b"} {
@@ -34,15 +35,15 @@ func TestOverlay(t *testing.T) {
 		}
 		want += len(p.Profile())
 	}
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(receiverOf, filepath.Join(dir, "*", "merged", "program"))+fmt.Sprintf(exporterTo, b.Endpoint()))
-	eventually(t, fmt.Sprintf("%d goroutines", want), func() bool { return b.Sum("go.goroutine.count") == want },
-		func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.out) })
+	b := e2etest.NewBackend(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(filepath.Join(dir, "*", "merged", "program")), b.Endpoint()))
+	e2etest.Eventually(t, fmt.Sprintf("%d goroutines", want), func() bool { return b.Sum("go.goroutine.count") == want },
+		func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.Out) })
 	for _, p := range programs {
 		p.GoOn()
 	}
-	eventually(t, "40 goroutines to exit", func() bool { return b.Sum("go.goroutine.exited") == 40 && b.Sum("go.goroutine.count") == want-40 },
-		func() string { return fmt.Sprintf("%d have\n%s", b.Sum("go.goroutine.exited"), c.out) })
+	e2etest.Eventually(t, "40 goroutines to exit", func() bool { return b.Sum("go.goroutine.exited") == 40 && b.Sum("go.goroutine.count") == want-40 },
+		func() string { return fmt.Sprintf("%d have\n%s", b.Sum("go.goroutine.exited"), c.Out) })
 }
 
 // TestReplicas follows many containers of one image, and counts what the kernel has attached for them. Then the file is touched in one of
@@ -53,17 +54,17 @@ func TestReplicas(t *testing.T) {
 	dir := t.TempDir()
 	lower := filepath.Join(dir, "lower")
 	makeDirectories(t, lower)
-	place(t, testbuild.Program(t, "parked", testbuild.Options{}), filepath.Join(lower, "program"))
-	b := newBackend(t)
-	c := startCollector(t, fmt.Sprintf(receiverOf, filepath.Join(dir, "*", "merged", "program"))+fmt.Sprintf(exporterTo, b.Endpoint()))
+	e2etest.Place(t, testbuild.Program(t, "parked", testbuild.Options{}), filepath.Join(lower, "program"))
+	b := e2etest.NewBackend(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(filepath.Join(dir, "*", "merged", "program")), b.Endpoint()))
 	goroutines, exe := 0, ""
 	start := func() {
 		goroutines += len(testbuild.Start(t, exe, "1").Profile())
 	}
 	counted := func() {
 		t.Helper()
-		eventually(t, fmt.Sprintf("%d goroutines", goroutines), func() bool { return b.Sum("go.goroutine.count") == goroutines },
-			func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.out) })
+		e2etest.Eventually(t, fmt.Sprintf("%d goroutines", goroutines), func() bool { return b.Sum("go.goroutine.count") == goroutines },
+			func() string { return fmt.Sprintf("there are %d\n%s", b.Sum("go.goroutine.count"), c.Out) })
 	}
 	attached := 0
 	for i := range replicas {
@@ -89,9 +90,9 @@ func TestReplicas(t *testing.T) {
 }
 
 // linksIn returns how many links from programs to events of the kernel a collector holds.
-func linksIn(t *testing.T, c *collector) (n int) {
+func linksIn(t *testing.T, c *e2etest.Collector) (n int) {
 	t.Helper()
-	for _, what := range openFiles(t, c.cmd.Process.Pid) {
+	for _, what := range e2etest.OpenFiles(t, c.PID()) {
 		if strings.Contains(what, "bpf_link") || strings.Contains(what, "bpf-link") || strings.Contains(what, "perf_event") {
 			n++
 		}

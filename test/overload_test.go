@@ -3,9 +3,7 @@
 package test
 
 import (
-	"bufio"
 	"fmt"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -14,32 +12,9 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-const overloadConfig = `
-receivers:
-  goroutine:
-    collection_interval: 500ms
-    initial_delay: 0s
-    targets: [{executable: %s}]
-    overhead: {budget: 0}
-    traces: {max_spans_per_second: 0}
-processors:
-  memory_limiter: {check_interval: 100ms, limit_mib: 500}
-exporters:
-  otlp_grpc:
-    endpoint: %s
-    tls: {insecure: true}
-service:
-  telemetry:
-    metrics:
-      readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %s}}}}]
-  pipelines:
-    traces: {receivers: [goroutine], processors: [memory_limiter], exporters: [otlp_grpc]}
-    metrics: {receivers: [goroutine], processors: [memory_limiter], exporters: [otlp_grpc]}
-    logs: {receivers: [goroutine], processors: [memory_limiter], exporters: [otlp_grpc]}
-`
 
 const (
 	pairs = 16
@@ -56,27 +31,31 @@ const (
 func TestOverload(t *testing.T) {
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "storm", testbuild.Options{})
-	b := newBackend(t)
-	telemetry := freeAddress(t)
-	_, port, _ := strings.Cut(telemetry, ":")
-	c := startCollector(t, fmt.Sprintf(overloadConfig, exe, b.Endpoint(), port))
+	b := e2etest.NewBackend(t)
+	telemetry := e2etest.Address(t)
+	config := e2etest.Exporting(e2etest.Following(exe), b.Endpoint())
+	config.Process("memory_limiter", e2etest.Settings{"check_interval": "100ms", "limit_mib": 500})
+	if err := config.ServeOwnMetrics(telemetry); err != nil {
+		t.Fatal(err)
+	}
+	c := e2etest.StartCollector(t, config)
 	p := testbuild.Start(t, exe, strconv.Itoa(pairs), strconv.Itoa(throws))
 	p.Line()
-	c.await("Following process")
+	c.Await("Following process")
 	began := time.Now()
 	p.GoOn()
 	if line := p.Line(); line != "done" {
 		t.Fatalf("the program said %q", line)
 	}
 	took := time.Since(began)
-	eventually(t, "all goroutines to have exited", func() bool { return b.Sum("go.goroutine.exited") == 2*pairs }, func() string {
-		return fmt.Sprintf("%d have\n%s", b.Sum("go.goroutine.exited"), c.out)
+	e2etest.Eventually(t, "all goroutines to have exited", func() bool { return b.Sum("go.goroutine.exited") == 2*pairs }, func() string {
+		return fmt.Sprintf("%d have\n%s", b.Sum("go.goroutine.exited"), c.Out)
 	})
-	seen, lost := internal(t, telemetry, "otelcol_receiver_goroutine_transitions"), internal(t, telemetry, "otelcol_receiver_goroutine_events_lost")
-	resident := c.maxResident()
+	seen, lost := ownMetric(t, telemetry, "otelcol_receiver_goroutine_transitions"), ownMetric(t, telemetry, "otelcol_receiver_goroutine_events_lost")
+	resident := peakMemory(t, c)
 	p.GoOn()
 	p.Wait()
-	c.stop()
+	c.Stop()
 	t.Logf("%.0f transitions in %v, %.0f events lost, the collector took up to %d MiB", seen, took, lost, resident>>20)
 	if seen < transitions {
 		t.Errorf("only %.0f transitions were seen, want %d", seen, transitions)
@@ -84,7 +63,7 @@ func TestOverload(t *testing.T) {
 	if lost == 0 {
 		t.Error("no loss is told of, so nothing was tested")
 	}
-	if n := strings.Count(c.out.String(), "Events of sampled goroutines are being lost"); n != 1 {
+	if n := strings.Count(c.Out.String(), "Events of sampled goroutines are being lost"); n != 1 {
 		t.Errorf("the loss was logged %d times, want once", n)
 	}
 	if resident > maxResident {
@@ -102,7 +81,7 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 	}
 	told := uint64(0)
 	exited := 0
-	for id, spans := range goroutineSpans(all) {
+	for id, spans := range e2etest.GoroutineSpans(all) {
 		if len(spans) != 1 {
 			t.Errorf("goroutine %d has %d spans", id, len(spans))
 		}
@@ -117,9 +96,9 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 		if s.Name() == "main.throw" || s.Name() == "main.catch" {
 			exited++
 		}
-		// Each interval is shown, dropped by the settings, or lost.
+		// Each stretch is shown, dropped by the settings, or lost.
 		stretches, inState, shown := int64(0), map[string]float64{}, int64(0)
-		for _, state := range states {
+		for _, state := range e2etest.States {
 			stretches += a["go.goroutine."+state+".count"].(int64)
 		}
 		end := s.StartTimestamp()
@@ -140,7 +119,7 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 			t.Errorf("goroutine %d (%s) had %d stretches, but %d are shown, %d dropped and %d lost", id, s.Name(), stretches, shown, dropped, missing)
 		}
 		sum := 0.0
-		for _, state := range states {
+		for _, state := range e2etest.States {
 			total := a["go.goroutine."+state+".duration"].(float64)
 			sum += total
 			if inState[state] > total+1e-6 {
@@ -159,37 +138,21 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 	}
 }
 
-// internal returns a value of the collector's own telemetry, as Prometheus scrapes it.
-func internal(t *testing.T, address, metric string) float64 {
+func ownMetric(t *testing.T, address, name string) float64 {
 	t.Helper()
-	response, err := http.Get("http://" + address + "/metrics")
+	v, err := e2etest.OwnMetric(address, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		name, value, ok := strings.Cut(lines.Text(), " ")
-		name, _, _ = strings.Cut(name, "{")
-		if !ok || strings.TrimSuffix(name, "_total") != metric {
-			continue
-		}
-		v, err := strconv.ParseFloat(value[strings.LastIndexByte(value, ' ')+1:], 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	t.Fatalf("the collector exports no %s", metric)
-	return 0
+	return v
 }
 
-// maxResident returns the most memory that the collector has had, in bytes (VmHWM in proc_pid_status(5)).
-func (c *collector) maxResident() int {
-	c.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+// peakMemory returns the most memory that the collector has had, in bytes (VmHWM in proc_pid_status(5)).
+func peakMemory(t *testing.T, c *e2etest.Collector) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID()))
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
 		var kib int
@@ -197,6 +160,6 @@ func (c *collector) maxResident() int {
 			return kib << 10
 		}
 	}
-	c.t.Fatal("no VmHWM")
+	t.Fatal("no VmHWM")
 	return 0
 }

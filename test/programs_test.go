@@ -3,16 +3,14 @@
 package test
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/output"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -56,16 +54,16 @@ func TestPrograms(t *testing.T) {
 	for name, s := range servers {
 		t.Run(name, func(t *testing.T) {
 			exe := testbuild.Module(t, s.module, s.version, s.command)
-			dir, a, b := t.TempDir(), freeAddress(t), freeAddress(t)
+			dir, a, b := t.TempDir(), e2etest.Address(t), e2etest.Address(t)
 			for _, file := range []string{"index.html", "prometheus.yml"} {
 				if err := os.WriteFile(filepath.Join(dir, file), nil, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			backend := newBackend(t)
-			c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, backend.Endpoint()))
+			backend := e2etest.NewBackend(t)
+			c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(exe), backend.Endpoint()))
 			cmd := exec.Command(exe, s.arguments(dir, a, b)...)
-			out := &output.Buffer{}
+			out := &e2etest.Buffer{}
 			cmd.Stdout, cmd.Stderr = out, out
 			cmd.Env = append(os.Environ(), "HOME="+dir)
 			if err := cmd.Start(); err != nil {
@@ -75,9 +73,9 @@ func TestPrograms(t *testing.T) {
 				_ = cmd.Process.Signal(syscall.SIGTERM)
 				_ = cmd.Wait()
 			}()
-			c.await("Following process")
+			c.Await("Following process")
 			served := 0
-			eventually(t, name+" to serve", func() bool {
+			e2etest.Eventually(t, name+" to serve", func() bool {
 				if response, err := http.Get(s.url(a)); err == nil {
 					response.Body.Close()
 					served++
@@ -85,16 +83,16 @@ func TestPrograms(t *testing.T) {
 				return served == 50
 			}, out.String)
 			http.DefaultClient.CloseIdleConnections()
-			eventually(t, "spans of connections", func() bool {
+			e2etest.Eventually(t, "spans of connections", func() bool {
 				for _, span := range backend.Spans() {
 					if span.Name() == "net/http.(*conn).serve" {
 						return true
 					}
 				}
 				return false
-			}, c.out.String)
-			if strings.Contains(c.out.String(), "\twarn\t") {
-				t.Errorf("the collector warned:\n%s", c.out)
+			}, c.Out.String)
+			if c.Out.Has("\twarn\t") {
+				t.Errorf("the collector warned:\n%s", c.Out)
 			}
 		})
 	}

@@ -14,25 +14,11 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/output"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-const prometheusConfig = `
-receivers:
-  goroutine:
-    collection_interval: 1s
-    initial_delay: 0s
-    targets: [{executable: %q}]
-    overhead: {budget: 0}
-exporters:
-  otlp_http: {endpoint: "http://%s/api/v1/otlp"}
-service:
-  telemetry: {metrics: {level: none}}
-  pipelines:
-    metrics: {receivers: [goroutine], exporters: [otlp_http]}
-`
 
 // prometheus is a running Prometheus.
 type prometheus struct {
@@ -48,9 +34,9 @@ func startPrometheus(t *testing.T) prometheus {
 	if err := os.WriteFile(config, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := prometheus{t, freeAddress(t)}
+	p := prometheus{t, e2etest.Address(t)}
 	cmd := exec.Command(exe, "--config.file", config, "--storage.tsdb.path", dir, "--web.listen-address", p.address, "--web.enable-otlp-receiver")
-	out := &output.Buffer{}
+	out := &e2etest.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -62,7 +48,7 @@ func startPrometheus(t *testing.T) prometheus {
 			t.Logf("Prometheus logged:\n%s", out)
 		}
 	})
-	eventually(t, "Prometheus to be ready", func() bool {
+	e2etest.Eventually(t, "Prometheus to be ready", func() bool {
 		response, err := http.Get("http://" + p.address + "/-/ready")
 		if err != nil {
 			return false
@@ -71,6 +57,15 @@ func startPrometheus(t *testing.T) prometheus {
 		return response.StatusCode == http.StatusOK
 	}, out.String)
 	return p
+}
+
+// config returns a collector's configuration that sends the metrics of a program there.
+func (p prometheus) config(exe string) *e2etest.Config {
+	receiver := e2etest.Following(exe)
+	receiver.CollectionInterval = time.Second
+	config := e2etest.NewConfig(receiver)
+	config.Export("otlp_http", e2etest.Settings{"endpoint": "http://" + p.address + "/api/v1/otlp"}, "metrics")
+	return config
 }
 
 // query returns the value of an instant query that has one, NaN if it has none yet.
@@ -130,9 +125,9 @@ func TestPrometheus(t *testing.T) {
 	testbuild.RequireRoot(t)
 	db := startPrometheus(t)
 	exe := testbuild.Program(t, "latencies", testbuild.Options{})
-	c := startCollector(t, fmt.Sprintf(prometheusConfig, exe, db.address))
+	c := e2etest.StartCollector(t, db.config(exe))
 	p := testbuild.Start(t, exe)
-	c.await("Following process")
+	c.Await("Following process")
 	p.GoOn()
 	var want toldByRuntime
 	if err := json.Unmarshal([]byte(p.Line()), &want); err != nil {
@@ -141,7 +136,7 @@ func TestPrometheus(t *testing.T) {
 	inState := func(state string) float64 {
 		return db.query(fmt.Sprintf(`sum(go_goroutine_count{go_goroutine_state=%q})`, state))
 	}
-	eventually(t, "Prometheus to know the goroutines", func() bool { return db.query(`sum(go_goroutine_count)`) == want.Goroutines },
+	e2etest.Eventually(t, "Prometheus to know the goroutines", func() bool { return db.query(`sum(go_goroutine_count)`) == want.Goroutines },
 		func() string {
 			return fmt.Sprintf("it has %v, want %v", db.query(`sum(go_goroutine_count)`), want.Goroutines)
 		})
@@ -180,9 +175,9 @@ func TestPrometheusTellsProcessesApart(t *testing.T) {
 	for _, n := range []string{"1", "3"} {
 		testbuild.Start(t, exe, n).Line()
 	}
-	startCollector(t, fmt.Sprintf(prometheusConfig, exe, db.address))
+	e2etest.StartCollector(t, db.config(exe))
 	const instances = `count(count by (instance) (go_goroutine_count))`
-	eventually(t, "Prometheus to know both processes", func() bool { return db.query(instances) == 2 },
+	e2etest.Eventually(t, "Prometheus to know both processes", func() bool { return db.query(instances) == 2 },
 		func() string { return fmt.Sprintf("it knows %v", db.query(instances)) })
 	const parked = `max(sum by (instance) (go_goroutine_count)) - min(sum by (instance) (go_goroutine_count))`
 	if got := db.query(parked); got != 20 {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,14 +13,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
-
-// withoutQueue makes the exporter's caller wait for the backend, as long as the exporter offers.
-const withoutQueue = `
-    sending_queue: {enabled: false}
-`
 
 // TestShutdownWithoutBackend ends the collector while its backend takes nothing: no probe is left, and nobody waits for the backend.
 func TestShutdownWithoutBackend(t *testing.T) {
@@ -39,47 +33,28 @@ func TestShutdownWithoutBackend(t *testing.T) {
 }
 
 func endsWithoutBackend(t *testing.T, answer func(context.Context) error, retry bool) {
-	b, err := otlptest.StartAnswering(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Stop)
+	b := e2etest.NewBackendAnswering(t, answer)
 	exe := testbuild.Program(t, "storm", testbuild.Options{})
-	links := linksOf(t)
-	config := fmt.Sprintf(receiverOf, exe) + fmt.Sprintf("    retry_on_failure: {enabled: %t}\n", retry) + fmt.Sprintf(exporterTo, b.Endpoint())
-	const insecure = "    tls: {insecure: true}\n"
-	c := startCollector(t, strings.Replace(config, insecure, insecure+withoutQueue, 1))
+	links := e2etest.Links(t)
+	receiver := e2etest.Following(exe)
+	receiver.Retry = e2etest.Settings{"enabled": retry}
+	config := e2etest.NewConfig(receiver)
+	config.Export(e2etest.OTLPExporter, e2etest.WithoutQueue(b.Endpoint()), e2etest.Signals...)
+	c := e2etest.StartCollector(t, config)
 	p := testbuild.Start(t, exe, "2", "1000000000")
 	p.Line()
-	c.await("Following process")
+	c.Await("Following process")
 	p.GoOn()
-	c.await("Exporting failed")
+	c.Await("Exporting failed")
 	began := time.Now()
-	c.stop()
-	if took := time.Since(began); took > patience/2 {
+	c.Stop()
+	if took := time.Since(began); took > e2etest.Patience/2 {
 		t.Errorf("the collector took %v to end", took)
 	}
-	if now := linksOf(t); !maps.Equal(now, links) {
+	if now := e2etest.Links(t); !maps.Equal(now, links) {
 		t.Errorf("the kernel has links %v, before %v", now, links)
 	}
 }
-
-const twoBackends = `
-exporters:
-  otlp_grpc/hangs:
-    endpoint: %s
-    tls: {insecure: true}
-    sending_queue: {enabled: false}
-  otlp_grpc:
-    endpoint: %s
-    tls: {insecure: true}
-service:
-  telemetry: {metrics: {level: none}}
-  pipelines:
-    traces: {receivers: [goroutine], exporters: [otlp_grpc/hangs]}
-    logs: {receivers: [goroutine], exporters: [otlp_grpc/hangs]}
-    metrics: {receivers: [goroutine], exporters: [otlp_grpc]}
-`
 
 // TestHangingBackendDelaysNothingElse has a backend of traces and logs that never answers: processes that begin are followed nevertheless, and
 // have metrics.
@@ -87,35 +62,34 @@ func TestHangingBackendDelaysNothingElse(t *testing.T) {
 	testbuild.RequireRoot(t)
 	hangs := make(chan struct{})
 	var once sync.Once
-	slow, err := otlptest.StartAnswering(func(ctx context.Context) error {
+	slow := e2etest.NewBackendAnswering(t, func(ctx context.Context) error {
 		once.Do(func() { close(hangs) })
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(slow.Stop)
-	b := newBackend(t)
+	b := e2etest.NewBackend(t)
 	exe := testbuild.Program(t, "storm", testbuild.Options{})
-	c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(twoBackends, slow.Endpoint(), b.Endpoint()))
+	config := e2etest.NewConfig(e2etest.Following(exe))
+	config.Export("otlp_grpc/hangs", e2etest.WithoutQueue(slow.Endpoint()), "traces", "logs")
+	config.Export(e2etest.OTLPExporter, e2etest.OTLP(b.Endpoint()), "metrics")
+	c := e2etest.StartCollector(t, config)
 	first := testbuild.Start(t, exe, "2", "1000000000")
 	first.Line()
-	c.await("Following process")
+	c.Await("Following process")
 	first.GoOn()
 	select {
 	case <-hangs:
-	case <-time.After(patience):
+	case <-time.After(e2etest.Patience):
 		t.Fatal("nothing was exported")
 	}
 	second := testbuild.Start(t, exe, "1", "1")
 	second.Line()
-	eventually(t, "metrics of the second process", func() bool {
+	e2etest.Eventually(t, "metrics of the second process", func() bool {
 		for _, rm := range b.ResourceMetrics() {
 			if pid, _ := rm.Resource().Attributes().Get("process.pid"); pid.Int() == int64(second.PID()) {
 				return true
 			}
 		}
 		return false
-	}, c.out.String)
+	}, c.Out.String)
 }

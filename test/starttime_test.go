@@ -3,13 +3,12 @@
 package test
 
 import (
-	"fmt"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -31,7 +30,7 @@ func (s series) add(start, at pcommon.Timestamp) {
 }
 
 // seriesOf returns the series of the process pid.
-func seriesOf(b *otlptest.Backend, pid int) series {
+func seriesOf(b *e2etest.Backend, pid int) series {
 	found := series{}
 	for _, rm := range b.ResourceMetrics() {
 		if of, _ := rm.Resource().Attributes().Get("process.pid"); of.Int() != int64(pid) {
@@ -59,25 +58,25 @@ func seriesOf(b *otlptest.Backend, pid int) series {
 func TestStartTimes(t *testing.T) {
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "server", testbuild.Options{})
-	b := newBackend(t)
-	config := fmt.Sprintf(receiverOf, exe) + fmt.Sprintf(exporterTo, b.Endpoint())
-	c := startCollector(t, config)
+	b := e2etest.NewBackend(t)
+	config := e2etest.Exporting(e2etest.Following(exe), b.Endpoint())
+	c := e2etest.StartCollector(t, config)
 	var pids []int
 	run := func() *testbuild.Running {
 		p := testbuild.Start(t, exe)
 		url := "http://" + p.Line() + "/fanout"
-		load(t, url, 4)
+		e2etest.Load(t, url, 4)
 		pids = append(pids, p.PID())
-		eventually(t, "metrics of the process", func() bool { return len(seriesOf(b, p.PID())) > 0 }, c.out.String)
+		e2etest.Eventually(t, "metrics of the process", func() bool { return len(seriesOf(b, p.PID())) > 0 }, c.Out.String)
 		return p
 	}
 	run().Stop()
 	run()
-	c.stop()
+	c.Stop()
 	first, before := seriesOf(b, pids[0]), seriesOf(b, pids[1])
-	c = startCollector(t, config)
-	eventually(t, "metrics of the process from the second collector", func() bool { return len(seriesOf(b, pids[1])) > len(before) }, c.out.String)
-	c.stop()
+	c = e2etest.StartCollector(t, config)
+	e2etest.Eventually(t, "metrics of the process from the second collector", func() bool { return len(seriesOf(b, pids[1])) > len(before) }, c.Out.String)
+	c.Stop()
 	both := seriesOf(b, pids[1])
 	if len(first) != 1 || len(before) != 1 || len(both) != 2 {
 		t.Fatalf("series start at %v, %v, and %v after a restart of the collector", first, before, both)

@@ -3,11 +3,10 @@
 package test
 
 import (
-	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -16,19 +15,20 @@ import (
 func TestWithoutSyscalls(t *testing.T) {
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: "go1.26.8"})
-	b := newBackend(t)
-	config := fmt.Sprintf(receiverOf, exe) + "    syscalls: false\n"
-	c := startCollector(t, config+fmt.Sprintf(exporterTo, b.Endpoint()))
+	b := e2etest.NewBackend(t)
+	receiver := e2etest.Following(exe)
+	receiver.Syscalls = new(false)
+	c := e2etest.StartCollector(t, e2etest.Exporting(receiver, b.Endpoint()))
 	p := testbuild.Start(t, exe, filepath.Join(t.TempDir(), "trace"))
-	countAgrees(t, b, c, p)
+	e2etest.AwaitCount(t, b, c, p)
 	p.GoOn()
-	countAgrees(t, b, c, p)
+	e2etest.AwaitCount(t, b, c, p)
 	p.GoOn()
 	if line := p.Line(); line != "done" {
 		t.Fatalf("the program said %q", line)
 	}
 	p.Wait()
-	c.stop()
+	c.Stop()
 	seconds := map[string]float64{}
 	for _, m := range b.Metric("go.goroutine.time") {
 		for _, point := range m.Sum().DataPoints().All() {
@@ -39,7 +39,7 @@ func TestWithoutSyscalls(t *testing.T) {
 	if seconds["running"] == 0 || seconds["syscall"] > seconds["running"] {
 		t.Errorf("seconds in each state are %v", seconds)
 	}
-	spans := goroutineSpans(b.Spans())
+	spans := e2etest.GoroutineSpans(b.Spans())
 	if len(spans) < 100 {
 		t.Errorf("only %d goroutines have spans", len(spans))
 	}
@@ -48,7 +48,7 @@ func TestWithoutSyscalls(t *testing.T) {
 			t.Errorf("of goroutine %d (%s), %s changes were missed", id, of[0].Name(), lost.AsString())
 		}
 	}
-	if strings.Contains(c.out.String(), "put right") {
-		t.Errorf("states had to be put right:\n%s", c.out)
+	if c.Out.Has("put right") {
+		t.Errorf("states had to be put right:\n%s", c.Out)
 	}
 }

@@ -3,7 +3,6 @@
 package test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -36,18 +36,18 @@ func TestBlockingLines(t *testing.T) {
 			if release == "go1.22.12" {
 				o.Env = []string{"GOEXPERIMENT=rangefunc"} // iter.Pull
 			}
-			b := newBackend(t)
+			b := e2etest.NewBackend(t)
 			exe := testbuild.Program(t, "waits", o)
-			c := startCollector(t, fmt.Sprintf(receiverOf, exe)+fmt.Sprintf(exporterTo, b.Endpoint()))
+			c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(exe), b.Endpoint()))
 			p := testbuild.Start(t, exe)
-			c.await("Following process")
+			c.Await("Following process")
 			p.GoOn()
 			if said := p.Line(); said != "done" {
 				t.Fatalf("the program said %q", said)
 			}
 			p.GoOn()
 			p.Wait()
-			c.stop()
+			c.Stop()
 			checkLines(t, b.Spans())
 		})
 	}

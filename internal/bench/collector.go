@@ -4,106 +4,67 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"os"
+	"log"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
+	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/output"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 )
-
-// collectorConfig is given the executable, settings of the receiver, and the port at which the collector tells of itself.
-const collectorConfig = `
-receivers:
-  goroutine:
-    collection_interval: 1s
-    initial_delay: 0s
-    targets: [{executable: %q}]
-%s
-exporters:
-  debug: {verbosity: basic, sampling_initial: 1, sampling_thereafter: 1000000}
-service:
-  telemetry:
-    metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}
-  pipelines:
-    metrics: {receivers: [goroutine], exporters: [debug]}
-%s`
-
-const tracesPipeline = `    traces: {receivers: [goroutine], exporters: [debug]}
-`
 
 // collector follows the program with the built collector and some settings.
 func collector(settings ...string) func(*bench) (*attached, error) {
 	return func(b *bench) (*attached, error) {
-		port, err := freePort()
+		address, err := e2etest.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
-		var lines []string
-		for _, s := range append(slices.Clone(settings), b.config) {
-			if s != "" {
-				lines = append(lines, "    "+s)
-			}
+		config, err := b.collectorConfig(address, settings)
+		if err != nil {
+			return nil, err
 		}
-		isSnapshot := slices.Contains(settings, snapshotMode)
-		traces := tracesPipeline
-		if isSnapshot || slices.Contains(settings, noTraces) {
-			traces = ""
-		}
-		file := filepath.Join(b.dir, "config.yaml")
-		config := fmt.Sprintf(collectorConfig, b.workload, strings.Join(lines, "\n"), port, traces)
-		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		file, err := config.Write(b.dir)
+		if err != nil {
 			return nil, err
 		}
 		cmd := exec.Command(b.collector, "--config", file)
-		var said output.Buffer
+		var said e2etest.Buffer
 		cmd.Stdout, cmd.Stderr = &said, &said
-		a, err := running(cmd, func() bool { return said.Has("Everything is ready") })
+		a, err := running(cmd, func() bool { return said.Has(e2etest.Ready) })
 		if err != nil {
 			return nil, fmt.Errorf("%w\n%s", err, &said)
 		}
 		a.ready = func() error {
-			if isSnapshot {
+			if slices.Contains(settings, snapshotMode) {
 				return nil
 			}
 			return eventually(func() bool { return said.Has("Following process") })
 		}
-		a.lost = func() int64 { return health(port, "otelcol_receiver_goroutine_events_lost") }
+		a.lost = func() int64 {
+			lost, err := e2etest.OwnMetric(address, "otelcol_receiver_goroutine_events_lost")
+			if err != nil {
+				log.Print(err)
+				return 0
+			}
+			return int64(lost)
+		}
 		return a, nil
 	}
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// health returns the sum of one of the collector's own metrics.
-func health(port int, metric string) (sum int64) {
-	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
-	if err != nil {
-		return 0
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, metric) {
-			fields := strings.Fields(line)
-			n, _ := strconv.ParseFloat(fields[len(fields)-1], 64)
-			sum += int64(n)
+// collectorConfig returns a configuration with settings of the receiver, in which the collector serves its own metrics at an address.
+func (b *bench) collectorConfig(address string, settings []string) (*e2etest.Config, error) {
+	receiver := e2etest.Receiver{CollectionInterval: time.Second, Targets: []e2etest.Target{{Executable: b.workload}}}
+	for _, s := range append(slices.Clone(settings), b.config) {
+		if err := receiver.Set(s); err != nil {
+			return nil, err
 		}
 	}
-	return sum
+	pipelines := []string{"metrics"}
+	if !slices.Contains(settings, snapshotMode) && !slices.Contains(settings, noTraces) {
+		pipelines = append(pipelines, "traces")
+	}
+	config := e2etest.NewConfig(receiver)
+	config.Export("debug", e2etest.Settings{"verbosity": "basic", "sampling_initial": 1, "sampling_thereafter": 1000000}, pipelines...)
+	return config, config.ServeOwnMetrics(address)
 }

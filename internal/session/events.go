@@ -78,7 +78,7 @@ func (l *loop) change(s *session, e *lifecycle.Event) {
 		l.sink.Changed(s.telemetry, g, e)
 	}
 	if ended != nil {
-		s.spans.spend(1 + len(ended.Intervals))
+		s.budget.spend(1 + len(ended.Slices))
 		l.sink.Ended(s.telemetry, ended)
 		s.tracker.Recycle(ended)
 	}

@@ -8,19 +8,28 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 )
 
 // stampOf returns what tells whether a program that was built before is still the one that would be built now: go build takes a second for
-// each to find that out, which is minutes for all. It is "" if that cannot be told: of programs of the repository's own module, and of such
-// that are built with a profile.
+// each to find that out, which is minutes for all. It is "" if that cannot be told: of programs of the repository's own module.
 func stampOf(dir string, args, env []string) (string, error) {
-	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil || slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "-pgo=") }) {
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
 		return "", nil
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%q %q %q %q\n", runtime.Version(), args, env, os.Getenv("GOFLAGS"))
+	for _, a := range args {
+		profile, ok := strings.CutPrefix(a, "-pgo=")
+		if !ok {
+			continue
+		}
+		content, err := os.ReadFile(profile)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%d\n%s", len(content), content)
+	}
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err

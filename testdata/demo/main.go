@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 )
 
 const (
@@ -38,7 +38,7 @@ func run() error {
 	if err := build(server); err != nil {
 		return err
 	}
-	backend, err := otlptest.Start()
+	backend, err := e2etest.StartBackend(nil)
 	if err != nil {
 		return err
 	}

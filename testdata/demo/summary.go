@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/otlptest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 )
 
 var states = []string{"running", "runnable", "syscall", "waiting"}
@@ -22,7 +22,7 @@ var states = []string{"running", "runnable", "syscall", "waiting"}
 const rows = 8
 
 // summarize prints what the collector exported.
-func summarize(w io.Writer, b *otlptest.Backend, requests int64) {
+func summarize(w io.Writer, b *e2etest.Backend, requests int64) {
 	fmt.Fprintf(w, "%d requests answered. What the collector exported over OTLP:\n\n", requests)
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	count, spent := byState(b.Metric("go.goroutine.count")), byState(b.Metric("go.goroutine.time"))
@@ -71,7 +71,7 @@ type distribution struct {
 	point pmetric.ExponentialHistogramDataPoint
 }
 
-func histograms(b *otlptest.Backend, metric, name string) []distribution {
+func histograms(b *e2etest.Backend, metric, name string) []distribution {
 	var all []distribution
 	for _, m := range b.Metric(metric) {
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
@@ -113,7 +113,7 @@ type lives struct {
 }
 
 // livesOf gathers the spans of goroutines by start function, the one that ran longest first.
-func livesOf(b *otlptest.Backend) []*lives {
+func livesOf(b *e2etest.Backend) []*lives {
 	all := map[string]*lives{}
 	for _, s := range b.Spans() {
 		a := s.Attributes()

@@ -1,6 +1,6 @@
 //go:build linux
 
-package test
+package e2etest
 
 import (
 	"errors"
@@ -14,20 +14,23 @@ import (
 	"golang.org/x/exp/trace"
 )
 
-// told is what the runtime's own trace tells of a goroutine that it saw from creation to exit.
-type told struct {
-	goid, parent uint64
-	start        string
-	created      trace.Time
-	state        trace.GoState
-	since        trace.Time
-	times        map[string]time.Duration
-	reasons      map[string]bool
-	reason       string // of the last wait
-	ended        bool
-	// wakers are the ids of the goroutines that made it runnable, one for each wait that a goroutine ended.
-	wakers []uint64
+// Traced is what the runtime's own trace tells of a goroutine that it saw from creation to exit.
+type Traced struct {
+	ID, Parent uint64
+	Start      string // the function
+	Created    trace.Time
+	Times      map[string]time.Duration // in each of States
+	// Wakers are the ids of the goroutines that made it runnable, one for each wait that a goroutine ended.
+	Wakers []uint64
+
+	state  trace.GoState
+	since  trace.Time
+	reason string // of the last wait
+	ended  bool
 }
+
+// States are those in which a goroutine's time is spent.
+var States = []string{"runnable", "running", "syscall", "waiting"}
 
 var stateNames = map[trace.GoState]string{
 	trace.GoRunnable: "runnable", trace.GoRunning: "running", trace.GoWaiting: "waiting", trace.GoSyscall: "syscall",
@@ -55,8 +58,8 @@ func started(t testing.TB, frame trace.StackFrame) string {
 	return pkg + "." + statement[1]
 }
 
-// readTrace returns all goroutines that a trace saw created and ended, by id.
-func readTrace(t testing.TB, path string) map[uint64]*told {
+// RuntimeTrace returns all goroutines that a trace saw created and ended, by id.
+func RuntimeTrace(t testing.TB, path string) map[uint64]*Traced {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -67,7 +70,7 @@ func readTrace(t testing.TB, path string) map[uint64]*told {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[uint64]*told{}
+	all := map[uint64]*Traced{}
 	for {
 		e, err := r.ReadEvent()
 		if errors.Is(err, io.EOF) {
@@ -83,12 +86,12 @@ func readTrace(t testing.TB, path string) map[uint64]*told {
 		id := uint64(st.Resource.Goroutine())
 		from, to := st.Goroutine()
 		if from == trace.GoNotExist {
-			g := &told{goid: id, state: to, since: e.Time(), created: e.Time(), times: map[string]time.Duration{}, reasons: map[string]bool{}}
+			g := &Traced{ID: id, Created: e.Time(), Times: map[string]time.Duration{}, state: to, since: e.Time()}
 			if creator := e.Goroutine(); creator != trace.NoGoroutine {
-				g.parent = uint64(creator)
+				g.Parent = uint64(creator)
 			}
 			for frame := range st.Stack.Frames() {
-				g.start = started(t, frame)
+				g.Start = started(t, frame)
 				break
 			}
 			all[id] = g
@@ -98,17 +101,14 @@ func readTrace(t testing.TB, path string) map[uint64]*told {
 		if g == nil {
 			continue
 		}
-		if to == trace.GoWaiting {
-			g.reasons[st.Reason] = true
-			if from != trace.GoWaiting && from != trace.GoUndetermined { // as it is said again, without reason, each second
-				g.reason = st.Reason
-			}
+		if to == trace.GoWaiting && from != trace.GoWaiting && from != trace.GoUndetermined { // it is said again, without reason, each second
+			g.reason = st.Reason
 		}
 		// A coroutine that switches to another wakes it too, in the trace, by making it runnable for an instant; it waits for no reason.
 		if waker := e.Goroutine(); from == trace.GoWaiting && to == trace.GoRunnable && waker != trace.NoGoroutine && g.reason != "" {
-			g.wakers = append(g.wakers, uint64(waker))
+			g.Wakers = append(g.Wakers, uint64(waker))
 		}
-		g.times[stateNames[g.state]] += e.Time().Sub(g.since)
+		g.Times[stateNames[g.state]] += e.Time().Sub(g.since)
 		g.state, g.since = to, e.Time()
 		g.ended = to == trace.GoNotExist
 	}

@@ -1,5 +1,6 @@
-// Package output gathers what processes write while others look at it.
-package output
+//go:build linux
+
+package e2etest
 
 import (
 	"bytes"
@@ -7,7 +8,7 @@ import (
 	"sync"
 )
 
-// Buffer is a writer that is safe for concurrent use.
+// Buffer gathers what a process writes while others look at it. It is safe for concurrent use.
 type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

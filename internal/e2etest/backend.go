@@ -1,11 +1,13 @@
-// Package otlptest is a backend that keeps what a collector exports to it over OTLP.
-package otlptest
+//go:build linux
+
+package e2etest
 
 import (
 	"context"
 	"fmt"
 	"net"
 	"sync"
+	"testing"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -32,12 +34,26 @@ type Backend struct {
 // maxMessage bounds an export request, in bytes.
 const maxMessage = 64 << 20
 
-// Start returns a Backend that serves until Stop.
-func Start() (*Backend, error) { return StartAnswering(nil) }
+// NewBackend returns a Backend that serves until the test ends.
+func NewBackend(t testing.TB) *Backend {
+	t.Helper()
+	return NewBackendAnswering(t, nil)
+}
 
-// StartAnswering returns a Backend that takes no request to which answer returns an error, and none before answer returns. A nil answer
-// takes all.
-func StartAnswering(answer func(context.Context) error) (*Backend, error) {
+// NewBackendAnswering is NewBackend with what StartBackend takes.
+func NewBackendAnswering(t testing.TB, answer func(context.Context) error) *Backend {
+	t.Helper()
+	b, err := StartBackend(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Stop)
+	return b
+}
+
+// StartBackend returns a Backend that serves until Stop. It takes no request to which answer returns an error, and none before answer
+// returns; a nil answer takes all.
+func StartBackend(answer func(context.Context) error) (*Backend, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for OTLP: %w", err)
@@ -140,6 +156,16 @@ func (b *Backend) LogRecords() []plog.LogRecord {
 		}
 	}
 	return all
+}
+
+// Records returns the log records of an event received so far.
+func (b *Backend) Records(event string) (found []plog.LogRecord) {
+	for _, r := range b.LogRecords() {
+		if r.EventName() == event {
+			found = append(found, r)
+		}
+	}
+	return found
 }
 
 // ResourceMetrics returns all metrics received so far, with their resources, the oldest first.

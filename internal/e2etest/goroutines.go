@@ -1,0 +1,38 @@
+//go:build linux
+
+package e2etest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// AwaitCount waits until go.goroutine.count is what the program's runtime counts, at rest,
+// of which the program tells in its next line. It returns the count.
+func AwaitCount(t testing.TB, b *Backend, c *Collector, p *testbuild.Running) int {
+	t.Helper()
+	var want int
+	if _, err := fmt.Sscanf(p.Line(), "goroutines %d", &want); err != nil {
+		t.Fatal(err)
+	}
+	rest := time.Now()
+	Eventually(t, fmt.Sprintf("go.goroutine.count to be %d", want), func() bool { return b.SumSince("go.goroutine.count", rest) == want },
+		func() string { return fmt.Sprintf("it is %d\n%s", b.Sum("go.goroutine.count"), c.Out) })
+	return want
+}
+
+// GoroutineSpans returns the spans of goroutines, without those of their states, by goroutine id.
+func GoroutineSpans(all []ptrace.Span) map[uint64][]ptrace.Span {
+	spans := map[uint64][]ptrace.Span{}
+	for _, s := range all {
+		if id, ok := s.Attributes().Get("go.goroutine.id"); ok {
+			spans[uint64(id.Int())] = append(spans[uint64(id.Int())], s)
+		}
+	}
+	return spans
+}
