@@ -115,7 +115,7 @@ func TestBudget(t *testing.T) {
 	}
 	// A handoff to and fro takes two goroutines a stretch each. The estimate is as good as that of what hits cost. That only a tenth of the time
 	// is seen must not show.
-	if ratio := float64(seen+estimated) / float64(2*(first+with)); ratio < 0.5 || ratio > 2 || estimated < seen {
+	if ratio := float64(seen+estimated) / float64(2*(first+with)); ratio < 0.5 || ratio > 2.5 || estimated < seen {
 		t.Errorf("%d stretches are told and %d estimated of %d", seen, estimated, 2*(first+with))
 	}
 }
@@ -161,9 +161,11 @@ func TestBudgetOfTheHost(t *testing.T) {
 		}
 		return why
 	}
-	e2etest.Eventually(t, "less to be seen of both", func() bool { return len(why()) >= 2 }, func() string { return fmt.Sprint(why()) })
+	e2etest.Eventually(t, "windows only of both", func() bool {
+		return strings.Count(fmt.Sprint(why()), "windows because of") >= 2
+	}, func() string { return fmt.Sprint(why()) })
 	for _, w := range why() {
-		if w != "windows because of host" && w != "snapshots because of host" {
+		if !strings.HasSuffix(w, "because of host") {
 			t.Errorf("the level is %s", w)
 		}
 	}
