@@ -134,11 +134,11 @@ type TracesConfig struct {
 	// MaxSpansPerTrace is how many spans of goroutines and of their states a trace has; goroutines that are created later in it have none. 0
 	// sets no limit.
 	MaxSpansPerTrace int `mapstructure:"max_spans_per_trace"`
-	// States says how the stretches of a goroutine's life are shown: spans, events or none.
+	// States says how the intervals of a goroutine's life are shown: spans, events or none.
 	States telemetry.States `mapstructure:"states"`
-	// MinStateDuration is the shortest stretch that is shown.
+	// MinStateDuration is the shortest interval that is shown.
 	MinStateDuration time.Duration `mapstructure:"min_state_duration"`
-	// MaxStates is how many stretches of a goroutine are shown at the most in a segment.
+	// MaxStates is how many intervals of a goroutine are shown at the most in a segment.
 	MaxStates int `mapstructure:"max_states"`
 	// RootAge is how long after its own creation a goroutine owns the traces of those that it creates. Those of an older one begin
 	// traces of their own.

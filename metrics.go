@@ -80,7 +80,7 @@ func (s *shared) scrape(ctx context.Context) (pmetric.Metrics, error) {
 const maxLast = 4096
 
 // lastOf returns those figures that will not come again.
-func lastOf(figures []telemetry.Figures) (last []telemetry.Figures) {
+func lastOf(figures []telemetry.ProcessStats) (last []telemetry.ProcessStats) {
 	for _, f := range figures {
 		switch {
 		case f.Last && len(last) < maxLast:
@@ -116,7 +116,7 @@ func partial(err error) error {
 }
 
 // tellBlocked hands on what has begun or ended to be blocked.
-func (s *shared) tellBlocked(figures []telemetry.Figures) {
+func (s *shared) tellBlocked(figures []telemetry.ProcessStats) {
 	if s.nextLogs == nil {
 		return
 	}

@@ -23,15 +23,17 @@ import (
 // scripted is a source that tells what it is told to.
 type scripted struct {
 	source
-	figures []telemetry.Figures
+	figures []telemetry.ProcessStats
 	err     error
 }
 
-func (s *scripted) Collect(context.Context) ([]telemetry.Figures, error) { return s.figures, s.err }
+func (s *scripted) Collect(context.Context) ([]telemetry.ProcessStats, error) {
+	return s.figures, s.err
+}
 
 func TestOneProcessDoesNotCostAnotherItsMetrics(t *testing.T) {
 	broken := errors.Join(errors.New("process 7: forged"), errors.New("process 8: forged"))
-	s := sharedWith(t, &scripted{figures: []telemetry.Figures{{Process: aProcess()}}, err: broken}, consumertest.NewNop())
+	s := sharedWith(t, &scripted{figures: []telemetry.ProcessStats{{Process: aProcess()}}, err: broken}, consumertest.NewNop())
 	defer s.outlet.Shutdown(t.Context())
 	made, err := s.scrape(t.Context())
 	require.EqualError(t, err, broken.Error())
@@ -46,8 +48,8 @@ func TestRefusedLogRecordsDoNotCostTheMetrics(t *testing.T) {
 	refuses, err := consumer.NewLogs(func(context.Context, plog.Logs) error { return errors.New("not now") })
 	require.NoError(t, err)
 	site := census.Site{Reason: 1}
-	blocked := telemetry.Figures{Process: aProcess(), Changes: census.Changes{Began: []census.Blocked{{Site: site, Count: 1}}}}
-	s := sharedWith(t, &scripted{figures: []telemetry.Figures{blocked}}, nil)
+	blocked := telemetry.ProcessStats{Process: aProcess(), Changes: census.Changes{Began: []census.Blocked{{Site: site, Count: 1}}}}
+	s := sharedWith(t, &scripted{figures: []telemetry.ProcessStats{blocked}}, nil)
 	s.nextLogs = refuses
 	s.outlet = outlet.New(outlet.Options{Logs: refuses, Report: s.obs, Logger: s.set.Logger})
 	defer s.outlet.Shutdown(t.Context())
@@ -58,7 +60,7 @@ func TestRefusedLogRecordsDoNotCostTheMetrics(t *testing.T) {
 
 // The last figures of a process come once. A pipeline that refuses them gets them again, one that has taken them does not.
 func TestLastFiguresAreKeptUntilTheyAreTaken(t *testing.T) {
-	source := &scripted{figures: []telemetry.Figures{{Process: aProcess()}, {Process: aProcess(), Last: true}}}
+	source := &scripted{figures: []telemetry.ProcessStats{{Process: aProcess()}, {Process: aProcess(), Last: true}}}
 	s := sharedWith(t, source, consumertest.NewNop())
 	defer s.outlet.Shutdown(t.Context())
 	var taken []int

@@ -62,14 +62,14 @@ type shared struct {
 
 	// Used by the scraper only. offered are the figures of the last collection, nil if the pipeline has taken it.
 	blocked *telemetry.Logs
-	offered []telemetry.Figures
+	offered []telemetry.ProcessStats
 }
 
 // source is what knows of goroutines.
 type source interface {
 	Start()
 	// Collect returns the stats of all processes. Its error is about those of which there are none.
-	Collect(context.Context) ([]telemetry.Figures, error)
+	Collect(context.Context) ([]telemetry.ProcessStats, error)
 	// Health returns how many processes are known, and what the probes have seen and lost.
 	Health() (processes int, sum lifecycle.Counts)
 	// Stop lets go of all processes, as far as ctx allows.
@@ -191,11 +191,11 @@ func (s *shared) options() session.Options {
 		Collected: s.hasMetrics,
 		Settings:  engine.Settings{RootAge: s.config.Traces.RootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
 		Limits: lifecycle.Limits{
-			Slices:        s.config.Traces.MaxStates,
-			ShortestSlice: s.config.Traces.MinStateDuration,
-			Segment:       s.config.Traces.SegmentDuration,
-			TreeSlices:    s.config.Traces.MaxSpansPerTrace,
-			Join:          s.config.Traces.Join,
+			Intervals:        s.config.Traces.MaxStates,
+			ShortestInterval: s.config.Traces.MinStateDuration,
+			Segment:          s.config.Traces.SegmentDuration,
+			TreeIntervals:    s.config.Traces.MaxSpansPerTrace,
+			Join:             s.config.Traces.Join,
 		},
 		SpansPerSecond: s.config.Traces.MaxSpansPerSecond,
 		Overhead:       overhead.Limits{Budget: s.config.Overhead.Budget, Floor: s.config.Overhead.Floor, Host: s.config.Overhead.Host},
@@ -207,7 +207,7 @@ func (s *shared) options() session.Options {
 		o.Settings.SamplingRatio = s.config.Traces.SamplingRatio
 	}
 	if s.nextTraces == nil || s.config.Traces.States == telemetry.StateNone {
-		o.Limits.Slices = 0
+		o.Limits.Intervals = 0
 		o.Settings.Stacks = engine.NoStack
 	}
 	if s.config.looksAtEach() {

@@ -69,7 +69,7 @@ func levelsTold(b *e2etest.Backend) (levels []string) {
 	return levels
 }
 
-// stretchesTold returns how many stretches of running were told, as seen and as estimated.
+// stretchesTold returns how many intervals of running were told, as seen and as estimated.
 func stretchesTold(b *e2etest.Backend) (seen, estimated uint64) {
 	for _, m := range b.Metric("go.goroutine.run.duration") {
 		if m.Type() != pmetric.MetricTypeExponentialHistogram {
@@ -113,7 +113,7 @@ func TestBudget(t *testing.T) {
 	if with < without*8/10 {
 		t.Errorf("the program did %d with the budget, without the collector %d", with, without)
 	}
-	// A handoff to and fro takes two goroutines a stretch each. The estimate is as good as that of what hits cost. That only a tenth of the time
+	// A handoff to and fro takes two goroutines an interval each. The estimate is as good as that of what hits cost. That only a tenth of the time
 	// is seen must not show.
 	if ratio := float64(seen+estimated) / float64(2*(first+with)); ratio < 0.5 || ratio > 2.5 || estimated < seen {
 		t.Errorf("%d stretches are told and %d estimated of %d", seen, estimated, 2*(first+with))

@@ -202,7 +202,7 @@ func timesOff(t *testing.T, goVersion string, trace map[uint64]*e2etest.Traced, 
 // emulated tells that the processor is one in software, in which a probe takes as long as all that it measures.
 var emulated = os.Getenv("EMULATED") == "true"
 
-// slack is by how much a time may differ that n stretches have gone into, however small it is.
+// slack is by how much a time may differ that n intervals have gone into, however small it is.
 func slack(n int) time.Duration {
 	const once = 200 * time.Microsecond
 	if emulated {
@@ -211,7 +211,7 @@ func slack(n int) time.Duration {
 	return once
 }
 
-// stretchesOf returns how many stretches a goroutine's life had.
+// stretchesOf returns how many intervals a goroutine's life had.
 func stretchesOf(s ptrace.Span) (n int) {
 	for _, state := range e2etest.States {
 		v, _ := s.Attributes().Get("go.goroutine." + state + ".count")

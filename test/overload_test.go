@@ -96,7 +96,7 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 		if s.Name() == "main.throw" || s.Name() == "main.catch" {
 			exited++
 		}
-		// Each stretch is shown, dropped by the settings, or lost.
+		// Each interval is shown, dropped by the settings, or lost.
 		stretches, inState, shown := int64(0), map[string]float64{}, int64(0)
 		for _, state := range e2etest.States {
 			stretches += a["go.goroutine."+state+".count"].(int64)

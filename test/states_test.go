@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// stretches maps start functions of the lifecycle program to states, by the names of their spans, in which their goroutines must have
+// intervals maps start functions of the lifecycle program to states, by the names of their spans, in which their goroutines must have
 // been.
 var stretches = map[string][]string{
 	"main.lockMutex":         {"waiting: sync.Mutex.Lock", "waiting: sleep"},

@@ -1,5 +1,5 @@
 // Package lifecycle follows goroutines from creation to exit: what a source of state changes tells, and the state machine that makes
-// goroutines with their slices of time of it. It knows nothing of where the events come from.
+// goroutines with their intervals of time of them. It knows nothing of where the events come from.
 package lifecycle
 
 // State is where a goroutine is; it gathers the statuses of the Go runtime (runtime/runtime2.go).
@@ -127,13 +127,13 @@ type HistogramKind uint8
 const (
 	// Lifetime is from creation to exit.
 	Lifetime HistogramKind = iota
-	// Schedule is a stretch runnable before running.
+	// Schedule is an interval runnable before running.
 	Schedule
-	// Run is a stretch on a thread.
+	// Run is an interval on a thread.
 	Run
-	// SyscallTime is a stretch in a system call.
+	// SyscallTime is an interval in a system call.
 	SyscallTime
-	// Wait is a stretch of waiting, for each reason.
+	// Wait is an interval of waiting, for each reason.
 	Wait
 )
 

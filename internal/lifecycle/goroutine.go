@@ -1,14 +1,14 @@
 package lifecycle
 
-// Slice is a stretch of a goroutine's life in one state, in ns of CLOCK_MONOTONIC.
-type Slice struct {
+// Interval is a time that a goroutine spends in one state without a change, in ns of CLOCK_MONOTONIC.
+type Interval struct {
 	Start, End int64
 	State      State
 	// Reason is the value of g.waitreason, meaningful with Waiting.
 	Reason uint8
 	// TID is the thread that ran the goroutine, with Running and Syscall.
 	TID int
-	// Waker is the goroutine that ended the stretch by making this one runnable, with Waiting; zero if none did.
+	// Waker is the goroutine that ended the interval by making this one runnable, with Waiting; zero if none did.
 	Waker Ref
 	// Stack is where the goroutine blocked, with Waiting and Syscall, nil if not known.
 	Stack *Stack
@@ -80,45 +80,45 @@ type Goroutine struct {
 	// Ending says what End is.
 	Ending Ending
 
-	// Slices are stretches in the order of time, clipped to the segment; a gap is a stretch that nothing is known of.
-	Slices []Slice
-	// Cut is how many slices were left out by the settings, Lost how many events were lost.
+	// Intervals are those of the segment in the order of time, clipped to the segment; a gap is an interval that nothing is known of.
+	Intervals []Interval
+	// Cut is how many intervals were left out by the settings, Lost how many events were lost.
 	Cut, Lost uint32
 	// Omitted is how many goroutines of the tree were left out by the settings since another of the tree has told so.
 	Omitted uint32
 	// Totals are over the segment.
 	Totals [States]Total
 
-	current    Slice // the open stretch; its End is not known yet
+	current    Interval // the open interval; its End is not known yet
 	hasCurrent bool
 	inherited  SpanContext
-	room       *room
+	budget     *traceBudget
 
 	foundDead bool   // by Settle
 	foundWhen uint64 // the count of drained at which it was
 }
 
-// continues tells whether another stretch is the same one, of which the source took the end back.
-func (s Slice) continues(with Slice) bool {
+// continues tells whether another interval is the same one, of which the source took the end back.
+func (s Interval) continues(with Interval) bool {
 	return s.End == with.Start && s.State == with.State && s.TID == with.TID && s.State == Running
 }
 
-// add appends a stretch that has ended, within the segment.
-func (g *Goroutine) add(s Slice, limits Limits) {
+// add appends an interval that has ended, within the segment.
+func (g *Goroutine) add(s Interval, limits Limits) {
 	s.Start = max(s.Start, g.Start)
 	if s.End <= s.Start {
 		return
 	}
 	g.Totals[s.State].Nanoseconds += uint64(s.End - s.Start)
-	if n := len(g.Slices); n > 0 && g.Slices[n-1].continues(s) {
-		g.Slices[n-1].End = s.End
+	if n := len(g.Intervals); n > 0 && g.Intervals[n-1].continues(s) {
+		g.Intervals[n-1].End = s.End
 		return
 	}
 	g.Totals[s.State].Count++
-	if len(g.Slices) >= limits.Slices || s.End-s.Start < int64(limits.ShortestSlice) || g.room.left <= 0 {
+	if len(g.Intervals) >= limits.Intervals || s.End-s.Start < int64(limits.ShortestInterval) || g.budget.left <= 0 {
 		g.Cut++
 		return
 	}
-	g.room.left--
-	g.Slices = append(g.Slices, s)
+	g.budget.left--
+	g.Intervals = append(g.Intervals, s)
 }

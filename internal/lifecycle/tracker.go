@@ -8,14 +8,14 @@ import (
 
 // Limits bound what is kept of a goroutine.
 type Limits struct {
-	// Slices is how many slices a segment has at the most.
-	Slices int
-	// ShortestSlice is the shortest slice that is kept.
-	ShortestSlice time.Duration
+	// Intervals is how many of them a segment has at the most.
+	Intervals int
+	// ShortestInterval is the shortest interval that is kept.
+	ShortestInterval time.Duration
 	// Segment is how long a segment lasts before the next one begins.
 	Segment time.Duration
-	// TreeSlices is how many goroutines and slices are told of a tree before those that are created in it are omitted; 0 sets no limit.
-	TreeSlices int
+	// TreeIntervals is how many goroutines and intervals are told of a tree before those that are created in it are omitted; 0 sets no limit.
+	TreeIntervals int
 	// Join makes goroutines that inherit a span of the program's own a part of its trace.
 	Join bool
 }
@@ -29,17 +29,17 @@ type Tracker struct {
 	live   map[uint64]*Goroutine // by G
 	stacks stacks
 	// omitted are goroutines that there was no room for in their trees, by G.
-	omitted map[uint64]*room
+	omitted map[uint64]*traceBudget
 	// inherited are contexts of goroutines that are to be created, by G.
 	inherited map[uint64]SpanContext
 	// spare and rooms are memory for goroutines and trees to come.
-	spare []*Goroutine
-	rooms []room
+	spare   []*Goroutine
+	budgets []traceBudget
 }
 
 // NewTracker returns a Tracker that knows no goroutine.
 func NewTracker(limits Limits) *Tracker {
-	return &Tracker{limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*room{}, inherited: map[uint64]SpanContext{}}
+	return &Tracker{limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*traceBudget{}, inherited: map[uint64]SpanContext{}}
 }
 
 // Len returns how many goroutines are followed.
@@ -94,16 +94,16 @@ func (t *Tracker) create(e *Event) *Goroutine {
 		System: e.System, Preexisting: e.Preexisting,
 		StartPC: e.StartPC, CreationPC: e.CreationPC,
 		Start: e.Time, Lost: e.Lost,
-		current:    Slice{Start: e.Time, State: e.To, Reason: e.ToReason},
+		current:    Interval{Start: e.Time, State: e.To, Reason: e.ToReason},
 		hasCurrent: true,
-		Slices:     g.Slices[:0],
+		Intervals:  g.Intervals[:0],
 		Contexts:   g.Contexts[:0],
 	}
 	if p := t.creator(e); p != nil {
 		g.Parent = p.ref()
 		g.Follows = e.Root
 		if !e.Root {
-			g.Tree, g.room = p.Tree, p.room
+			g.Tree, g.budget = p.Tree, p.budget
 		}
 	}
 	if g.Tree.Root == 0 {
@@ -112,15 +112,15 @@ func (t *Tracker) create(e *Event) *Goroutine {
 	if inherits {
 		t.inherit(g, t.creator(e), context)
 	}
-	if g.room == nil {
-		g.room = t.newRoom()
+	if g.budget == nil {
+		g.budget = t.newTraceBudget()
 	}
-	g.room.left--
+	g.budget.left--
 	t.live[e.G] = g
 	return before
 }
 
-// blank returns a Goroutine to be filled, whose slices may have room.
+// blank returns a Goroutine to be filled, whose intervals may have room.
 func (t *Tracker) blank() *Goroutine {
 	if n := len(t.spare); n > 0 {
 		g := t.spare[n-1]
@@ -130,15 +130,15 @@ func (t *Tracker) blank() *Goroutine {
 	return &Goroutine{}
 }
 
-// maxSpare is how many goroutines' memory is kept for others, maxSpareSlices of how many slices each.
+// maxSpare is how many goroutines' memory is kept for others, maxSpareIntervals of how many intervals each.
 const (
-	maxSpare       = 128
-	maxSpareSlices = 32
+	maxSpare          = 128
+	maxSpareIntervals = 32
 )
 
 // Recycle takes back a goroutine that Handle returned: its memory becomes another's.
 func (t *Tracker) Recycle(g *Goroutine) {
-	if len(t.spare) < maxSpare && cap(g.Slices) <= maxSpareSlices {
+	if len(t.spare) < maxSpare && cap(g.Intervals) <= maxSpareIntervals {
 		t.spare = append(t.spare, g)
 	}
 }
@@ -172,7 +172,7 @@ func (t *Tracker) inherit(g, creator *Goroutine, context SpanContext) {
 	}
 	g.Joined = context
 	g.Tree = Tree{Root: g.GoID, Joined: context.TraceID}
-	g.room = t.newRoom()
+	g.budget = t.newTraceBudget()
 }
 
 func (g *Goroutine) worksFor(context SpanContext) {
@@ -191,7 +191,7 @@ func (t *Tracker) refTo(address, goid uint64) Ref {
 	return Ref{GoID: goid}
 }
 
-// change ends the stretch that an event tells the end of and begins the next.
+// change ends the interval that an event tells the end of and begins the next.
 func (t *Tracker) change(g *Goroutine, e *Event) {
 	if g.GoID == 0 {
 		g.GoID = e.GoID
@@ -203,7 +203,7 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	if e.Time < g.Start {
 		return // of the segment before, which has been told
 	}
-	s := Slice{Start: e.Since, End: e.Time, State: e.From, Reason: e.FromReason}
+	s := Interval{Start: e.Since, End: e.Time, State: e.From, Reason: e.FromReason}
 	if s.State == Running || s.State == Syscall {
 		s.TID = e.TID
 	}
@@ -216,14 +216,14 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	if s.State != Dead {
 		g.add(s, t.limits)
 	}
-	g.current = Slice{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)}
+	g.current = Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)}
 	g.hasCurrent = e.To != Dead
 }
 
-// end closes a goroutine at its exit. The source counted each stretch, so a life told in one segment has exact totals even if
+// end closes a goroutine at its exit. The source counted each interval, so a life told in one segment has exact totals even if
 // events were lost.
 func (t *Tracker) end(g *Goroutine, e *Event) {
-	g.End, g.Ending, g.Omitted = e.Time, Exit, g.room.tell()
+	g.End, g.Ending, g.Omitted = e.Time, Exit, g.budget.tell()
 	if g.Segment == 0 && !g.Preexisting {
 		g.Totals = e.Totals
 	}
@@ -235,10 +235,10 @@ func (t *Tracker) interrupt(g *Goroutine, at int64, why Ending) {
 	if g.hasCurrent && at > g.current.Start {
 		g.addOpen(at, t.limits)
 	}
-	g.End, g.Ending, g.Omitted = at, why, g.room.tell()
+	g.End, g.Ending, g.Omitted = at, why, g.budget.tell()
 }
 
-// addOpen ends the open stretch at a moment at which the goroutine did not change its state.
+// addOpen ends the open interval at a moment at which the goroutine did not change its state.
 func (g *Goroutine) addOpen(at int64, limits Limits) {
 	s := g.current
 	s.End = at
@@ -278,15 +278,15 @@ func (t *Tracker) Segments(now int64, limit int) []*Goroutine {
 func (t *Tracker) cut(g *Goroutine, now int64) *Goroutine {
 	segment := *g
 	segment.addOpen(now, t.limits)
-	segment.End, segment.Ending, segment.Omitted = now, SegmentEnd, g.room.tell()
+	segment.End, segment.Ending, segment.Omitted = now, SegmentEnd, g.budget.tell()
 	g.Segment++
 	if g.Tree.Root == g.GoID && g.Joined == (SpanContext{}) {
 		g.Tree.Segment = g.Segment
-		g.room = t.newRoom()
+		g.budget = t.newTraceBudget()
 	}
-	g.room.left--
+	g.budget.left--
 	g.Start = now
-	g.Slices, g.Contexts, g.Cut, g.Lost, g.Totals = nil, nil, 0, 0, [States]Total{}
+	g.Intervals, g.Contexts, g.Cut, g.Lost, g.Totals = nil, nil, 0, 0, [States]Total{}
 	g.current.Start = max(g.current.Start, now)
 	return &segment
 }
@@ -325,7 +325,7 @@ func (t *Tracker) Settle(drained uint64, fate func(g, goid uint64) (alive bool, 
 // unseen ends a goroutine whose exit was lost.
 func (t *Tracker) unseen(g *Goroutine, exited int64) {
 	g.Lost++
-	// The stretch that was open may have ended long before the exit: it is not told of.
+	// The interval that was open may have ended long before the exit: it is not told of.
 	g.hasCurrent = false
 	if exited >= g.current.Start {
 		t.interrupt(g, exited, Exit)

@@ -14,7 +14,7 @@ const (
 	thread  = 7
 )
 
-var limits = Limits{Slices: 3, ShortestSlice: 10, Segment: time.Second}
+var limits = Limits{Intervals: 3, ShortestInterval: 10, Segment: time.Second}
 
 // created, changed and exited are the events of the source for goroutine id in g.
 func created(at int64, g, goid, parent uint64, root bool) *Event {
@@ -61,12 +61,12 @@ func TestLife(t *testing.T) {
 	if g.GoID != 42 || g.Tree.Root != 42 || g.Parent.Followed() || g.Start != 100 || g.End != 200 || g.Ending != Exit {
 		t.Errorf("it is %+v", g)
 	}
-	want := []Slice{
+	want := []Interval{
 		{Start: 100, End: 110, State: Runnable},
 		{Start: 110, End: 125, State: Running, TID: thread},
 		{Start: 130, End: 200, State: Running, TID: thread},
 	}
-	if d := cmp.Diff(want, g.Slices); d != "" {
+	if d := cmp.Diff(want, g.Intervals); d != "" {
 		t.Error(d)
 	}
 	if g.Cut != 1 {
@@ -84,8 +84,8 @@ func TestSlicesAreBounded(t *testing.T) {
 		handle(tr, changed(at, at+100, childG, 42, Runnable, Running), changed(at+100, at+200, childG, 42, Running, Runnable))
 	}
 	g := handle(tr, exited(1000, 1100, childG, 42))[0]
-	if len(g.Slices) != limits.Slices || g.Cut != 11-3 {
-		t.Errorf("it has %d slices and %d cut", len(g.Slices), g.Cut)
+	if len(g.Intervals) != limits.Intervals || g.Cut != 11-3 {
+		t.Errorf("it has %d intervals and %d cut", len(g.Intervals), g.Cut)
 	}
 }
 
@@ -123,8 +123,8 @@ func TestLostEventsLeaveGaps(t *testing.T) {
 	late.Lost = 3
 	handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running), late)
 	g := tr.Get(childG)
-	want := []Slice{{Start: 0, End: 100, State: Runnable}, {Start: 500, End: 600, State: Running, TID: thread}}
-	if d := cmp.Diff(want, g.Slices); d != "" {
+	want := []Interval{{Start: 0, End: 100, State: Runnable}, {Start: 500, End: 600, State: Running, TID: thread}}
+	if d := cmp.Diff(want, g.Intervals); d != "" {
 		t.Error(d)
 	}
 	if g.Lost != 3 {
@@ -165,23 +165,23 @@ func TestSegments(t *testing.T) {
 	tr := NewTracker(limits)
 	second := int64(time.Second)
 	handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Waiting))
-	if early := tr.Segments(second - 1, 100); early != nil {
+	if early := tr.Segments(second-1, 100); early != nil {
 		t.Fatalf("%v is told too early", early)
 	}
-	told := tr.Segments(second + 5, 100)
+	told := tr.Segments(second+5, 100)
 	if len(told) != 1 || told[0].Segment != 0 || told[0].End != second+5 || told[0].Ending != SegmentEnd {
 		t.Fatalf("%+v is told", told)
 	}
 	if n := told[0].Totals[Waiting].Nanoseconds; n != uint64(second+5-100) {
 		t.Errorf("it waited for %d ns", n)
 	}
-	// The stretch goes on in the next segment, and children belong to that.
+	// The interval goes on in the next segment, and children belong to that.
 	handle(tr, created(second+10, parentG, 50, childG, false))
 	if p := tr.Get(parentG); p.Parent.Segment != 1 || p.Tree != (Tree{Root: 42, Segment: 1}) {
 		t.Errorf("a child's parent is %+v, its tree %+v", p.Parent, p.Tree)
 	}
 	g := handle(tr, exited(100, second+105, childG, 42))[0]
-	if g.Segment != 1 || g.Start != second+5 || len(g.Slices) != 1 || g.Slices[0].Start != second+5 {
+	if g.Segment != 1 || g.Start != second+5 || len(g.Intervals) != 1 || g.Intervals[0].Start != second+5 {
 		t.Errorf("the last segment is %+v", g)
 	}
 	if n := g.Totals[Running].Nanoseconds; n != 100 {
@@ -248,12 +248,12 @@ func TestWaker(t *testing.T) {
 		woken(400, 0, 0),
 		exited(500, 600, childG, 42),
 	)[0]
-	want := []Slice{
+	want := []Interval{
 		{Start: 200, End: 250, State: Waiting, Waker: Ref{GoID: 41, Tree: Tree{Root: 41}}},
 		{Start: 300, End: 350, State: Waiting, Waker: Ref{GoID: 40}},
 		{Start: 400, End: 450, State: Waiting},
 	}
-	if diff := cmp.Diff(want, g.Slices); diff != "" {
+	if diff := cmp.Diff(want, g.Intervals); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -283,7 +283,7 @@ func TestContexts(t *testing.T) {
 		{"no labels", true, SpanContext{}, SpanContext{}, Tree{Root: 1}, SpanContext{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr := NewTracker(Limits{Slices: 3, Segment: time.Second, Join: test.join})
+			tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Join: test.join})
 			handle(
 				tr,
 				created(100, parentG, 1, 0, true),
@@ -303,7 +303,7 @@ func TestContexts(t *testing.T) {
 }
 
 func TestContextsOfAJoinedCreator(t *testing.T) {
-	tr := NewTracker(Limits{Slices: 3, Segment: time.Second, Join: true})
+	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Join: true})
 	handle(
 		tr,
 		labelled(parentG, Dead, request),
@@ -328,7 +328,7 @@ func TestContextsOfAJoinedCreator(t *testing.T) {
 }
 
 func TestStacks(t *testing.T) {
-	tr := NewTracker(Limits{Slices: 5, Segment: time.Second})
+	tr := NewTracker(Limits{Intervals: 5, Segment: time.Second})
 	blocks := func(since, at int64, stack ...uint64) *Event {
 		e := changed(since, at, childG, 42, Running, Waiting)
 		e.Stack = stack
@@ -347,7 +347,7 @@ func TestStacks(t *testing.T) {
 		exited(170, 200, childG, 42),
 	)
 	var at []*Stack
-	for _, s := range ended[0].Slices {
+	for _, s := range ended[0].Intervals {
 		if s.State == Waiting {
 			at = append(at, s.Stack)
 		}
@@ -362,7 +362,7 @@ func TestStacks(t *testing.T) {
 
 func TestFullTree(t *testing.T) {
 	const late, lateChild, other = 0x3000, 0x4000, 0x5000
-	tr := NewTracker(Limits{Slices: 10, Segment: time.Second, TreeSlices: 3})
+	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, TreeIntervals: 3})
 	ended := handle(
 		tr,
 		created(100, parentG, 1, 0, true),
@@ -379,7 +379,7 @@ func TestFullTree(t *testing.T) {
 	)
 	var got [][3]uint64
 	for _, g := range ended {
-		got = append(got, [3]uint64{g.GoID, uint64(g.Omitted), uint64(len(g.Slices))})
+		got = append(got, [3]uint64{g.GoID, uint64(g.Omitted), uint64(len(g.Intervals))})
 	}
 	// The child tells of two that were omitted, and there is no room for its and its parent's last slices.
 	if diff := cmp.Diff([][3]uint64{{2, 2, 0}, {1, 0, 1}, {5, 0, 1}}, got); diff != "" {
@@ -409,7 +409,7 @@ func longLife(g, goid uint64) []*Event {
 }
 
 func TestRecycle(t *testing.T) {
-	limits := Limits{Slices: 3, Segment: time.Second, Join: true}
+	limits := Limits{Intervals: 3, Segment: time.Second, Join: true}
 	second := []*Event{created(300, childG, 3, 0, true), changed(300, 320, childG, 3, Runnable, Running), exited(320, 340, childG, 3)}
 	fresh := handle(NewTracker(limits), second...)[0]
 	tr := NewTracker(limits)
@@ -419,13 +419,13 @@ func TestRecycle(t *testing.T) {
 	if again != first {
 		t.Error("its memory is not used again")
 	}
-	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, room{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, traceBudget{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestEventsAllocateNothing(t *testing.T) {
-	tr := NewTracker(Limits{Slices: 3, Segment: time.Second, TreeSlices: 100, Join: true})
+	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, TreeIntervals: 100, Join: true})
 	handle(tr, created(50, parentG, 1, 0, true))
 	events := longLife(childG, 2)
 	n := testing.AllocsPerRun(1000, func() {

@@ -34,7 +34,7 @@ func newCollector(m *Manager) collector {
 
 // collected is what the loop tells of a session.
 type collected struct {
-	telemetry.Figures
+	telemetry.ProcessStats
 	of *session
 	// What follows is copied from the session, which only the loop may read.
 	pid     int
@@ -47,7 +47,7 @@ type collected struct {
 
 // Collect returns the stats of all processes, with the last ones of those that have ended since the call before. Of processes that its
 // error is about there are none. Only one goroutine may call it at a time.
-func (m *Manager) Collect(ctx context.Context) ([]telemetry.Figures, error) {
+func (m *Manager) Collect(ctx context.Context) ([]telemetry.ProcessStats, error) {
 	began := m.host.Now()
 	distributions, err := m.engine.Distributions()
 	if err != nil {
@@ -58,7 +58,7 @@ func (m *Manager) Collect(ctx context.Context) ([]telemetry.Figures, error) {
 		counted = m.collector.counts.get()
 	}
 	var live []collected
-	var all []telemetry.Figures
+	var all []telemetry.ProcessStats
 	if !m.ask(ctx, func(l *loop) { live, all = l.collect(began) }) {
 		return nil, ctx.Err()
 	}
@@ -68,13 +68,13 @@ func (m *Manager) Collect(ctx context.Context) ([]telemetry.Figures, error) {
 		c := &live[i]
 		if c.window != nil {
 			of := distributions[c.window.ID()]
-			c.Figures.Add(lifecycle.Totals{Counts: c.counts, Histograms: of.Histograms, Functions: of.Functions})
+			c.ProcessStats.Add(lifecycle.Totals{Counts: c.counts, Histograms: of.Histograms, Functions: of.Functions})
 		}
 		if err := m.collector.fill(c, looks[c.of], counted); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		all = append(all, c.Figures)
+		all = append(all, c.ProcessStats)
 	}
 	return all, errors.Join(errs...)
 }
@@ -166,14 +166,14 @@ func (l *looker) await(ctx context.Context) look {
 
 // collect returns what is known of all sessions, with their present counts, and the last stats of those that have ended. began is when the
 // distributions were begun to be read.
-func (l *loop) collect(began int64) (live []collected, final []telemetry.Figures) {
+func (l *loop) collect(began int64) (live []collected, final []telemetry.ProcessStats) {
 	l.releaseCollected()
 	final, l.final = l.final, nil
 	for _, s := range l.sessions {
 		if !s.ready {
 			continue
 		}
-		c := collected{Figures: l.stats(s, l.host.Now()), of: s, pid: s.PID, program: s.program, bias: s.bias, looked: s.program.governor.Level() >= overhead.Windows}
+		c := collected{ProcessStats: l.stats(s, l.host.Now()), of: s, pid: s.PID, program: s.program, bias: s.bias, looked: s.program.governor.Level() >= overhead.Windows}
 		if w := s.window; w != nil && w.began.at <= began {
 			counts, err := w.Counts()
 			if err != nil {
@@ -199,9 +199,9 @@ func (l *loop) releaseCollected() {
 }
 
 // stats returns what is known of a session, but for its present window.
-func (l *loop) stats(s *session, now int64) telemetry.Figures {
+func (l *loop) stats(s *session, now int64) telemetry.ProcessStats {
 	level := s.program.governor.Level()
-	f := telemetry.Figures{Process: s.telemetry, Start: s.since, Time: now, CountsOnly: level == overhead.Snapshots}
+	f := telemetry.ProcessStats{Process: s.telemetry, Start: s.since, Time: now, CountsOnly: level == overhead.Snapshots}
 	f.Estimated = s.past.estimate.Totals()
 	if l.options.Overhead.Budget > 0 {
 		f.Overhead = &telemetry.Overhead{

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -10,15 +11,17 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// scanInterval is the safety net under the events of processes that begin and end.
-const scanInterval = 2 * time.Second
+// Scans are the safety net under the events of processes that begin and end. They come after scanInterval, and after ever longer up to
+// longestScanInterval while they find nothing new: each costs as much as there are processes on the machine.
+const scanInterval, longestScanInterval = 2 * time.Second, 8 * time.Second
 
 // discover finds processes: all from time to time, and those that have executed a program at once.
 func (m *Manager) discover() {
 	defer m.workerEnded()
-	tick := time.NewTicker(scanInterval)
-	defer tick.Stop()
-	m.scan()
+	known := m.scan(nil)
+	interval := scanInterval
+	next := time.NewTimer(interval)
+	defer next.Stop()
 	for {
 		select {
 		case <-m.ctx.Done():
@@ -27,17 +30,25 @@ func (m *Manager) discover() {
 			if p, counts, _ := m.registry.Look(m.ctx, pid); counts {
 				m.post(func(l *loop) { l.found(p) })
 			}
-		case <-tick.C:
-			m.scan()
+		case <-next.C:
+			found := m.scan(known)
+			interval = min(2*interval, longestScanInterval)
+			if !slices.Equal(found, known) {
+				known, interval = found, scanInterval
+			}
+			next.Reset(interval)
 		}
 	}
 }
 
-func (m *Manager) scan() {
+// scan looks at all processes and returns the ids of those that count, in ascending order: those that are known if that fails.
+func (m *Manager) scan(known []int) []int {
 	seen, err := m.registry.Scan(m.ctx)
-	if err != nil && m.ctx.Err() == nil {
-		m.options.Logger.Warn("Cannot list the processes", zap.Error(err))
-		return
+	if err != nil {
+		if m.ctx.Err() == nil {
+			m.options.Logger.Warn("Cannot list the processes", zap.Error(err))
+		}
+		return known
 	}
 	m.post(func(l *loop) {
 		for _, p := range seen.Found {
@@ -49,6 +60,12 @@ func (m *Manager) scan() {
 			}
 		}
 	})
+	var found []int
+	for _, p := range seen.Found {
+		found = append(found, p.PID)
+	}
+	slices.Sort(found)
+	return found
 }
 
 // look has discover look at a process soon.

@@ -78,7 +78,7 @@ func (l *loop) change(s *session, e *lifecycle.Event) {
 		l.sink.Changed(s.telemetry, g, e)
 	}
 	if ended != nil {
-		s.budget.spend(1 + len(ended.Slices))
+		s.spans.spend(1 + len(ended.Intervals))
 		l.sink.Ended(s.telemetry, ended)
 		s.tracker.Recycle(ended)
 	}

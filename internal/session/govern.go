@@ -12,8 +12,8 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
 
-// governInterval is how often it is looked at what following costs, idleGovernInterval that while it costs nothing.
-const governInterval, idleGovernInterval = 100 * time.Millisecond, 500 * time.Millisecond
+// It is looked at what following costs every governInterval, and while it costs nothing, after ever longer up to idleGovernInterval.
+const governInterval, idleGovernInterval = 100 * time.Millisecond, time.Second
 
 // meter remembers when it was last looked at what following costs a process, and how many hits there had been.
 type meter struct {
@@ -23,15 +23,16 @@ type meter struct {
 
 // govern keeps what following costs within the limits, and returns when to do so again.
 func (l *loop) govern() time.Duration {
-	again := idleGovernInterval
+	again := min(2*l.governed, idleGovernInterval)
 	if l.options.Overhead.Budget == 0 {
-		return again
+		return idleGovernInterval
 	}
 	for _, p := range l.programs {
 		if p.governor != nil && l.regulate(p) {
 			again = governInterval
 		}
 	}
+	l.governed = again
 	return again
 }
 

@@ -32,16 +32,17 @@ type loop struct {
 	early     int // events that wait for a session to be ready
 	working   int // workers that run
 
-	ended     []life              // not yet handed to the sink
-	final     []telemetry.Figures // of processes that have ended, not yet collected
-	handedOut []*program          // whose names the last collection needs
-	retired   lifecycle.Counts    // of sessions that have ended
-	drained   uint64              // how often all events were handled that there were
-	deferred  []deferred          // to be done when that is so again
+	ended     []life                   // not yet handed to the sink
+	final     []telemetry.ProcessStats // of processes that have ended, not yet collected
+	handedOut []*program               // whose names the last collection needs
+	retired   lifecycle.Counts         // of sessions that have ended
+	drained   uint64                   // how often all events were handled that there were
+	deferred  []deferred               // to be done when that is so again
 
 	quiet      bool // no event has come of late
 	nextUpkeep time.Time
 	nextGovern time.Time
+	governed   time.Duration // the interval before
 }
 
 // life is one of a goroutine that is over, or a segment of one.
@@ -57,7 +58,7 @@ type deferred struct {
 }
 
 func newLoop(m *Manager) *loop {
-	return &loop{Manager: m, working: 1, sessions: map[int]*session{}, programs: map[processes.File]*program{}, newcomers: map[int]*newcomer{}}
+	return &loop{Manager: m, working: 1, governed: governInterval, sessions: map[int]*session{}, programs: map[processes.File]*program{}, newcomers: map[int]*newcomer{}}
 }
 
 // run handles events and what workers post until the Manager stops.

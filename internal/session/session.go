@@ -27,7 +27,7 @@ type session struct {
 	window     *window // nil while the engine does not see it
 	tracker    *lifecycle.Tracker
 	past       history
-	budget     traceBudget
+	spans      spanBucket
 	meter      meter
 
 	early    []lifecycle.Event // came before it was ready
@@ -100,7 +100,7 @@ func (l *loop) begin(p processes.Process, n *newcomer) {
 	}
 	s := &session{
 		Process: p, program: program, since: l.host.Now(), tracker: lifecycle.NewTracker(l.options.Limits),
-		budget: newTraceBudget(l.options.SpansPerSecond, l.host.Now()),
+		spans: newSpanBucket(l.options.SpansPerSecond, l.host.Now()),
 	}
 	if n != nil {
 		delete(l.newcomers, p.PID)
@@ -288,7 +288,7 @@ func (l *loop) interrupt(s *session, at int64, why lifecycle.Ending) {
 // tell hands lives that are over, or segments of such, to the sink when it is their turn.
 func (l *loop) tell(s *session, goroutines ...*lifecycle.Goroutine) {
 	for _, g := range goroutines {
-		s.budget.spend(1 + len(g.Slices))
+		s.spans.spend(1 + len(g.Intervals))
 		l.ended = append(l.ended, life{s.telemetry, g})
 	}
 }

@@ -265,7 +265,7 @@ func in(t *testing.T, change func(*Options), test func(t *testing.T, w *world)) 
 		o := Options{
 			Syscalls: true, Newcomers: true, Collected: true, Logger: zap.New(core),
 			Settings: engine.Settings{SamplingRatio: 1},
-			Limits:   lifecycle.Limits{Slices: 100, Segment: time.Minute},
+			Limits:   lifecycle.Limits{Intervals: 100, Segment: time.Minute},
 			Resource: func(processes.Process, *goexe.Binary) pcommon.Resource { return pcommon.NewResource() },
 			Followed: func(p processes.Process) { w.followed = append(w.followed, p.PID) },
 		}
@@ -306,7 +306,7 @@ func (w *world) pass(d time.Duration) {
 	w.settle()
 }
 
-// create lets a goroutine be created, change ends a stretch of it, and exit ends it.
+// create lets a goroutine be created, change ends an interval of it, and exit ends it.
 func create(goid uint64) lifecycle.Event {
 	now := time.Now().UnixNano()
 	return lifecycle.Event{Kind: lifecycle.Created, Time: now, Since: now, PID: pid, G: goid << 8, GoID: goid, To: lifecycle.Runnable, Root: true}
@@ -321,7 +321,7 @@ func processEvent(kind lifecycle.Kind) lifecycle.Event {
 	return lifecycle.Event{Kind: kind, Time: time.Now().UnixNano(), PID: pid}
 }
 
-func (w *world) collect() []telemetry.Figures {
+func (w *world) collect() []telemetry.ProcessStats {
 	w.t.Helper()
 	all, err := w.Collect(w.t.Context())
 	require.NoError(w.t, err)

@@ -17,7 +17,7 @@ func (l *loop) upkeep() {
 		if !s.ready {
 			continue
 		}
-		l.tell(s, s.tracker.Segments(now, s.budget.forSegments(now))...)
+		l.tell(s, s.tracker.Segments(now, s.spans.forSegments(now))...)
 		if s.window != nil {
 			l.check(s)
 		}
@@ -103,15 +103,15 @@ func (l *loop) repair(s *session) {
 func (l *loop) throttleAll() {
 	now, busy := l.host.Now(), l.sink.Busy()
 	for _, s := range l.sessions {
-		spent := busy || s.budget.rate > 0 && s.budget.left(now) == 0
-		if spent == s.budget.spent {
+		spent := busy || s.spans.rate > 0 && s.spans.left(now) == 0
+		if spent == s.spans.spent {
 			continue
 		}
-		if spent && !busy && !s.budget.told {
+		if spent && !busy && !s.spans.told {
 			l.options.Logger.Info("More spans than traces::max_spans_per_second: for moments, trees that begin are left out", zap.Int("pid", s.PID))
-			s.budget.told = true
+			s.spans.told = true
 		}
-		s.budget.spent = spent
+		s.spans.spent = spent
 		l.throttle(s)
 	}
 }
@@ -122,7 +122,7 @@ func (l *loop) throttle(s *session) {
 		return
 	}
 	share := 1 - s.program.governor.Ratio()
-	if s.budget.spent {
+	if s.spans.spent {
 		share = 1
 	}
 	if err := s.window.Throttle(share); err != nil {

@@ -100,10 +100,10 @@ func (s *Surveyor) Health() (processes int, none lifecycle.Counts) {
 }
 
 // Collect looks at all processes.
-func (s *Surveyor) Collect(ctx context.Context) ([]telemetry.Figures, error) {
+func (s *Surveyor) Collect(ctx context.Context) ([]telemetry.ProcessStats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []telemetry.Figures
+	var all []telemetry.ProcessStats
 	errs := []error{s.sweep(ctx)}
 	for pid, p := range s.processes {
 		f, err := p.figures(s.options.BlockedAfter)
@@ -198,9 +198,9 @@ func (s *Surveyor) leave(pid int) error {
 }
 
 // figures counts the goroutines that the process has now.
-func (p *process) figures(blockedAfter time.Duration) (telemetry.Figures, error) {
+func (p *process) figures(blockedAfter time.Duration) (telemetry.ProcessStats, error) {
 	c, err := p.look.Count(blockedAfter)
-	f := telemetry.Figures{Process: p.telemetry, Start: p.since, Time: lifecycle.Now(), CountsOnly: true}
+	f := telemetry.ProcessStats{Process: p.telemetry, Start: p.since, Time: lifecycle.Now(), CountsOnly: true}
 	f.Found(c)
 	f.Changes = p.watch.Update(c.Blocked)
 	return f, err

@@ -37,9 +37,9 @@ func BenchmarkEvents(b *testing.B) {
 			r, err := recording.Load(filepath.Join("testdata", "request.json"))
 			require.NoError(b, err)
 			p := NewProcess(Identity{BootID: "boot", PID: r.PID, StartTime: 1}, pcommon.NewResource(), Program{Symbols: r.Symbols, WaitReasons: r.WaitReasons}, 0)
-			limits := lifecycle.Limits{Slices: 1000, Segment: 1 << 62}
+			limits := lifecycle.Limits{Intervals: 1000, Segment: 1 << 62}
 			if c.states == StateNone {
-				limits.Slices = 0
+				limits.Intervals = 0
 			}
 			tracker := lifecycle.NewTracker(limits)
 			spans := NewSpans(scope, testClock(), c.states)

@@ -45,7 +45,7 @@ func play(t *testing.T, join bool) played {
 		),
 		logs: NewLogs(scope, testClock()),
 	}
-	tracker := lifecycle.NewTracker(lifecycle.Limits{Slices: 100, Segment: 1 << 62, Join: join})
+	tracker := lifecycle.NewTracker(lifecycle.Limits{Intervals: 100, Segment: 1 << 62, Join: join})
 	for i := range r.Events {
 		e := &r.Events[i]
 		ended := tracker.Handle(e)
@@ -106,7 +106,7 @@ func TestGoldenLogs(t *testing.T) {
 
 func TestGoldenMetrics(t *testing.T) {
 	p := play(t, false)
-	f := Figures{
+	f := ProcessStats{
 		Process: p.process, Start: p.Start, Time: p.End,
 		Totals: lifecycle.Totals{Counts: p.Counts, Functions: p.Functions, Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{}},
 	}
@@ -120,7 +120,7 @@ func TestGoldenMetrics(t *testing.T) {
 	builder := metadata.NewMetricsBuilder(config, receivertest.NewNopSettings(metadata.Type))
 	got := NewMetrics(scope, testClock(), MetricsOptions{
 		Builder: builder, Histograms: DefaultHistogramsConfig(), Functions: Functions{Created: true, Top: 3}, TopBlocked: 20,
-	}).Make([]Figures{f})
+	}).Make([]ProcessStats{f})
 	file := filepath.Join("testdata", "golden", "metrics.yaml")
 	if *update {
 		require.NoError(t, golden.WriteMetricsToFile(file, got, golden.SkipMetricTimestampNormalization()))

@@ -92,7 +92,7 @@ func (i ids) trace(t lifecycle.Tree) pcommon.TraceID {
 	return id
 }
 
-// span returns the id of a goroutine's span, or with slice > 0 of the slice-th stretch inside it.
+// span returns the id of a goroutine's span, or with slice > 0 of the slice-th interval inside it.
 func (i ids) span(goid uint64, segment, slice int) pcommon.SpanID {
 	var id pcommon.SpanID
 	binary.BigEndian.PutUint64(id[:], nonzero(mix(mix(i.seed[2]+goid)+uint64(segment)<<32+uint64(slice))))

@@ -30,7 +30,7 @@ func TestEstimates(t *testing.T) {
 	estimated.Counts.Created, estimated.Counts.Exited = 25, 10
 	estimated.Counts.Time[lifecycle.Running] = uint64(2500 * time.Millisecond)
 	covered := Coverage{Elapsed: 10 * time.Second, Attached: 5 * time.Second, Traced: 2 * time.Second}
-	made := m.Make([]Figures{{
+	made := m.Make([]ProcessStats{{
 		Process: testProcess(), Totals: seen, Estimated: &estimated, Overhead: &Overhead{Level: "windows", Share: 0.25, Coverage: covered},
 	}})
 	found := map[string]map[bool]float64{} // by whether it is estimated

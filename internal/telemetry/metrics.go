@@ -17,8 +17,8 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 )
 
-// Figures are one process's exact counts and distributions at a time.
-type Figures struct {
+// ProcessStats are one process's exact counts and distributions at a time.
+type ProcessStats struct {
 	Process *Process
 	// Start and Time are in ns of CLOCK_MONOTONIC: since when, and until when, the figures count.
 	Start, Time int64
@@ -51,7 +51,7 @@ type Overhead struct {
 }
 
 // Found takes how many goroutines there are, as a look at the process has found.
-func (f *Figures) Found(c census.Count) {
+func (f *ProcessStats) Found(c census.Count) {
 	f.Counts.Live, f.Waiting, f.Blocked = c.Live, c.Waiting, c.Blocked
 }
 
@@ -144,7 +144,7 @@ var metricStates = map[lifecycle.State]metadata.AttributeGoGoroutineState{
 }
 
 // Make makes the metrics of some processes.
-func (m *Metrics) Make(all []Figures) pmetric.Metrics {
+func (m *Metrics) Make(all []ProcessStats) pmetric.Metrics {
 	made := pmetric.NewMetrics()
 	reading := m.clock.Reading()
 	for _, f := range all {
@@ -167,7 +167,7 @@ func (m *Metrics) Make(all []Figures) pmetric.Metrics {
 }
 
 // Taken says that a pipeline has taken the metrics of these figures: exemplars are offered until then.
-func (m *Metrics) Taken(all []Figures) {
+func (m *Metrics) Taken(all []ProcessStats) {
 	for _, f := range all {
 		f.Process.exemplars.taken()
 	}
@@ -175,7 +175,7 @@ func (m *Metrics) Taken(all []Figures) {
 
 // recordCounts tells how many goroutines are in each state. Those that wait are told by reason as far as known; the builder sums up what
 // the configuration does not want to see apart.
-func (m *Metrics) recordCounts(f Figures, now pcommon.Timestamp) {
+func (m *Metrics) recordCounts(f ProcessStats, now pcommon.Timestamp) {
 	for state, attribute := range metricStates {
 		left := f.Counts.Live[state]
 		if state == lifecycle.Waiting {
@@ -197,7 +197,7 @@ type kind struct {
 	starts    *starts
 }
 
-func (f *Figures) kinds() []kind {
+func (f *ProcessStats) kinds() []kind {
 	kinds := []kind{{f.Totals, false, &f.Process.starts}}
 	if f.Estimated != nil {
 		kinds = append(kinds, kind{*f.Estimated, true, &f.Process.estimatedStarts})
@@ -222,7 +222,7 @@ func markEstimates(made pmetric.Metrics) {
 	}
 }
 
-func (m *Metrics) recordOverhead(f Figures, now pcommon.Timestamp) {
+func (m *Metrics) recordOverhead(f ProcessStats, now pcommon.Timestamp) {
 	if f.Overhead == nil {
 		return
 	}
@@ -266,7 +266,7 @@ func (m *Metrics) recordLives(k kind, p *Process, now pcommon.Timestamp) {
 	}
 }
 
-func (m *Metrics) recordBlocked(f Figures, now pcommon.Timestamp) {
+func (m *Metrics) recordBlocked(f ProcessStats, now pcommon.Timestamp) {
 	top, rest := census.Top(f.Blocked, m.topBlocked)
 	for _, b := range top {
 		at := f.Process.callAt(b.CreationPC)
@@ -277,7 +277,7 @@ func (m *Metrics) recordBlocked(f Figures, now pcommon.Timestamp) {
 	}
 }
 
-func (m *Metrics) addHistograms(to pmetric.Metrics, f Figures, reading Reading) {
+func (m *Metrics) addHistograms(to pmetric.Metrics, f ProcessStats, reading Reading) {
 	if to.ResourceMetrics().Len() == 0 {
 		f.Process.resource.CopyTo(to.ResourceMetrics().AppendEmpty().Resource())
 		to.ResourceMetrics().At(0).SetSchemaUrl(semconv.SchemaURL)

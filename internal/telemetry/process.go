@@ -25,7 +25,7 @@ type Process struct {
 	// starts, estimatedStarts and coverage are used by Metrics only.
 	starts, estimatedStarts starts
 	coverage                Coverage
-	// reasons are the texts of wait reasons, waiting the names of stretches of waiting.
+	// reasons are the texts of wait reasons, waiting the names of intervals of waiting.
 	reasons, waiting []string
 
 	mu     sync.Mutex
@@ -118,7 +118,7 @@ func (p *Process) waitReason(reason uint8) string {
 	return ""
 }
 
-// stretchName names a stretch in a state, such as "running" or "waiting: chan receive".
+// stretchName names an interval in a state, such as "running" or "waiting: chan receive".
 func (p *Process) stretchName(s lifecycle.State, reason uint8) string {
 	if s == lifecycle.Waiting && int(reason) < len(p.waiting) {
 		return p.waiting[reason]

@@ -12,7 +12,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// States says how a span tells of the stretches of its goroutine's life.
+// States says how a span tells of the intervals of its goroutine's life.
 type States string
 
 const (
@@ -96,7 +96,7 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 	describe(span, p, g)
 	switch s.states {
 	case StateSpans:
-		for i, slice := range g.Slices {
+		for i, slice := range g.Intervals {
 			child := spans.AppendEmpty()
 			child.SetTraceID(trace)
 			child.SetParentSpanID(id)
@@ -111,7 +111,7 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 			}
 		}
 	case StateEvents:
-		for _, slice := range g.Slices {
+		for _, slice := range g.Intervals {
 			event := span.Events().AppendEmpty()
 			event.SetName(p.stretchName(slice.State, slice.Reason))
 			event.SetTimestamp(s.reading.Timestamp(slice.Start))
@@ -222,13 +222,13 @@ func putCount(a pcommon.Map, name string, n int64) {
 	}
 }
 
-// Of how many attributes a stretch has: the most that one without a stack can, and what a stack adds.
+// Of how many attributes an interval has: the most that one without a stack can, and what a stack adds.
 const (
 	sliceAttributes = 3
 	stackAttributes = 4
 )
 
-func describeSlice(a pcommon.Map, p *Process, s lifecycle.Slice) {
+func describeSlice(a pcommon.Map, p *Process, s lifecycle.Interval) {
 	if s.Stack == nil {
 		a.EnsureCapacity(sliceAttributes)
 	} else {

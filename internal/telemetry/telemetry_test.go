@@ -50,7 +50,7 @@ func child() *lifecycle.Goroutine {
 	g := &lifecycle.Goroutine{
 		GoID: 2, ParentGoID: 1, Tree: lifecycle.Tree{Root: 1}, Parent: lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}},
 		Start: 200, End: 800,
-		Slices: []lifecycle.Slice{
+		Intervals: []lifecycle.Interval{
 			{Start: 200, End: 300, State: lifecycle.Runnable},
 			{Start: 300, End: 500, State: lifecycle.Waiting, Reason: 1},
 			{Start: 500, End: 800, State: lifecycle.Running, TID: 11},
@@ -263,7 +263,7 @@ func TestSchemaURL(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	builder := metadata.NewMetricsBuilder(metadata.NewDefaultMetricsBuilderConfig(), receivertest.NewNopSettings(metadata.Type))
 	m := NewMetrics(scope, testClock(), MetricsOptions{Builder: builder, Histograms: DefaultHistogramsConfig(), TopBlocked: 20})
-	f := Figures{Process: testProcess(), Start: 1000, Time: 2000}
+	f := ProcessStats{Process: testProcess(), Start: 1000, Time: 2000}
 	f.Counts.Live[lifecycle.Waiting] = 3
 	f.Counts.Time[lifecycle.Running] = uint64(1500 * time.Millisecond)
 	f.Counts.Created, f.Counts.Exited = 10, 7
@@ -272,7 +272,7 @@ func TestMetrics(t *testing.T) {
 		{Kind: lifecycle.Wait, Reason: 1}: {Buckets: map[int]uint64{200: 4}, Count: 4, Sum: 8},
 	}
 	byName := map[string]pmetric.Metric{}
-	made := m.Make([]Figures{f})
+	made := m.Make([]ProcessStats{f})
 	if made.ResourceMetrics().Len() != 1 || attributes(made.ResourceMetrics().At(0).Resource().Attributes())["service.name"] != "shop" {
 		t.Fatalf("%d resources", made.ResourceMetrics().Len())
 	}
@@ -400,7 +400,7 @@ func TestResourceOfEnvironment(t *testing.T) {
 
 func TestWakerOfSpan(t *testing.T) {
 	c := child()
-	c.Slices[1].Waker = lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}}
+	c.Intervals[1].Waker = lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}}
 	spans := add(StateSpans, parent, c)
 	wait := spans[3]
 	if id, _ := wait.Attributes().Get("go.goroutine.waker.id"); id.Int() != 1 || wait.Links().Len() != 1 {

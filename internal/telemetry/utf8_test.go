@@ -89,7 +89,7 @@ func tracesOf(p *Process, states States) ptrace.Traces {
 	spans := NewSpans(scope, testClock(), states)
 	g := child()
 	g.CreationPC, g.StartPC = 1, 2
-	g.Slices[1].Stack = &lifecycle.Stack{PCs: []uint64{3, 4}}
+	g.Intervals[1].Stack = &lifecycle.Stack{PCs: []uint64{3, 4}}
 	spans.Add(p, g)
 	return spans.Take()
 }
@@ -115,7 +115,7 @@ func metricsOf(p *Process) pmetric.Metrics {
 		Builder:    metadata.NewMetricsBuilder(config, receivertest.NewNopSettings(metadata.Type)),
 		Histograms: DefaultHistogramsConfig(), Functions: Functions{Created: true, Top: 5}, TopBlocked: 5,
 	})
-	f := Figures{
+	f := ProcessStats{
 		Process: p, Overhead: &Overhead{Level: "full"},
 		Totals: lifecycle.Totals{
 			Functions: map[uint64]lifecycle.Lives{1: {Created: 1}},
@@ -126,7 +126,7 @@ func metricsOf(p *Process) pmetric.Metrics {
 		Waiting: map[uint8]int64{1: 2}, Blocked: map[census.Site]int64{{CreationPC: 1, Reason: 1}: 2},
 	}
 	f.Counts.Created, f.Counts.Live[lifecycle.Waiting] = 1, 2
-	return m.Make([]Figures{f})
+	return m.Make([]ProcessStats{f})
 }
 
 func TestValidTextStays(t *testing.T) {

@@ -4,9 +4,9 @@ package session
 
 import "testing"
 
-func TestTraceBudget(t *testing.T) {
+func TestSpanBucket(t *testing.T) {
 	const second = 1e9
-	b := newTraceBudget(100, 5*second)
+	b := newSpanBucket(100, 5*second)
 	for i, step := range []struct {
 		spend int
 		at    int64
@@ -30,7 +30,7 @@ func TestTraceBudget(t *testing.T) {
 			t.Errorf("step %d: %d are left for segments", i, got)
 		}
 	}
-	if none := newTraceBudget(0, 0); none.forSegments(second) != segmentsAtOnce {
+	if none := newSpanBucket(0, 0); none.forSegments(second) != segmentsAtOnce {
 		t.Error("without a limit, segments have one that depends on the budget")
 	}
 }
