@@ -899,3 +899,40 @@ func TestEvents(t *testing.T) {
 		require.True(t, slices.ContainsFunc(w.log.All(), func(e observer.LoggedEntry) bool { return e.Level == zapcore.ErrorLevel }))
 	})
 }
+
+// TestGivenProcessesOnly has processes that are named by their ids: nothing is put on others that run the same file, and another one that is
+// named is included.
+func TestGivenProcessesOnly(t *testing.T) {
+	in(t, func(o *Options) { o.Newcomers = false }, func(t *testing.T, w *world) {
+		w.start()
+		require.Equal(t, [][]int{{pid}}, w.engine.AttachedTo())
+		require.Zero(t, w.engine.Calls("FollowNewcomers"))
+		other := server
+		other.PID++
+		w.registry.run(other)
+		w.pass(scanInterval)
+		require.Equal(t, [][]int{{pid, pid + 1}}, w.engine.AttachedTo())
+
+		w.host.set(func(h *host) { h.goesOn = true })
+		w.engine.Emit(processEvent(lifecycle.ProcessExited))
+		w.settle()
+		require.Equal(t, 3, w.engine.Calls("Include"), "the kernel must know the process by another thread")
+	})
+}
+
+// TestOthersAreCharged lets only processes that are not followed be slowed down: the level falls for them too.
+func TestOthersAreCharged(t *testing.T) {
+	in(t, budgeted, func(t *testing.T, w *world) {
+		w.engine.Cost = engine.Cost{Usual: time.Microsecond, Most: time.Microsecond}
+		w.start()
+		for range 200 {
+			w.engine.HitOthers(80_000)
+			w.pass(100 * time.Millisecond)
+			if w.engine.Attached() == 0 {
+				break
+			}
+		}
+		require.Zero(t, w.engine.Attached())
+		require.Equal(t, overhead.Unfollowed.String(), w.sink.levels[0].Reason)
+	})
+}

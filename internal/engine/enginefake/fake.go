@@ -93,6 +93,25 @@ func (e *Engine) Attached() int {
 	return len(e.attachments)
 }
 
+// AttachedTo returns the processes that each attachment is for alone; none of those that are for all.
+func (e *Engine) AttachedTo() (all [][]int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for a := range e.attachments {
+		all = append(all, slices.Clone(a.pids))
+	}
+	return all
+}
+
+// HitOthers lets processes be slowed down that are not followed.
+func (e *Engine) HitOthers(hits uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for a := range e.attachments {
+		a.others += hits
+	}
+}
+
 // Newcomers returns how many processes the engine follows by itself that nobody has decided about.
 func (e *Engine) Newcomers() int {
 	e.mu.Lock()

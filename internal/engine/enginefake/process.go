@@ -12,6 +12,7 @@ import (
 type Attachment struct {
 	engine *Engine
 	pids   []int
+	others uint64
 }
 
 // Include implements engine.Attachment.
@@ -19,7 +20,7 @@ func (a *Attachment) Include(pid int) error {
 	err := a.engine.step("Include")
 	a.engine.mu.Lock()
 	defer a.engine.mu.Unlock()
-	if len(a.pids) > 0 && err == nil {
+	if len(a.pids) > 0 && err == nil && !slices.Contains(a.pids, pid) {
 		a.pids = append(a.pids, pid)
 	}
 	return err
@@ -69,7 +70,12 @@ func (a *Attachment) Accept(pid int, id engine.ID) (engine.Process, error) {
 }
 
 // HitsOfOthers implements engine.Attachment.
-func (a *Attachment) HitsOfOthers() (uint64, error) { return 0, a.engine.step("HitsOfOthers") }
+func (a *Attachment) HitsOfOthers() (uint64, error) {
+	err := a.engine.step("HitsOfOthers")
+	a.engine.mu.Lock()
+	defer a.engine.mu.Unlock()
+	return a.others, err
+}
 
 // Close implements engine.Attachment.
 func (a *Attachment) Close() error {
