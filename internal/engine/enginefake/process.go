@@ -1,6 +1,7 @@
 package enginefake
 
 import (
+	"os"
 	"slices"
 	"sync"
 
@@ -20,6 +21,9 @@ func (a *Attachment) Include(pid int) error {
 	err := a.engine.step("Include")
 	a.engine.mu.Lock()
 	defer a.engine.mu.Unlock()
+	if err == nil && !a.engine.attachments[a] {
+		return os.ErrClosed
+	}
 	if len(a.pids) > 0 && err == nil && !slices.Contains(a.pids, pid) {
 		a.pids = append(a.pids, pid)
 	}
@@ -92,12 +96,11 @@ type Process struct {
 	pid    int
 	id     engine.ID
 
-	mu       sync.Mutex
-	counts   lifecycle.Counts
-	adopted  []engine.Goroutine
-	executed bool
-	share    float64
-	dead     bool // all its goroutines
+	mu      sync.Mutex
+	counts  lifecycle.Counts
+	adopted []engine.Goroutine
+	share   float64
+	dead    bool // all its goroutines
 }
 
 // Count adds to the process's counts.
@@ -111,9 +114,6 @@ func (p *Process) Count(n lifecycle.Counts) {
 
 // Execute lets the engine forget the process, as it does when that executes a program.
 func (p *Process) Execute() {
-	p.mu.Lock()
-	p.executed = true
-	p.mu.Unlock()
 	p.engine.mu.Lock()
 	defer p.engine.mu.Unlock()
 	delete(p.engine.processes, p.pid)
@@ -145,9 +145,9 @@ func (p *Process) ID() engine.ID { return p.id }
 
 // Followed implements engine.Process.
 func (p *Process) Followed() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.executed
+	p.engine.mu.Lock()
+	defer p.engine.mu.Unlock()
+	return p.engine.processes[p.pid] == p
 }
 
 // Counts implements engine.Process.

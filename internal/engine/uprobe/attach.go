@@ -73,7 +73,7 @@ const everyProcess = 0
 // attachToAny puts the probes on those of some processes that exist.
 func (a *Attachment) attachToAny(pids []int) error {
 	for _, pid := range pids {
-		if err := a.Include(pid); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, processes.ErrNoProcess) {
+		if err := a.Include(pid); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err
 		}
 	}
@@ -96,6 +96,9 @@ func (a *Attachment) Include(pid int) error {
 		return nil
 	}
 	thread, err := processes.LiveThread(pid)
+	if errors.Is(err, processes.ErrNoProcess) {
+		return fmt.Errorf("%w: %w", unix.ESRCH, err)
+	}
 	if err != nil || a.of[pid] == thread || a.engine.atOnce && a.of[pid] != 0 {
 		return err
 	}

@@ -44,49 +44,6 @@ func probed(t testing.TB, pid int, binary *goexe.Binary, exe string) (n int) {
 	return n
 }
 
-// TestOnlyGivenProcessesAreProbed attaches to two of three processes of a file: the third has no probe and hits none.
-func TestOnlyGivenProcessesAreProbed(t *testing.T) {
-	e := newEngine(t, 4096)
-	exe := testbuild.Program(t, "storm", testbuild.Options{})
-	binary, err := goexe.Open(exe)
-	require.NoError(t, err)
-	defer binary.Close()
-	var pids []int
-	for range 3 {
-		p := testbuild.Start(t, exe, "2", "20000000")
-		p.Line()
-		p.GoOn()
-		pids = append(pids, p.PID())
-	}
-	const gone = 1 << 22 // above any process id
-	_, err = e.Attach(binary, exe, engine.AttachOptions{Syscalls: true, PIDs: []int{gone}})
-	require.ErrorIs(t, err, unix.ESRCH)
-	a, err := e.Attach(binary, exe, engine.AttachOptions{Syscalls: true, PIDs: []int{gone, pids[0]}})
-	require.NoError(t, err)
-	all := len(binary.Sites)
-	now := func() (found [3]int) {
-		for i, pid := range pids {
-			found[i] = probed(t, pid, binary, exe)
-		}
-		return found
-	}
-	require.Equal(t, [3]int{all, 0, 0}, now())
-	require.NoError(t, a.Include(pids[1]))
-	require.NoError(t, a.Include(pids[1]))
-	require.Equal(t, [3]int{all, all, 0}, now())
-	p, err := a.Follow(pids[0], 0, engine.Settings{})
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		counts, err := p.Counts()
-		require.NoError(t, err)
-		return counts.Transitions > 1000
-	}, 10*time.Second, 10*time.Millisecond)
-	require.NoError(t, a.Close())
-	require.Equal(t, [3]int{}, now())
-	require.ErrorIs(t, a.Include(pids[2]), os.ErrClosed)
-	require.NoError(t, a.Close())
-}
-
 // TestNoRoomForProbes has no file descriptor left for a probe. That is no fault of the executable: it is attached to when there is room.
 func TestNoRoomForProbes(t *testing.T) {
 	e := newEngine(t, 4096)
@@ -116,33 +73,6 @@ func TestNoRoomForProbes(t *testing.T) {
 	a, err := e.Attach(binary, exe, engine.AttachOptions{Syscalls: true})
 	require.NoError(t, err)
 	require.NoError(t, a.Close())
-}
-
-// TestProbesComeAndGo has probes come and go while a program is at them all the time: it goes on.
-func TestProbesComeAndGo(t *testing.T) {
-	e := newEngine(t, 4096)
-	exe := testbuild.Program(t, "storm", testbuild.Options{})
-	binary, err := goexe.Open(exe)
-	require.NoError(t, err)
-	defer binary.Close()
-	p := testbuild.Start(t, exe, "8", "1000000000")
-	p.Line()
-	p.GoOn()
-	for range 20 {
-		a, err := e.Attach(binary, exe, engine.AttachOptions{Syscalls: true})
-		require.NoError(t, err)
-		require.Equal(t, len(binary.Sites), probed(t, p.PID(), binary, exe))
-		require.NoError(t, a.Close())
-		require.Zero(t, probed(t, p.PID(), binary, exe))
-	}
-	a, err := e.Attach(binary, exe, engine.AttachOptions{Syscalls: true})
-	require.NoError(t, err)
-	defer a.Close()
-	require.Eventually(t, func() bool { // it still works
-		hits, err := a.HitsOfOthers()
-		require.NoError(t, err)
-		return hits > 1000
-	}, 10*time.Second, time.Millisecond)
 }
 
 // attachToAll is set for a copy of the test that attaches to all executables in the directory that it names, says so, and closes all at a line.
