@@ -91,8 +91,9 @@ func stretchesTold(b *e2etest.Backend) (seen, estimated uint64) {
 func TestBudget(t *testing.T) {
 	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
 	b := e2etest.NewBackend(t)
-	c := e2etest.StartCollector(t, e2etest.Exporting(limited(exe, e2etest.Overhead{Budget: 0.05}), b.Endpoint()))
 	p := startHandoffs(t, exe)
+	before, _ := p.work(t)
+	c := e2etest.StartCollector(t, e2etest.Exporting(limited(exe, e2etest.Overhead{Budget: 0.05}), b.Endpoint()))
 	c.Await("Following process")
 	first, _ := p.work(t)
 	with, _ := p.work(t)
@@ -107,10 +108,11 @@ func TestBudget(t *testing.T) {
 		func() string { return fmt.Sprint(levelsTold(b)) })
 	seen, estimated := stretchesTold(b)
 	c.Stop()
-	without, _ := p.work(t)
+	after, _ := p.work(t)
+	without := min(before, after) // a machine that others use does not go on at one speed
 	t.Logf("%d handoffs at first, %d with the budget, %d without the collector; told are %d stretches of running, and %d estimated",
 		first, with, without, seen, estimated)
-	if with < without*8/10 {
+	if with < without*7/10 {
 		t.Errorf("the program did %d with the budget, without the collector %d", with, without)
 	}
 	// A handoff to and fro takes two goroutines an interval each. The estimate is as good as that of what hits cost. That only a tenth of the time
