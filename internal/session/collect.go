@@ -201,7 +201,7 @@ func (l *loop) releaseCollected() {
 // stats returns what is known of a session, but for its present window.
 func (l *loop) stats(s *session, now int64) telemetry.ProcessStats {
 	level := s.program.governor.Level()
-	f := telemetry.ProcessStats{Process: s.telemetry, Start: s.since, Time: now, CountsOnly: level == overhead.Snapshots}
+	f := telemetry.ProcessStats{Process: s.telemetry, Start: s.since, Time: now}
 	f.Estimated = s.past.estimate.Totals()
 	if l.options.Overhead.Budget > 0 {
 		f.Overhead = &telemetry.Overhead{

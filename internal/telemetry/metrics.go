@@ -148,15 +148,13 @@ func (m *Metrics) Make(all []ProcessStats) pmetric.Metrics {
 	made := pmetric.NewMetrics()
 	reading := m.clock.Reading()
 	for _, f := range all {
-		start, now := reading.Timestamp(f.Start), reading.Timestamp(f.Time)
+		start, now := f.Process.start.timestamp(f.Start, reading), reading.Timestamp(f.Time)
 		m.recordCounts(f, now)
 		m.recordBlocked(f, now)
 		m.recordOverhead(f, now)
-		if !f.CountsOnly {
-			for _, k := range f.kinds() {
-				m.recordTimes(k, now)
-				m.recordLives(k, f.Process, now)
-			}
+		for _, k := range f.kinds() {
+			m.recordTimes(k, now)
+			m.recordLives(k, f.Process, now)
 		}
 		one := m.builder.Emit(metadata.WithResource(f.Process.resource), metadata.WithStartTimeOverride(start))
 		markEstimates(one)
@@ -198,6 +196,9 @@ type kind struct {
 }
 
 func (f *ProcessStats) kinds() []kind {
+	if f.CountsOnly {
+		return nil
+	}
 	kinds := []kind{{f.Totals, false, &f.Process.starts}}
 	if f.Estimated != nil {
 		kinds = append(kinds, kind{*f.Estimated, true, &f.Process.estimatedStarts})
@@ -294,7 +295,7 @@ func (m *Metrics) addHistograms(to pmetric.Metrics, f ProcessStats, reading Read
 					points = newHistogram(sm.Metrics().AppendEmpty(), h)
 				}
 				p := points.AppendEmpty()
-				p.SetStartTimestamp(reading.Timestamp(f.Start))
+				p.SetStartTimestamp(f.Process.start.timestamp(f.Start, reading))
 				p.SetTimestamp(reading.Timestamp(f.Time))
 				if key.Kind == lifecycle.Wait {
 					p.Attributes().PutStr(attributeWaitReason, f.Process.waitReason(key.Reason))

@@ -22,7 +22,8 @@ type Process struct {
 	// fullStacks says that all of a stack is told.
 	fullStacks bool
 	exemplars  exemplars
-	// starts, estimatedStarts and coverage are used by Metrics only.
+	// start, starts, estimatedStarts and coverage are used by Metrics only.
+	start                   startTime
 	starts, estimatedStarts starts
 	coverage                Coverage
 	// reasons are the texts of wait reasons, waiting the names of intervals of waiting.
