@@ -15,9 +15,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/scraper/scrapererror"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/outlet"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // scripted is a source that tells what it is told to.
@@ -47,8 +47,8 @@ func TestOneProcessDoesNotCostAnotherItsMetrics(t *testing.T) {
 func TestRefusedLogRecordsDoNotCostTheMetrics(t *testing.T) {
 	refuses, err := consumer.NewLogs(func(context.Context, plog.Logs) error { return errors.New("not now") })
 	require.NoError(t, err)
-	site := census.Site{Reason: 1}
-	blocked := telemetry.ProcessStats{Process: aProcess(), Changes: census.Changes{Began: []census.Blocked{{Site: site, Count: 1}}}}
+	site := waitstats.Site{Reason: 1}
+	blocked := telemetry.ProcessStats{Process: aProcess(), Changes: waitstats.Changes{Began: []waitstats.Blocked{{Site: site, Count: 1}}}}
 	s := sharedWith(t, &scripted{figures: []telemetry.ProcessStats{blocked}}, nil)
 	s.nextLogs = refuses
 	s.outlet = outlet.New(outlet.Options{Logs: refuses, Report: s.obs, Logger: s.set.Logger})

@@ -5,9 +5,9 @@ package engine
 import (
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // Engine follows the goroutines of processes. It is safe for concurrent use, with one goroutine that calls Next.
@@ -24,7 +24,7 @@ type Engine interface {
 	Distributions() (Distributions, error)
 	// Goroutines calls visit with each goroutine that lives, of all processes, but for those of the runtime itself. Those that change
 	// meanwhile may be missed or seen twice.
-	Goroutines(visit func(ID, census.Resident)) error
+	Goroutines(visit func(ID, waitstats.Goroutine)) error
 	// Reject ends following a process that the engine has begun to follow by itself, as a ProcessFollowed event tells, and does not begin
 	// again.
 	Reject(pid int, id ID) error

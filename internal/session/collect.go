@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // maxFinal bounds how many processes that have ended await the next collection.
@@ -89,7 +89,7 @@ func (k *collector) fill(c *collected, l look, counted goroutineCounts) error {
 		c.Changes = k.lookers[c.of].watch.Update(l.count.Blocked)
 	case c.window != nil && c.window.began.at <= counted.at && counted.err == nil:
 		if n := counted.byID[c.window.ID()]; n != nil {
-			n.Fit(c.Counts.Live[lifecycle.Waiting])
+			n.LimitTo(c.Counts.Live[lifecycle.Waiting])
 			c.Waiting, c.Blocked, c.Changes = n.Waiting, n.Blocked, k.lookers[c.of].watch.Update(n.Blocked)
 		}
 	}
@@ -99,13 +99,13 @@ func (k *collector) fill(c *collected, l look, counted goroutineCounts) error {
 // looker looks at the memory of a session's process.
 type looker struct {
 	look    Look
-	watch   census.Watch
+	watch   waitstats.Watch
 	looking chan look // nil while it does not
 }
 
 // look is what a looker has found.
 type look struct {
-	count census.Count
+	count waitstats.Count
 	err   error
 }
 

@@ -5,15 +5,15 @@ package session
 import (
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // goroutineCounts is what there was when the goroutines of all processes were counted one by one, which began at a time in ns of
 // CLOCK_MONOTONIC.
 type goroutineCounts struct {
 	at   int64
-	byID map[engine.ID]*census.Count
+	byID map[engine.ID]*waitstats.Count
 	took time.Duration
 	err  error
 }
@@ -57,13 +57,13 @@ func (c *countsCache) begin() {
 // countGoroutines counts those that the engine knows.
 func (m *Manager) countGoroutines() goroutineCounts {
 	began := time.Now()
-	n := goroutineCounts{at: m.host.Now(), byID: map[engine.ID]*census.Count{}}
+	n := goroutineCounts{at: m.host.Now(), byID: map[engine.ID]*waitstats.Count{}}
 	blockedBefore := n.at - int64(m.options.BlockedAfter)
-	n.err = m.engine.Goroutines(func(of engine.ID, r census.Resident) {
+	n.err = m.engine.Goroutines(func(of engine.ID, r waitstats.Goroutine) {
 		if n.byID[of] == nil {
-			n.byID[of] = &census.Count{}
+			n.byID[of] = &waitstats.Count{}
 		}
-		n.byID[of].Take(r, blockedBefore)
+		n.byID[of].Add(r, blockedBefore)
 	})
 	n.took = time.Since(began)
 	return n

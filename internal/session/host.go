@@ -9,12 +9,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
 	"github.com/otelgoroutine/goroutinereceiver/internal/survey"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // Host is what is read of executables and processes beside the engine. Only workers call it, but for CPUTime, which never waits.
@@ -37,7 +37,7 @@ type Host interface {
 
 // Look counts the goroutines of a process. One that has waited for longer than blockedAfter is blocked.
 type Look interface {
-	Count(blockedAfter time.Duration) (census.Count, error)
+	Count(blockedAfter time.Duration) (waitstats.Count, error)
 }
 
 // Executable is an analysed file, which is held open.

@@ -18,7 +18,6 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/enginefake"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
@@ -27,6 +26,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 var errScripted = errors.New("scripted")
@@ -108,7 +108,7 @@ type host struct {
 	cpu     time.Duration
 	goesOn  bool
 	opened  int
-	looked  census.Count
+	looked  waitstats.Count
 	lookErr error
 	looking chan struct{}
 }
@@ -159,7 +159,7 @@ func (h *host) Goroutines(_ context.Context, _ int, _ *goexe.Binary, _ uint64, v
 
 func (h *host) Look(int, *goexe.Binary, uint64) Look { return h }
 
-func (h *host) Count(time.Duration) (census.Count, error) {
+func (h *host) Count(time.Duration) (waitstats.Count, error) {
 	h.mu.Lock()
 	looking, count, err := h.looking, h.looked, h.lookErr
 	h.mu.Unlock()
@@ -878,7 +878,7 @@ func TestBlocked(t *testing.T) {
 		w.start()
 		time.Sleep(time.Millisecond)
 		all := w.collect()
-		require.Equal(t, map[census.Site]int64{{Reason: 5, CreationPC: 9}: 1}, all[0].Blocked)
+		require.Equal(t, map[waitstats.Site]int64{{Reason: 5, CreationPC: 9}: 1}, all[0].Blocked)
 		require.Len(t, all[0].Changes.Began, 1)
 	})
 }

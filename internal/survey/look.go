@@ -6,10 +6,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // Look counts the goroutines of a process by looking at its memory. It is not safe for concurrent use.
@@ -18,7 +18,7 @@ type Look struct {
 	binary  *goexe.Binary
 	bias    uint64
 	system  map[uint64]bool // start functions
-	history census.History
+	history waitstats.History
 }
 
 // NewLook returns a Look at a process that runs a binary with all addresses bias higher than linked.
@@ -35,7 +35,7 @@ const patience = 2 * time.Second
 
 // Count counts the goroutines that the process has now, but for the runtime's own. One that has waited for longer than blockedAfter is
 // blocked: as its runtime says, or as it was found at each Count. The error wraps unix.ESRCH if there is no such process.
-func (l *Look) Count(blockedAfter time.Duration) (c census.Count, err error) {
+func (l *Look) Count(blockedAfter time.Duration) (c waitstats.Count, err error) {
 	l.history.Begin()
 	source := snapshot.Source{PID: l.pid, Binary: l.binary, Bias: l.bias}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -44,12 +44,12 @@ func (l *Look) Count(blockedAfter time.Duration) (c census.Count, err error) {
 		if l.system[g.StartPC] {
 			return nil
 		}
-		r := census.Resident{
+		r := waitstats.Goroutine{
 			G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, CreationPC: g.CreationPC,
 		}
 		now := lifecycle.Now()
 		l.history.Date(&r, g.WaitSince, now)
-		c.Take(r, now-int64(blockedAfter))
+		c.Add(r, now-int64(blockedAfter))
 		return nil
 	})
 	l.history.End()

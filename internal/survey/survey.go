@@ -18,12 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/capability"
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // ErrPermission is wrapped by the error that names the capability that is missing.
@@ -60,7 +60,7 @@ type process struct {
 	look      *Look
 	telemetry *telemetry.Process
 	since     int64
-	watch     census.Watch
+	watch     waitstats.Watch
 }
 
 // New returns a Surveyor. Its error wraps ErrPermission if the kernel would not let it read other processes' memory.

@@ -7,12 +7,12 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // AddChanges gathers a record of each site at which goroutines have begun to be blocked, or are no longer, at a time in ns of
 // CLOCK_MONOTONIC.
-func (l *Logs) AddChanges(p *Process, c census.Changes, at int64) {
+func (l *Logs) AddChanges(p *Process, c waitstats.Changes, at int64) {
 	for _, b := range c.Began {
 		r := l.addSite(p, b.Site, eventBlocked, plog.SeverityNumberWarn, at)
 		r.Attributes().PutInt(attributeBlockedCount, b.Count)
@@ -24,7 +24,7 @@ func (l *Logs) AddChanges(p *Process, c census.Changes, at int64) {
 	}
 }
 
-func (l *Logs) addSite(p *Process, site census.Site, event string, severity plog.SeverityNumber, at int64) plog.LogRecord {
+func (l *Logs) addSite(p *Process, site waitstats.Site, event string, severity plog.SeverityNumber, at int64) plog.LogRecord {
 	r := l.addRecord(p, event, severity, at)
 	a := r.Attributes()
 	a.PutStr(attributeWaitReason, p.waitReason(site.Reason))

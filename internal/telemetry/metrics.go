@@ -12,9 +12,9 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // ProcessStats are one process's exact counts and distributions at a time.
@@ -32,8 +32,8 @@ type ProcessStats struct {
 	// Waiting and Blocked are how many goroutines wait, by reason, and where they are blocked; Changes is what is new of that. They are
 	// nil if nobody has looked.
 	Waiting map[uint8]int64
-	Blocked map[census.Site]int64
-	Changes census.Changes
+	Blocked map[waitstats.Site]int64
+	Changes waitstats.Changes
 	// CountsOnly says that the figures are of a look at the process, and all but the numbers of goroutines is not known.
 	CountsOnly bool
 	// Taken is to be called when the Last stats are not needed any more; nil if nobody waits for that.
@@ -51,7 +51,7 @@ type Overhead struct {
 }
 
 // Found takes how many goroutines there are, as a look at the process has found.
-func (f *ProcessStats) Found(c census.Count) {
+func (f *ProcessStats) Found(c waitstats.Count) {
 	f.Counts.Live, f.Waiting, f.Blocked = c.Live, c.Waiting, c.Blocked
 }
 
@@ -268,7 +268,7 @@ func (m *Metrics) recordLives(k kind, p *Process, now pcommon.Timestamp) {
 }
 
 func (m *Metrics) recordBlocked(f ProcessStats, now pcommon.Timestamp) {
-	top, rest := census.Top(f.Blocked, m.topBlocked)
+	top, rest := waitstats.Top(f.Blocked, m.topBlocked)
 	for _, b := range top {
 		at := f.Process.callAt(b.CreationPC)
 		m.builder.RecordGoGoroutineBlockedDataPoint(now, b.Count, f.Process.waitReason(b.Reason), f.Process.creatorAt(b.CreationPC), at.File, int64(at.Line))

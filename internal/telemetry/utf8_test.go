@@ -17,12 +17,12 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // hostile names each function and file with the same bytes.
@@ -98,8 +98,8 @@ func logsOf(p *Process) plog.Logs {
 	logs := NewLogs(scope, testClock())
 	logs.Add(p, child(), &lifecycle.Event{From: lifecycle.Running, To: lifecycle.Waiting, ToReason: 1})
 	logs.AddLevelChange(p, LevelChange{From: "full", To: "slices"})
-	site := census.Site{CreationPC: 1, Reason: 1}
-	logs.AddChanges(p, census.Changes{Began: []census.Blocked{{Site: site, Count: 2}}, Cleared: []census.Site{site}}, 5)
+	site := waitstats.Site{CreationPC: 1, Reason: 1}
+	logs.AddChanges(p, waitstats.Changes{Began: []waitstats.Blocked{{Site: site, Count: 2}}, Cleared: []waitstats.Site{site}}, 5)
 	return logs.Take()
 }
 
@@ -123,7 +123,7 @@ func metricsOf(p *Process) pmetric.Metrics {
 				{Kind: lifecycle.Wait, Reason: 1}: {Count: 1, Sum: 5, Buckets: map[int]uint64{3: 1}},
 			},
 		},
-		Waiting: map[uint8]int64{1: 2}, Blocked: map[census.Site]int64{{CreationPC: 1, Reason: 1}: 2},
+		Waiting: map[uint8]int64{1: 2}, Blocked: map[waitstats.Site]int64{{CreationPC: 1, Reason: 1}: 2},
 	}
 	f.Counts.Created, f.Counts.Live[lifecycle.Waiting] = 1, 2
 	return m.Make([]ProcessStats{f})

@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // Step is what one call of a method does before it does what it would without.
@@ -197,7 +197,7 @@ func (e *Engine) Distributions() (engine.Distributions, error) {
 }
 
 // Goroutines implements engine.Engine.
-func (e *Engine) Goroutines(visit func(engine.ID, census.Resident)) error {
+func (e *Engine) Goroutines(visit func(engine.ID, waitstats.Goroutine)) error {
 	if err := e.step("Goroutines"); err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (e *Engine) Goroutines(visit func(engine.ID, census.Resident)) error {
 	e.mu.Unlock()
 	for _, p := range processes {
 		for _, g := range p.Adopted() {
-			visit(p.id, census.Resident{G: g.G, GoID: g.GoID, State: g.State, Reason: g.Reason, Since: g.Since, CreationPC: g.CreationPC})
+			visit(p.id, waitstats.Goroutine{G: g.G, GoID: g.GoID, State: g.State, Reason: g.Reason, Since: g.Since, CreationPC: g.CreationPC})
 		}
 	}
 	return nil

@@ -10,9 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // concurrentUse calls all that an engine has while one goroutine reads events and another process comes and goes.
@@ -65,7 +65,7 @@ func (f *followed) reads() []func() error {
 		},
 		func() error { _, err := f.engine.Distributions(); return err },
 		func() error { _, err := f.Distributions(); return err },
-		func() error { return f.engine.Goroutines(func(engine.ID, census.Resident) {}) },
+		func() error { return f.engine.Goroutines(func(engine.ID, waitstats.Goroutine) {}) },
 		func() error { f.Status(found.G, found.GoID); return nil },
 		func() error { f.AsSeen(found); f.Followed(); return nil },
 		func() error { _, err := f.attachment.HitsOfOthers(); return err },

@@ -8,9 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // counts are about numbers of all goroutines, which are exact whatever is sampled.
@@ -169,7 +169,7 @@ func goroutinesOneByOne(t *test) {
 			want[g.G] = one{g.GoID, g.State, g.Reason, g.CreationPC}
 		}
 	}
-	require.NoError(t, f.engine.Goroutines(func(id engine.ID, r census.Resident) {
+	require.NoError(t, f.engine.Goroutines(func(id engine.ID, r waitstats.Goroutine) {
 		require.Equal(t, f.ID(), id)
 		if r.State != lifecycle.Waiting {
 			r.Reason = 0

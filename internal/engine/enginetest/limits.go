@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // limits are about what there is no room for.
@@ -38,7 +38,7 @@ func limitOfAProcess(t *test) {
 		p.step("waiting")
 		require.Equal(t, test.fits, f.counts().Untracked == 0, "%d goroutines are not tracked", f.counts().Untracked)
 		known := 0
-		require.NoError(t, e.Goroutines(func(id engine.ID, _ census.Resident) {
+		require.NoError(t, e.Goroutines(func(id engine.ID, _ waitstats.Goroutine) {
 			if id == f.ID() {
 				known++
 			}

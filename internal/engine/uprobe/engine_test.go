@@ -12,12 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 func newEngine(t testing.TB, maxGoroutines int) *Engine {
@@ -138,7 +138,7 @@ func BenchmarkScrape(b *testing.B) {
 	b.Run("residents", func(b *testing.B) {
 		for b.Loop() {
 			residents := 0
-			require.NoError(b, e.Goroutines(func(engine.ID, census.Resident) { residents++ }))
+			require.NoError(b, e.Goroutines(func(engine.ID, waitstats.Goroutine) { residents++ }))
 			require.Greater(b, residents, million)
 		}
 	})

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
-	"github.com/otelgoroutine/goroutinereceiver/internal/census"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
 // Process is one whose goroutines are followed. It implements engine.Process.
@@ -393,14 +393,14 @@ func (t *Process) Throttle(share float64) error {
 
 // Goroutines calls visit with each goroutine that lives, of all targets, but for those of the runtime itself. Those that change meanwhile
 // may be missed or seen twice.
-func (t *Engine) Goroutines(visit func(of engine.ID, r census.Resident)) error {
+func (t *Engine) Goroutines(visit func(of engine.ID, r waitstats.Goroutine)) error {
 	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
 	err := eachBatch(t.objects.Goroutines, keys, values, func(i int) {
 		v := &values[i]
 		if lifecycle.State(v.State) == lifecycle.Dead || v.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0 {
 			return
 		}
-		visit(engine.ID(keys[i]>>slotShift), census.Resident{
+		visit(engine.ID(keys[i]>>slotShift), waitstats.Goroutine{
 			G: keys[i] & addressMask, GoID: v.Goid, State: lifecycle.State(v.State), Reason: v.Reason, Since: int64(v.Since), CreationPC: v.CreationPc,
 		})
 	})

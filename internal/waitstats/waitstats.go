@@ -1,5 +1,5 @@
-// Package census counts the goroutines of a process by where they are, and finds those that are blocked.
-package census
+// Package waitstats counts the goroutines of a process by where they are, and finds those that are blocked.
+package waitstats
 
 import (
 	"cmp"
@@ -8,8 +8,8 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// Resident is a goroutine as it was found. Those of the runtime itself are left out before.
-type Resident struct {
+// Goroutine is a goroutine as it was found. Those of the runtime itself are left out before.
+type Goroutine struct {
 	G, GoID uint64
 	State   lifecycle.State
 	// Reason is the wait reason, if it waits.
@@ -35,8 +35,8 @@ type Count struct {
 	Blocked map[Site]int64
 }
 
-// Take counts a goroutine. It is blocked if it has been waiting since before the time blockedBefore.
-func (c *Count) Take(r Resident, blockedBefore int64) {
+// Add counts a goroutine. It is blocked if it has been waiting since before the time blockedBefore.
+func (c *Count) Add(r Goroutine, blockedBefore int64) {
 	c.Live[r.State]++
 	if r.State != lifecycle.Waiting {
 		return
@@ -50,8 +50,8 @@ func (c *Count) Take(r Resident, blockedBefore int64) {
 	}
 }
 
-// Fit takes away what are more than wait by now, if the count is older than that: of the reasons that most wait for.
-func (c *Count) Fit(waiting int64) {
+// LimitTo takes away what are more than wait by now, if the count is older than that: of the reasons that most wait for.
+func (c *Count) LimitTo(waiting int64) {
 	for _, n := range c.Waiting {
 		waiting -= n
 	}

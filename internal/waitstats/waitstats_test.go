@@ -1,4 +1,4 @@
-package census
+package waitstats
 
 import (
 	"maps"
@@ -10,13 +10,13 @@ import (
 
 func TestCount(t *testing.T) {
 	var c Count
-	for _, r := range []Resident{
+	for _, r := range []Goroutine{
 		{State: lifecycle.Running, Since: 1},
 		{State: lifecycle.Waiting, Reason: 3, Since: 10, CreationPC: 7},
 		{State: lifecycle.Waiting, Reason: 3, Since: 99, CreationPC: 7},
 		{State: lifecycle.Waiting, Reason: 4, Since: 100, CreationPC: 7},
 	} {
-		c.Take(r, 100)
+		c.Add(r, 100)
 	}
 	if c.Live[lifecycle.Running] != 1 || c.Live[lifecycle.Waiting] != 3 {
 		t.Errorf("live are %v", c.Live)
@@ -38,7 +38,7 @@ func TestFit(t *testing.T) {
 		0:  {1: 0, 2: 0},
 	} {
 		c := Count{Waiting: map[uint8]int64{1: 5, 2: 3}}
-		c.Fit(waiting)
+		c.LimitTo(waiting)
 		if !maps.Equal(c.Waiting, want) {
 			t.Errorf("of %d that wait, they are %v, want %v", waiting, c.Waiting, want)
 		}
@@ -80,19 +80,19 @@ func TestWatch(t *testing.T) {
 
 func TestHistory(t *testing.T) {
 	var h History
-	look := func(now int64, r Resident, known int64) int64 {
+	look := func(now int64, r Goroutine, known int64) int64 {
 		h.Begin()
 		h.Date(&r, known, now)
 		h.End()
 		return r.Since
 	}
-	waits := Resident{G: 1, GoID: 5, State: lifecycle.Waiting, Reason: 2}
+	waits := Goroutine{G: 1, GoID: 5, State: lifecycle.Waiting, Reason: 2}
 	runs := waits
 	runs.State = lifecycle.Running
 	otherReason, other := waits, waits
 	otherReason.Reason, other.GoID = 3, 6
 	for i, step := range []struct {
-		r           Resident
+		r           Goroutine
 		known, want int64
 	}{
 		{waits, 0, 0}, {waits, 0, 0}, {runs, 0, 2}, {waits, 0, 3}, {waits, 0, 3}, {otherReason, 0, 5}, {other, 0, 6}, {other, 4, 4}, {other, 0, 4},

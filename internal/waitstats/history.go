@@ -1,4 +1,4 @@
-package census
+package waitstats
 
 import "github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 
@@ -20,7 +20,7 @@ func (h *History) Begin() { h.next = make(map[uint64]wait, len(h.waits)) }
 
 // Date sets since when a goroutine, which was found at the time now, has been in its state. known is since when it has been waiting by
 // what its runtime says, 0 if that says nothing.
-func (h *History) Date(r *Resident, known, now int64) {
+func (h *History) Date(r *Goroutine, known, now int64) {
 	r.Since = now
 	if r.State != lifecycle.Waiting {
 		return
