@@ -193,19 +193,24 @@ func (l *loop) shutDown() {
 	l.ended = nil
 	l.sink.Flush(true)
 	l.final = nil
-	for _, p := range l.programs {
-		l.closeProgram(p)
-	}
 	l.awaitWorkers()
 	l.registry.Close()
 	l.closed = l.engine.Close()
 }
 
-// awaitWorkers does what the workers still post until there are none.
+// awaitWorkers does what the workers still post until there are none, and closes each program as soon as none attaches or detaches it.
 func (l *loop) awaitWorkers() {
-	for l.working > 0 {
+	for {
+		l.runDeferred(true)
+		for _, p := range l.programs {
+			if p.settled() {
+				l.closeProgram(p)
+			}
+		}
+		if l.working == 0 {
+			return
+		}
 		f := <-l.posted
 		f(l)
-		l.runDeferred(true)
 	}
 }

@@ -175,18 +175,27 @@ func (m *Manager) post(f func(*loop)) bool {
 	}
 }
 
-// ask has the loop call f, and waits for that. It reports false if the loop has ended, or ctx ends before.
+// ask has the loop call f, and waits for that. It reports false, and f is not called, if the loop has ended or ctx ends before.
 func (m *Manager) ask(ctx context.Context, f func(*loop)) bool {
 	answered := make(chan struct{})
-	if !m.post(func(l *loop) { f(l); close(answered) }) {
+	var decided atomic.Bool // whether f is called
+	if !m.post(func(l *loop) {
+		if decided.CompareAndSwap(false, true) {
+			f(l)
+			close(answered)
+		}
+	}) {
 		return false
 	}
 	select {
 	case <-answered:
 		return true
 	case <-ctx.Done():
-		return false
 	case <-m.done:
+	}
+	if decided.CompareAndSwap(false, true) {
 		return false
 	}
+	<-answered
+	return true
 }

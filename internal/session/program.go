@@ -55,6 +55,9 @@ func (p *program) release() {
 	}
 }
 
+// settled tells whether no worker attaches or detaches the program.
+func (p *program) settled() bool { return p.state == attached || p.state == detached }
+
 // is tells whether the program is attached by an attachment.
 func (p *program) is(by engine.Attachment) bool { return p.state == attached && p.attachment == by }
 
@@ -142,7 +145,7 @@ func (l *loop) refuseFile(p *program, err error) {
 
 // followNewcomers lets the engine follow processes by itself that begin to run a program, if such may count.
 func (l *loop) followNewcomers(p *program) {
-	if !l.options.Newcomers {
+	if !l.options.Newcomers || l.ctx.Err() != nil {
 		return
 	}
 	if err := p.attachment.FollowNewcomers(l.options.Settings); err != nil {
@@ -234,7 +237,7 @@ func (l *loop) detached(p *program, attachment engine.Attachment, seen []*closin
 	p.state, p.changed = detached, true
 	p.chargeOthers(attachment)
 	for _, c := range seen {
-		l.interrupt(c.of, max(c.ended.at, c.of.overAt), lifecycle.Unfollowed)
+		l.interrupt(c.of, c.ended.at, lifecycle.Unfollowed)
 		l.windowClosed(c)
 		l.discard(c.window)
 	}
@@ -246,7 +249,7 @@ const linger = 5 * time.Second
 // closeIdle closes the programs that no process has run for a while.
 func (l *loop) closeIdle() {
 	for _, p := range l.programs {
-		if p.users == 0 && p.state != attaching && p.state != detaching && time.Since(p.idle) >= linger {
+		if p.users == 0 && p.settled() && time.Since(p.idle) >= linger {
 			l.closeProgram(p)
 		}
 	}

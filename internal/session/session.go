@@ -271,9 +271,11 @@ func (l *loop) end(s *session, at int64, why lifecycle.Ending) {
 	case s.window == nil:
 		s.past.missed(l.momentOf(s.PID))
 		l.retire(s)
-	case !s.window.closing:
+	default:
 		l.interrupt(s, at, why)
-		l.close(s)
+		if !s.window.closing {
+			l.close(s)
+		}
 	}
 }
 
