@@ -80,9 +80,11 @@ func timesAreExact(t *test) {
 // distributionsAgreeWithCounts has a life, a start and some runs of each goroutine in the distributions, until the process is left.
 func distributionsAgreeWithCounts(t *test) {
 	f := t.follow(t.family(), options, engine.Settings{})
+	f.adoptAll(false)
 	f.step("waiting")
 	f.step("done")
-	t.eventually("all exit", func() bool { return f.counts().Exited >= members })
+	t.eventually("all exit", func() bool { return f.counts().Exited == members })
+	f.rest(0)
 	all, err := f.engine.Distributions()
 	require.NoError(t, err)
 	own, err := f.Distributions()

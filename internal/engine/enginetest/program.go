@@ -145,12 +145,22 @@ func (f *followed) requireLive() {
 	require.Equal(f.t, found, counted, "goroutines by state, in memory and as counted")
 }
 
-// rest waits until so many goroutines wait and none is about to do anything else, in the process's memory and as the engine counts.
+// quiet is for how long nothing changes in a program that is at rest.
+const quiet = 30 * time.Millisecond
+
+// rest waits until so many goroutines wait, none is about to do anything else, in the process's memory and as the engine counts, and nothing
+// has changed for a while.
 func (f *followed) rest(waiting int64) {
 	f.t.Helper()
+	var changes uint64
+	var since time.Time
 	f.t.eventually("the program is at rest", func() bool {
-		n := f.counts().Live
-		return n[lifecycle.Waiting] >= waiting && n[lifecycle.Running]+n[lifecycle.Runnable] == 0 && n == live(f.look())
+		n := f.counts()
+		if n.Transitions != changes || since.IsZero() {
+			changes, since = n.Transitions, time.Now()
+		}
+		return time.Since(since) > quiet && n.Live[lifecycle.Waiting] >= waiting &&
+			n.Live[lifecycle.Running]+n.Live[lifecycle.Runnable] == 0 && n.Live == live(f.look())
 	})
 }
 
