@@ -43,10 +43,10 @@ func (l *loop) handleOf(s *session, e *lifecycle.Event) {
 
 // firstThreadExited ends a session, unless the process goes on without its first thread: then a scan will see its end.
 func (l *loop) firstThreadExited(s *session, at int64) {
-	by := s.program.attachment
+	pid, by := s.PID, s.program.attachment
 	l.work(func() {
-		if l.host.GoesOn(s.PID) {
-			l.includeAgain(s, by)
+		if l.host.GoesOn(pid) {
+			l.includeAgain(pid, by)
 			return
 		}
 		l.post(func(l *loop) {
@@ -58,12 +58,12 @@ func (l *loop) firstThreadExited(s *session, at int64) {
 }
 
 // includeAgain keeps a process attached whose first thread has exited, if it was by that thread.
-func (m *Manager) includeAgain(s *session, by engine.Attachment) {
+func (m *Manager) includeAgain(pid int, by engine.Attachment) {
 	if by == nil || m.options.Newcomers {
 		return
 	}
-	if err := by.Include(s.PID); err != nil {
-		m.options.Logger.Warn("A process without its first thread is not seen any more", zap.Int("pid", s.PID), zap.Error(err))
+	if err := by.Include(pid); err != nil {
+		m.options.Logger.Warn("A process without its first thread is not seen any more", zap.Int("pid", pid), zap.Error(err))
 	}
 }
 
@@ -93,11 +93,7 @@ func (l *loop) track(s *session, e *lifecycle.Event) {
 
 // executed ends the session of a process that has executed a program at a time, and has it looked at again.
 func (l *loop) executed(pid int, at int64) {
-	if n := l.newcomers[pid]; n != nil { // the engine has forgotten it
-		delete(l.newcomers, pid)
-		l.early -= len(n.early)
-		l.release(pid, n)
-	}
+	l.dropNewcomer(pid)
 	s := l.sessions[pid]
 	if s != nil && at < s.since {
 		return
@@ -112,11 +108,21 @@ func (l *loop) executed(pid int, at int64) {
 	l.look(pid)
 }
 
+// dropNewcomer lets go of what the engine has followed a process as before that executed another program.
+func (l *loop) dropNewcomer(pid int) {
+	if n := l.newcomers[pid]; n != nil {
+		delete(l.newcomers, pid)
+		l.early -= len(n.early)
+		l.release(pid, n)
+	}
+}
+
 // inspectAgain brings what was read of a process up to date that was followed only after it had executed a program: if it runs the same
 // file at the same place, its goroutines are the right ones.
 func (l *loop) inspectAgain(s *session, executed int64) {
+	pid := s.PID
 	l.work(func() {
-		p, counts, _ := l.registry.Look(l.ctx, s.PID)
+		p, counts, _ := l.registry.Look(l.ctx, pid)
 		var f facts
 		var err error
 		same := counts && p.File == s.File
@@ -153,6 +159,7 @@ func (l *loop) arrived(e *lifecycle.Event) {
 		}
 		l.end(s, e.Time, lifecycle.ProcessExit)
 	}
+	l.dropNewcomer(e.PID) // the event that it has executed a program was lost
 	l.newcomers[e.PID] = n
 	pid := e.PID
 	l.work(func() {

@@ -51,7 +51,7 @@ func (l *loop) regulate(p *program) (busy bool) {
 	switch {
 	case p.state == attached && (!p.governor.Attached() || p.syscalls != p.governor.Syscalls()):
 		l.detach(p)
-	case p.state == detached && p.governor.Attached():
+	case p.state == detached && p.governor.Attached() && l.reattachable(p):
 		l.reattach(p)
 	}
 	return p.state != attached || costsAnything(observed)

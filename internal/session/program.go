@@ -163,6 +163,9 @@ func (l *loop) warnOfCost(p *program) {
 	}
 }
 
+// reattachable tells whether somebody would be seen if a program was attached again: without given processes, it would be to all.
+func (l *loop) reattachable(p *program) bool { return l.options.Newcomers || len(p.sessions) > 0 }
+
 // reattach has a worker attach a program again.
 func (l *loop) reattach(p *program) {
 	p.state = attaching
@@ -192,7 +195,7 @@ func (l *loop) detach(p *program) {
 	seen := p.beginClosing()
 	l.work(func() {
 		l.readAll(seen, func(c *closing, did lifecycle.Totals, err error) {
-			c.ended, c.did, c.err = l.momentOf(c.of.PID), did, err
+			c.ended, c.did, c.err = l.momentOf(c.pid), did, err
 		})
 		if err := attachment.Close(); err != nil {
 			l.options.Logger.Warn("What was attached to an executable could not be removed", zap.Error(err))
@@ -206,6 +209,7 @@ func (l *loop) detach(p *program) {
 // ended, and what was done by then, tell how much a process does. The total counts all that was seen.
 type closing struct {
 	of         *session
+	pid        int
 	window     *window
 	ended      moment
 	did, total lifecycle.Totals
@@ -226,7 +230,7 @@ func (p *program) beginClosing() (all []*closing) {
 	for _, s := range p.sessions {
 		if s.window != nil && !s.window.closing {
 			s.window.closing = true
-			all = append(all, &closing{of: s, window: s.window})
+			all = append(all, &closing{of: s, pid: s.PID, window: s.window})
 		}
 	}
 	return all

@@ -42,6 +42,8 @@ type window struct {
 	engine.Process
 	began   moment
 	closing bool
+	// repairing tells that a worker puts right what the engine knows of its goroutines.
+	repairing bool
 	// What was last known of the counts: events lost, changes missed, and whether there were more goroutines than there is room for.
 	lost, missed uint64
 	crowded      bool
@@ -82,7 +84,7 @@ func (l *loop) found(p processes.Process) {
 	if s := l.sessions[p.PID]; s != nil {
 		if s.Same(p) {
 			s.missing = false
-			if !s.ready && !s.inspecting && s.program.state != attaching {
+			if s.awaitsWindow() && !s.inspecting && s.program.state != attaching {
 				l.inspect(s)
 			}
 			return
@@ -127,7 +129,7 @@ type facts struct {
 // inspect has a worker find out what must be known of a session's process, and let the engine see it if its executable is attached.
 func (l *loop) inspect(s *session) {
 	s.inspecting = true
-	program, n, known, f := s.program, s.newcomer, s.ready, facts{bias: s.bias, telemetry: s.telemetry}
+	process, program, n, known, f := s.Process, s.program, s.newcomer, s.ready, facts{bias: s.bias, telemetry: s.telemetry}
 	var by engine.Attachment
 	if program.state == attached {
 		by = program.attachment
@@ -135,10 +137,10 @@ func (l *loop) inspect(s *session) {
 	l.work(func() {
 		var err error
 		if !known {
-			f, err = l.read(s.Process, program)
+			f, err = l.read(process, program)
 		}
 		if err == nil && by != nil {
-			err = l.see(s.PID, &f, by, n)
+			err = l.see(process.PID, &f, by, n)
 		}
 		l.post(func(l *loop) { l.inspected(s, f, err) })
 	})
@@ -146,6 +148,7 @@ func (l *loop) inspect(s *session) {
 
 // see lets the engine see a process, if it does not do so already.
 func (m *Manager) see(pid int, f *facts, by engine.Attachment, n *newcomer) (err error) {
+	f.by = by
 	if !m.options.Newcomers {
 		if err := by.Include(pid); err != nil {
 			return err
@@ -155,7 +158,7 @@ func (m *Manager) see(pid int, f *facts, by engine.Attachment, n *newcomer) (err
 	if n != nil {
 		w.began.at = n.at
 	}
-	f.by, f.accepted = by, n
+	f.accepted = n
 	if n != nil {
 		w.Process, err = by.Accept(pid, n.id)
 	} else {
@@ -184,9 +187,13 @@ func (l *loop) inspected(s *session, f facts, err error) {
 	if f.accepted != nil {
 		s.newcomer = nil
 	}
-	if f.window != nil && (s.over || !s.program.is(f.by)) {
+	gone := f.by != nil && !s.program.is(f.by) // the attachment: how it failed says nothing of the process
+	if f.window != nil && (s.over || gone) {
 		l.discard(f.window)
 		f.window = nil
+	}
+	if gone {
+		err = nil
 	}
 	switch {
 	case s.over:

@@ -13,11 +13,14 @@ import (
 func (l *loop) upkeep() {
 	l.closeIdle()
 	now := l.host.Now()
+	told := len(l.ended) == 0 // what the sink has no room for yet must not become more
 	for _, s := range l.sessions {
 		if !s.ready {
 			continue
 		}
-		l.tell(s, s.tracker.Segments(now, s.spans.forSegments(now))...)
+		if told {
+			l.tell(s, s.tracker.Segments(now, s.spans.forSegments(now))...)
+		}
 		if s.window != nil {
 			l.check(s)
 		}
@@ -55,8 +58,8 @@ func (l *loop) check(s *session) {
 		l.options.Logger.Warn("More goroutines than max_goroutines or max_goroutines_per_target leaves room for: some are not seen",
 			zap.Int("pid", s.PID), zap.Uint64("times", counts.Untracked))
 	}
-	if counts.Resynchronized > w.missed && !w.closing {
-		w.missed = counts.Resynchronized
+	if counts.Resynchronized > w.missed && !w.closing && !w.repairing {
+		w.missed, w.repairing = counts.Resynchronized, true
 		l.repair(s)
 	}
 	if counts.EventsLost > w.lost {
@@ -73,11 +76,11 @@ func (l *loop) check(s *session) {
 
 // repair has a worker put right what the engine knows of a process in which changes of state were missed.
 func (l *loop) repair(s *session) {
-	w, bias := s.window, s.bias
+	w, pid, bias := s.window, s.PID, s.bias
 	l.work(func() {
 		at := l.host.Now()
 		var living []engine.Goroutine
-		err := l.eachLiving(s.PID, s.program, bias, func(found []snapshot.Goroutine) {
+		err := l.eachLiving(pid, s.program, bias, func(found []snapshot.Goroutine) {
 			for _, g := range found {
 				living = append(living, l.asSeen(w, s.program, bias, g))
 			}
@@ -87,11 +90,12 @@ func (l *loop) repair(s *session) {
 			wrong, err = w.Repair(at, living)
 		}
 		if err != nil {
-			l.options.Logger.Warn("States of goroutines could not be put right", zap.Int("pid", s.PID), zap.Error(err))
+			l.options.Logger.Warn("States of goroutines could not be put right", zap.Int("pid", pid), zap.Error(err))
 		} else if wrong > 0 {
-			l.options.Logger.Info("States of goroutines were put right", zap.Int("pid", s.PID), zap.Int("goroutines", wrong))
+			l.options.Logger.Info("States of goroutines were put right", zap.Int("pid", pid), zap.Int("goroutines", wrong))
 		}
 		l.post(func(l *loop) {
+			w.repairing = false
 			if s.window == w {
 				l.throttle(s)
 			}

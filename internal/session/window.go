@@ -19,9 +19,9 @@ func (l *loop) open(s *session, w *window) {
 	s.program.changed = true
 	s.past.missed(w.began)
 	l.throttle(s)
-	bias, ctx := s.bias, l.ctx
+	pid, bias, ctx := s.PID, s.bias, l.ctx
 	l.work(func() {
-		err := l.eachLiving(s.PID, s.program, bias, func(found []snapshot.Goroutine) {
+		err := l.eachLiving(pid, s.program, bias, func(found []snapshot.Goroutine) {
 			l.post(func(l *loop) { l.adopt(s, w, found) })
 		})
 		if ctx.Err() == nil {
@@ -96,10 +96,10 @@ func (l *loop) adopted(s *session, w *window, err error) {
 
 // close ends the window of a session that is over: a worker reads its last figures, and the engine forgets the process.
 func (l *loop) close(s *session) {
-	w := s.window
+	w, pid := s.window, s.PID
 	w.closing = true
 	l.work(func() {
-		c := &closing{of: s, window: w, ended: l.momentOf(s.PID)}
+		c := &closing{of: s, window: w, ended: l.momentOf(pid)}
 		distributions, err := w.Distributions()
 		c.did, c.err = totalsOf(w, distributions)
 		c.total, c.err = c.did, errors.Join(err, c.err, w.Unfollow())
