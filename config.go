@@ -129,7 +129,7 @@ type TargetConfig struct {
 type TracesConfig struct {
 	// SamplingRatio is the share of goroutine trees that are traced, from 0 to 1.
 	SamplingRatio float64 `mapstructure:"sampling_ratio"`
-	// MaxSpansPerSecond is how many spans of a process are made in a second, over which trees that begin are not traced; 0 sets no limit.
+	// MaxSpansPerSecond is how many spans of a process, and log records of its goroutines, are made in a second, over which trees that begin are not traced; 0 sets no limit.
 	MaxSpansPerSecond int `mapstructure:"max_spans_per_second"`
 	// MaxSpansPerTrace is how many spans of goroutines and of their states a trace has; goroutines that are created later in it have none. 0
 	// sets no limit.

@@ -189,6 +189,7 @@ func (s *shared) options() session.Options {
 		Syscalls:  s.config.Syscalls,
 		Newcomers: s.config.selection().Open(),
 		Collected: s.hasMetrics,
+		Logged:    s.nextLogs != nil,
 		Settings:  engine.Settings{RootAge: s.config.Traces.RootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
 		Limits: lifecycle.Limits{
 			Intervals:        s.config.Traces.MaxStates,

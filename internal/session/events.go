@@ -76,6 +76,9 @@ func (l *loop) change(s *session, e *lifecycle.Event) {
 	}
 	if g != nil && e.Kind != lifecycle.Labelled {
 		l.sink.Changed(s.telemetry, g, e)
+		if l.options.Logged {
+			s.spans.spend(1)
+		}
 	}
 	if ended != nil {
 		s.spans.spend(1 + len(ended.Intervals))

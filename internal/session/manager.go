@@ -37,6 +37,8 @@ type Options struct {
 	// SpansPerSecond is how many spans and log records of a process are made in a second: trees that begin while there are more are not
 	// sampled; 0 sets no limit.
 	SpansPerSecond int
+	// Logged tells that each change of a sampled goroutine becomes a log record.
+	Logged bool
 	// Overhead is what following may cost.
 	Overhead overhead.Limits
 	// BlockedAfter is for how long a goroutine waits until it counts as blocked; 0 does not look at single goroutines at all.

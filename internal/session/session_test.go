@@ -317,6 +317,12 @@ func exit(goid uint64) lifecycle.Event {
 	return lifecycle.Event{Kind: lifecycle.Exited, Time: now, Since: now, PID: pid, G: goid << 8, GoID: goid, From: lifecycle.Running}
 }
 
+func change(goid uint64) lifecycle.Event {
+	e := exit(goid)
+	e.Kind, e.To = lifecycle.Transition, lifecycle.Runnable
+	return e
+}
+
 func processEvent(kind lifecycle.Kind) lifecycle.Event {
 	return lifecycle.Event{Kind: kind, Time: time.Now().UnixNano(), PID: pid}
 }
@@ -699,6 +705,21 @@ func TestTooManySpans(t *testing.T) {
 		require.EqualValues(t, 1, p.Throttled())
 		require.Equal(t, 1, w.logged("max_spans_per_second"))
 	})
+}
+
+// TestTooManyLogRecords has few goroutines that change often.
+func TestTooManyLogRecords(t *testing.T) {
+	for _, logged := range []bool{false, true} {
+		in(t, func(o *Options) { o.SpansPerSecond, o.Logged = 10, logged }, func(t *testing.T, w *world) {
+			p := w.start()
+			w.engine.Emit(create(2))
+			for range 10 {
+				w.engine.Emit(change(2))
+			}
+			w.settle()
+			require.Equal(t, logged, p.Throttled() == 1)
+		})
+	}
 }
 
 func TestBusySink(t *testing.T) {
