@@ -20,7 +20,7 @@ import (
 
 // needed are the capabilities without which no probe is possible (capabilities(7)). The kernel lets only CAP_SYS_ADMIN open the perf
 // event of a uprobe (perf_uprobe_event_init in kernel/events/core.c), and that stands for CAP_BPF and CAP_PERFMON
-// (include/linux/capability.h: bpf_capable, perfmon_capable). From Linux 6.12 on, only what measures the costs of probes opens such events.
+// (include/linux/capability.h: bpf_capable, perfmon_capable). From Linux 6.18 on, only what measures the costs of probes opens such events.
 var needed = []int{unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE}
 
 // checkCapabilities returns an error that names the capabilities that this process lacks.
