@@ -3,6 +3,9 @@
 package session
 
 import (
+	"errors"
+	"os"
+
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
@@ -89,9 +92,11 @@ func (l *loop) repair(s *session) {
 		if err == nil {
 			wrong, err = w.Repair(at, living)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrClosed): // it is not followed any more
+		case err != nil:
 			l.options.Logger.Warn("States of goroutines could not be put right", zap.Int("pid", pid), zap.Error(err))
-		} else if wrong > 0 {
+		case wrong > 0:
 			l.options.Logger.Info("States of goroutines were put right", zap.Int("pid", pid), zap.Int("goroutines", wrong))
 		}
 		l.post(func(l *loop) {

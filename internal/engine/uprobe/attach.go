@@ -114,9 +114,14 @@ func (a *Attachment) Include(pid int) error {
 	return nil
 }
 
-// attachTo puts the probes on the process of a thread, or on all.
+// attachTo puts all probes on the process of a thread, or on all processes, or none.
 func (a *Attachment) attachTo(thread int) error {
+	before := len(a.links)
 	err := a.attachSites(thread)
+	if err != nil {
+		err = errors.Join(err, closeAll(a.links[before:]))
+		a.links = a.links[:before]
+	}
 	if err != nil && thread != everyProcess && errors.Is(unix.Kill(thread, 0), unix.ESRCH) {
 		return fmt.Errorf("process %d: %w", thread, unix.ESRCH)
 	}
@@ -237,15 +242,21 @@ func (a *Attachment) Close() error {
 	if closed {
 		return nil
 	}
-	errs := append(make([]error, len(links)), a.IgnoreNewcomers())
+	errs := errors.Join(a.IgnoreNewcomers(), closeAll(links))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	others, err := a.engine.hitsOfOthers(a.executable)
+	a.closed, a.others = true, others
+	return errors.Join(errs, err, a.engine.removeExecutable(a.executable))
+}
+
+// closeAll detaches probes at once.
+func closeAll(links []link.Link) error {
+	errs := make([]error, len(links))
 	var closing sync.WaitGroup
 	for i, l := range links {
 		closing.Go(func() { errs[i] = l.Close() })
 	}
 	closing.Wait()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	others, err := a.engine.hitsOfOthers(a.executable)
-	a.closed, a.others = true, others
-	return errors.Join(append(errs, err, a.engine.removeExecutable(a.executable))...)
+	return errors.Join(errs...)
 }

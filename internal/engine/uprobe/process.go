@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"sync"
 
@@ -33,6 +34,7 @@ type Process struct {
 	adoptedExited uint64
 	last          lifecycle.Counts
 	limit         bpf.TracerLimit
+	left          bool // the slot may be another's by now
 }
 
 // Follow begins to follow the process pid, which runs the attachment's executable with all addresses bias higher than linked.
@@ -193,6 +195,9 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 func (t *Process) Adopt(k engine.Goroutine) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.left {
+		return false, os.ErrClosed
+	}
 	var tracked uint64
 	if err := t.engine.objects.Tracked.Lookup(t.slot, &tracked); err != nil {
 		return false, fmt.Errorf("count the goroutines of process %d: %w", t.pid, err)
@@ -362,11 +367,14 @@ func (t *Process) unseen(living []uint64, at int64) (map[uint64]bpf.TracerGorout
 // replace changes what the kernel knows of a goroutine, and the counts accordingly. Nobody knows how it spent the time since the last
 // change that was seen: that counts for no state.
 func (t *Process) replace(g uint64, old, fixed bpf.TracerGoroutine) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.left {
+		return os.ErrClosed
+	}
 	if err := t.engine.objects.Goroutines.Update(t.key(g), &fixed, ebpf.UpdateExist); err != nil {
 		return fmt.Errorf("repair goroutine %d: %w", old.Goid, err)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	isSystem := func(v bpf.TracerGoroutine) bool { return v.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0 }
 	if was := lifecycle.State(old.State); was != lifecycle.Dead && !isSystem(old) {
 		t.adoptedLive[was]--
@@ -387,6 +395,9 @@ func (t *Process) Throttle(share float64) error {
 	defer t.engine.costs.haveChanged()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.left {
+		return os.ErrClosed
+	}
 	t.limit.WithheldBelow = uint64(math.Round(share * float64(t.value.SampleBelow)))
 	return t.storeLimit()
 }
@@ -421,7 +432,9 @@ const (
 
 // Unfollow forgets the process. What is known of its goroutines is removed soon after.
 func (t *Process) Unfollow() error {
-	followed := t.Followed()
+	t.mu.Lock()
+	followed := !t.left && t.Followed()
+	t.mu.Unlock()
 	err := t.leave()
 	if followed {
 		err = errors.Join(err, ignoreMissing(t.engine.objects.Targets.Delete(t.pid)))
@@ -434,7 +447,10 @@ func (t *Process) Unfollow() error {
 func (t *Process) leave() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.value.Tgid = 0
+	if t.left {
+		return nil
+	}
+	t.left, t.value.Tgid = true, 0
 	err := t.store()
 	if hits, countErr := t.engine.hitsInSlot(t.slot); countErr != nil {
 		err = errors.Join(err, countErr)
