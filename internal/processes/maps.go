@@ -3,6 +3,7 @@
 package processes
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,27 +22,30 @@ type mapping struct {
 
 // mappings returns the parts of its executable that are mapped, in ascending order.
 func (p Process) mappings() ([]mapping, error) {
-	maps, err := os.ReadFile(p.path("maps"))
+	file, err := os.Open(p.path("maps"))
 	if err != nil {
 		return nil, noProcess(p.PID, err)
 	}
-	if len(maps) == 0 { // it is ending
+	defer file.Close()
+	maps := bufio.NewReader(file)
+	if _, err := maps.Peek(1); errors.Is(err, io.EOF) { // it is ending
 		return nil, noProcess(p.PID, os.ErrNotExist)
 	}
-	found, err := mappingsOf(string(maps), p.Executable)
+	found, err := mappingsOf(maps, p.Executable)
 	if err != nil {
 		return nil, fmt.Errorf("process %d: %w", p.PID, err)
 	}
 	return found, nil
 }
 
-// mappingsOf returns the mappings of a file. The file is known by its path: the inode that is shown may be another than that of the file
-// that was executed, on an overlay the one of the file below.
-func mappingsOf(maps, file string) (found []mapping, err error) {
+// mappingsOf returns the mappings of a file. A process may have hundreds of megabytes of lines about others, which are not kept. The file is
+// known by its path: the inode that is shown may be another than that of the file that was executed, on an overlay the one of the file below.
+func mappingsOf(maps io.Reader, file string) (found []mapping, err error) {
 	escaped := strings.ReplaceAll(file, "\n", `\012`) // the only character that the kernel escapes here (show_map_vma in fs/proc/task_mmu.c)
-	for line := range strings.Lines(maps) {
+	lines := bufio.NewScanner(maps)
+	for lines.Scan() {
 		// address-address permissions offset device inode path, with one space between them and more before the path
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 6)
+		fields := strings.SplitN(lines.Text(), " ", 6)
 		if len(fields) < 6 {
 			continue
 		}
@@ -58,7 +62,7 @@ func mappingsOf(maps, file string) (found []mapping, err error) {
 		}
 		found = append(found, m)
 	}
-	return found, nil
+	return found, lines.Err()
 }
 
 // Bias returns how far above its link-time addresses the process's executable lies, whose first page is linked at base.

@@ -168,7 +168,7 @@ func TestMappings(t *testing.T) {
 		"/srv/my  api": 0x55e0c0000000, "/srv/a\nb": 0x55e0c0100000, "/srv/old": 0x7f0000000000,
 		"/srv/api": 0x400000, "/srv/my api": 0, "/srv/ol": 0,
 	} {
-		all, err := mappingsOf(maps, file)
+		all, err := mappingsOf(strings.NewReader(maps), file)
 		var got uint64
 		for _, m := range all {
 			got = m.start

@@ -16,11 +16,12 @@
 package processes
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,27 +133,34 @@ func noProcess(pid int, err error) error {
 // Name returns the executable's file name.
 func (p Process) Name() string { return filepath.Base(p.Executable) }
 
-// Arguments returns the command line; none for a process that has ended.
-func (p Process) Arguments() (arguments []string) {
-	content, err := os.ReadFile(p.path("cmdline"))
+// maxStrings bounds what is read of a process's arguments, and of its environment: a program is given no more of both together than 6 MiB
+// (bprm_stack_limits in fs/exec.c), but a process may let the kernel show any of its memory as them (PR_SET_MM, prctl(2)).
+const maxStrings = 6 << 20
+
+// strings returns what a file of the process's /proc directory holds, each string of which ends with a zero; none for a process that has
+// ended.
+func (p Process) strings(name string) (all []string) {
+	file, err := os.Open(p.path(name))
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxStrings))
 	if err != nil || len(content) == 0 {
 		return nil
 	}
 	return strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00")
 }
 
+// Arguments returns the command line; none for a process that has ended.
+func (p Process) Arguments() []string { return p.strings("cmdline") }
+
 // Environment returns the values that a process was started with of the named variables only.
 func (p Process) Environment(names ...string) map[string]string {
 	found := map[string]string{}
-	environ, err := os.ReadFile(p.path("environ"))
-	if err != nil {
-		return found
-	}
-	for entry := range bytes.SplitSeq(environ, []byte{0}) {
-		for _, name := range names {
-			if value, ok := bytes.CutPrefix(entry, []byte(name+"=")); ok {
-				found[name] = string(value)
-			}
+	for _, entry := range p.strings("environ") {
+		if name, value, ok := strings.Cut(entry, "="); ok && slices.Contains(names, name) {
+			found[name] = strings.Clone(value) // not with all the others
 		}
 	}
 	return found

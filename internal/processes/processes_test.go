@@ -3,6 +3,7 @@
 package processes
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,8 +16,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.uber.org/zap"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
@@ -100,6 +104,69 @@ func TestEnvironment(t *testing.T) {
 	got := Process{PID: cmd.Process.Pid}.Environment("A", "B", "C")
 	if want := map[string]string{"A": "1", "B": "a=b"}; !maps.Equal(got, want) {
 		t.Errorf("the environment is %v, want %v", got, want)
+	}
+}
+
+// memoryMap is struct prctl_mm_map (linux/prctl.h): where a process says that what is of it.
+type memoryMap struct {
+	StartCode, EndCode, StartData, EndData, StartBrk, Brk, StartStack, ArgStart, ArgEnd, EnvStart, EnvEnd uint64
+	auxv                                                                                                  uintptr
+	auxvSize                                                                                              uint32
+	exe                                                                                                   int32 // descriptor
+}
+
+// ownMap returns what the kernel shows of this process.
+func ownMap(t *testing.T) memoryMap {
+	t.Helper()
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):]))
+	m := memoryMap{exe: -1}
+	for number, value := range map[int]*uint64{ // as proc_pid_stat(5) counts
+		26: &m.StartCode, 27: &m.EndCode, 28: &m.StartStack, 45: &m.StartData, 46: &m.EndData, 47: &m.StartBrk,
+		48: &m.ArgStart, 49: &m.ArgEnd, 50: &m.EnvStart, 51: &m.EnvEnd,
+	} {
+		if _, err := fmt.Sscan(fields[number-2], value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	brk, _, _ := unix.RawSyscall(unix.SYS_BRK, 0, 0, 0)
+	m.Brk = uint64(brk)
+	return m
+}
+
+func (m memoryMap) set(t *testing.T) {
+	t.Helper()
+	if err := unix.Prctl(unix.PR_SET_MM, unix.PR_SET_MM_MAP, uintptr(unsafe.Pointer(&m)), unsafe.Sizeof(m), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestForgedArguments reads the arguments and the environment of a process that has the kernel show far more memory as them than a program
+// is started with. A process needs no privilege for that.
+func TestForgedArguments(t *testing.T) {
+	const claimed = 4 * maxStrings
+	memory, err := unix.Mmap(-1, 0, claimed, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := ownMap(t)
+	t.Cleanup(func() {
+		own.set(t)
+		_ = unix.Munmap(memory)
+	})
+	forged := own
+	forged.ArgStart = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(memory))))
+	forged.ArgEnd = forged.ArgStart + claimed
+	forged.EnvStart, forged.EnvEnd = forged.ArgStart, forged.ArgEnd
+	forged.set(t)
+	p := Process{PID: os.Getpid()}
+	for _, name := range []string{"cmdline", "environ"} {
+		if n := len(p.strings(name)); n == 0 || n > maxStrings {
+			t.Errorf("%d strings are read of %s, which claims to have %d", n, name, claimed)
+		}
 	}
 }
 

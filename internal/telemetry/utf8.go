@@ -16,12 +16,28 @@ import (
 // (paths, arguments, environments, names in executables) may hold any bytes.
 func valid(s string) string { return strings.ToValidUTF8(s, string(utf8.RuneError)) }
 
+// maxAttribute is how long an attribute of a resource may be, in bytes: as long as a path (PATH_MAX). A command line may have megabytes, and
+// a backend refuses a request that is too large, with what it holds of others.
+const maxAttribute = 4096
+
+// validResource makes the attributes of a resource UTF-8 and no longer than they may be.
 func validResource(r pcommon.Resource) {
 	for _, v := range r.Attributes().All() {
 		if v.Type() == pcommon.ValueTypeStr {
-			v.SetStr(valid(v.Str()))
+			v.SetStr(beginning(valid(v.Str()), maxAttribute))
 		}
 	}
+}
+
+// beginning returns as many characters of s as fit into so many bytes.
+func beginning(s string, size int) string {
+	if len(s) <= size {
+		return s
+	}
+	for size > 0 && !utf8.RuneStart(s[size]) {
+		size--
+	}
+	return s[:size]
 }
 
 func validStrings(all []string) []string {

@@ -5,9 +5,11 @@ package telemetry
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -134,4 +136,18 @@ func TestValidTextStays(t *testing.T) {
 		assert.Equal(t, s, valid(s))
 	}
 	assert.Equal(t, "M\uFFFDller", valid("M\xfcller"))
+}
+
+// TestLongAttributes has a process that tells megabytes of itself: a backend would refuse the batch, with what it holds of others.
+func TestLongAttributes(t *testing.T) {
+	for _, of := range []string{"a", "ü", "€"} {
+		r := pcommon.NewResource()
+		r.Attributes().PutStr("process.command_line", "x"+strings.Repeat(of, 6<<20))
+		validResource(r)
+		got, _ := r.Attributes().Get("process.command_line")
+		assert.LessOrEqual(t, len(got.Str()), maxAttribute)
+		assert.Greater(t, len(got.Str()), maxAttribute-len(of)-1)
+		assert.True(t, strings.HasPrefix(got.Str(), "x"+of))
+		assert.True(t, utf8.ValidString(got.Str()))
+	}
 }
