@@ -5,7 +5,6 @@ package goroutinereceiver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -247,9 +246,6 @@ func (s *shared) Shutdown(ctx context.Context) error {
 	defer cancel()
 	defer s.health.Shutdown()
 	err := source.Stop(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("probes that could not be removed in time are removed when the collector's process ends: %w", err)
-	}
 	s.outlet.Shutdown(ctx)
 	return err
 }

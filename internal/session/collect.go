@@ -149,7 +149,7 @@ func (l *looker) start(blockedAfter time.Duration) {
 	looking := make(chan look, 1)
 	l.looking = looking
 	go func() {
-		count, err := l.look.Count(blockedAfter)
+		count, err := l.look.Count(context.Background(), blockedAfter) // a later collection takes what comes too late for this one
 		looking <- look{count, err}
 	}()
 }

@@ -37,7 +37,7 @@ type Host interface {
 
 // Look counts the goroutines of a process. One that has waited for longer than blockedAfter is blocked.
 type Look interface {
-	Count(blockedAfter time.Duration) (waitstats.Count, error)
+	Count(ctx context.Context, blockedAfter time.Duration) (waitstats.Count, error)
 }
 
 // Executable is an analysed file, which is held open.

@@ -9,6 +9,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -150,7 +151,7 @@ func (m *Manager) Stop(ctx context.Context) error {
 	case <-m.done:
 		return m.closed
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("probes that could not be removed in time are removed when the collector's process ends: %w", ctx.Err())
 	}
 }
 

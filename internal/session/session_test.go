@@ -159,7 +159,7 @@ func (h *host) Goroutines(_ context.Context, _ int, _ *goexe.Binary, _ uint64, v
 
 func (h *host) Look(int, *goexe.Binary, uint64) Look { return h }
 
-func (h *host) Count(time.Duration) (waitstats.Count, error) {
+func (h *host) Count(context.Context, time.Duration) (waitstats.Count, error) {
 	h.mu.Lock()
 	looking, count, err := h.looking, h.looked, h.lookErr
 	h.mu.Unlock()

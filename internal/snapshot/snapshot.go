@@ -134,7 +134,7 @@ func (s Source) eachAt(ctx context.Context, addresses []uint64, visit func(Gorou
 	l := s.Binary.Layout
 	first, size := part(l)
 	states := statesOf(l)
-	buffer := make([]byte, bytesPerCall)
+	buffer := make([]byte, min(bytesPerCall, len(addresses)*(size+pageSize))) // many processes may be read at a time
 	for len(addresses) > 0 {
 		pieces, n, bytes := gather(addresses, first, size)
 		if err := s.read(ctx, pieces, buffer[:bytes]); err != nil {

@@ -34,11 +34,12 @@ func NewLook(pid int, binary *goexe.Binary, bias uint64) *Look {
 const patience = 2 * time.Second
 
 // Count counts the goroutines that the process has now, but for the runtime's own. One that has waited for longer than blockedAfter is
-// blocked: as its runtime says, or as it was found at each Count. The error wraps unix.ESRCH if there is no such process.
-func (l *Look) Count(blockedAfter time.Duration) (c waitstats.Count, err error) {
+// blocked: as its runtime says, or as it was found at each Count. It takes no longer than ctx allows. The error wraps unix.ESRCH if there is no
+// such process.
+func (l *Look) Count(ctx context.Context, blockedAfter time.Duration) (c waitstats.Count, err error) {
 	l.history.Begin()
 	source := snapshot.Source{PID: l.pid, Binary: l.binary, Bias: l.bias}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err = source.Each(ctx, func(g snapshot.Goroutine) error {
 		if l.system[g.StartPC] {

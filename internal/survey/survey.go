@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -34,10 +35,10 @@ type Options struct {
 	Selection processes.Selection
 	// BlockedAfter is for how long a goroutine waits until it counts as blocked.
 	BlockedAfter time.Duration
-	// Resource describes a process.
+	// Resource describes a process. It may wait for the process's memory.
 	Resource func(processes.Process, *goexe.Binary) pcommon.Resource
 	Logger   *zap.Logger
-	// Problem is called with each process that cannot be looked at, Followed with each that can.
+	// Problem is called with each process that cannot be looked at, Followed with each that can. Both are called by Collect.
 	Problem  func(processes.Process, error)
 	Followed func(processes.Process)
 }
@@ -48,20 +49,19 @@ type Surveyor struct {
 	bootID  string
 	found   *processes.Registry
 	known   goexe.Cache
+	stopped context.Context
+	stop    context.CancelFunc
+	number  atomic.Int64 // of processes
+	slots   chan struct{}
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards what follows; held by Collect, and by Stop when all collections have ended
 	processes map[int]*process
+	joining   map[int]*joining
 }
 
-// process is one that is looked at.
-type process struct {
-	processes.Process
-	binary    *goexe.Binary
-	look      *Look
-	telemetry *telemetry.Process
-	since     int64
-	watch     waitstats.Watch
-}
+// maxAtOnce is how many processes are looked at or analysed at a time: it takes memory, up to some 40 MiB for each that claims to have
+// millions of goroutines.
+const maxAtOnce = 8
 
 // New returns a Surveyor. Its error wraps ErrPermission if the kernel would not let it read other processes' memory.
 func New(o Options) (*Surveyor, error) {
@@ -72,7 +72,11 @@ func New(o Options) (*Surveyor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Surveyor{options: o, bootID: strings.TrimSpace(string(boot)), processes: map[int]*process{}}
+	s := &Surveyor{
+		options: o, bootID: strings.TrimSpace(string(boot)), slots: make(chan struct{}, maxAtOnce),
+		processes: map[int]*process{}, joining: map[int]*joining{},
+	}
+	s.stopped, s.stop = context.WithCancel(context.Background())
 	s.found = processes.New(processes.Options{Selection: o.Selection, Logger: o.Logger, OnProblem: s.fail})
 	return s, nil
 }
@@ -80,8 +84,21 @@ func New(o Options) (*Surveyor, error) {
 // Start does nothing: the first look is at the first collection.
 func (s *Surveyor) Start() {}
 
-// Stop lets go of all processes.
-func (s *Surveyor) Stop(context.Context) error {
+// Stop ends a collection that runs, and lets go of all processes. What waits for a file or for a process's memory is left to end when that
+// comes.
+func (s *Surveyor) Stop(ctx context.Context) error {
+	s.stop()
+	released := make(chan error, 1)
+	go func() { released <- s.release() }()
+	select {
+	case err := <-released:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("let go of processes: %w", ctx.Err())
+	}
+}
+
+func (s *Surveyor) release() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
@@ -93,32 +110,37 @@ func (s *Surveyor) Stop(context.Context) error {
 }
 
 // Health returns how many processes are looked at. There are no probes that could see or lose anything.
-func (s *Surveyor) Health() (processes int, none lifecycle.Counts) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.processes), none
-}
+func (s *Surveyor) Health() (processes int, none lifecycle.Counts) { return int(s.number.Load()), none }
 
-// Collect looks at all processes.
+// Collect looks at all processes, as far as ctx allows. One that does not let itself be looked at costs no other its figures.
 func (s *Surveyor) Collect(ctx context.Context) ([]telemetry.ProcessStats, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.stopped, cancel)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []telemetry.ProcessStats
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	errs := []error{s.sweep(ctx)}
+	s.count(ctx)
+	var all []telemetry.ProcessStats
 	for pid, p := range s.processes {
-		f, err := p.figures(s.options.BlockedAfter)
-		switch {
+		switch err := p.err; {
+		case err == nil:
+			all = append(all, p.figures())
+		case ctx.Err() != nil:
+			errs = append(errs, err)
 		case errors.Is(err, unix.ESRCH):
 			errs = append(errs, s.leave(pid)) // it has ended meanwhile
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, snapshot.ErrBlocked):
 			errs = append(errs, s.leave(pid)) // it must not delay the others each time
 			s.found.Refuse(p.Process, err)
-		case err != nil:
-			errs = append(errs, err)
 		default:
-			all = append(all, f)
+			errs = append(errs, err)
 		}
 	}
+	s.number.Store(int64(len(s.processes)))
 	return all, errors.Join(errs...)
 }
 
@@ -128,67 +150,44 @@ func (s *Surveyor) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lives := func(p processes.Process) bool {
+		now, lives := seen.Live[p.PID]
+		return lives && (!now.Known() || now.Same(p))
+	}
 	for pid, p := range s.processes {
-		if now, lives := seen.Live[pid]; !lives || now.Known() && !now.Same(p.Process) {
+		if !lives(p.Process) {
 			err = errors.Join(err, s.leave(pid))
 		}
 	}
-	for _, p := range seen.Found {
-		if s.processes[p.PID] == nil {
-			s.consider(p)
+	for pid, j := range s.joining {
+		if !lives(j.Process) {
+			s.abandon(pid)
 		}
 	}
-	return err
+	for _, p := range seen.Found {
+		if s.processes[p.PID] == nil && s.joining[p.PID] == nil {
+			s.joining[p.PID] = s.join(p)
+		}
+	}
+	return errors.Join(err, s.await(ctx))
 }
 
-// consider begins to look at a process.
-func (s *Surveyor) consider(p processes.Process) {
-	binary, err := s.open(p)
-	if err != nil {
-		s.found.RefuseFile(p, err)
-		return
+// count counts the goroutines of all processes.
+func (s *Surveyor) count(ctx context.Context) {
+	var counting sync.WaitGroup
+	for _, p := range s.processes {
+		counting.Go(func() {
+			s.slots <- struct{}{}
+			defer func() { <-s.slots }()
+			p.counted, p.err = p.look.Count(ctx, s.options.BlockedAfter)
+		})
 	}
-	if err := s.join(p, binary); err != nil {
-		_ = binary.Close()
-		s.found.Refuse(p, err)
-		return
-	}
-	s.options.Followed(p)
-}
-
-// open analyses the executable of a process.
-func (s *Surveyor) open(p processes.Process) (*goexe.Binary, error) {
-	file, err := s.found.Open(p.File)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return s.known.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+	counting.Wait()
 }
 
 func (s *Surveyor) fail(p processes.Process, err error) {
 	s.options.Logger.Warn("Process cannot be looked at", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.Error(err))
 	s.options.Problem(p, err)
-}
-
-func (s *Surveyor) join(p processes.Process, binary *goexe.Binary) error {
-	bias, err := p.Bias(binary.Base)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if _, err := (snapshot.Source{PID: p.PID, Binary: binary, Bias: bias}).Read(ctx); err != nil {
-		return err
-	}
-	identity := telemetry.Identity{BootID: s.bootID, PID: p.PID, StartTime: p.StartTime}
-	joined := &process{
-		Process: p, binary: binary, look: NewLook(p.PID, binary, bias), since: lifecycle.Now(),
-		telemetry: telemetry.NewProcess(identity, s.options.Resource(p, binary), telemetry.Program{Symbols: binary, WaitReasons: binary.WaitReasons}, bias),
-	}
-	s.processes[p.PID] = joined
-	s.options.Logger.Info("Looking at process", zap.Int("pid", p.PID), zap.String("executable", p.Executable), zap.String("go", binary.GoVersion))
-	return nil
 }
 
 func (s *Surveyor) leave(pid int) error {
@@ -197,11 +196,24 @@ func (s *Surveyor) leave(pid int) error {
 	return p.binary.Close()
 }
 
-// figures counts the goroutines that the process has now.
-func (p *process) figures(blockedAfter time.Duration) (telemetry.ProcessStats, error) {
-	c, err := p.look.Count(blockedAfter)
+// process is one that is looked at.
+type process struct {
+	processes.Process
+	binary    *goexe.Binary
+	look      *Look
+	telemetry *telemetry.Process
+	since     int64
+	watch     waitstats.Watch
+
+	// What the last look found.
+	counted waitstats.Count
+	err     error
+}
+
+// figures returns what the last look has found.
+func (p *process) figures() telemetry.ProcessStats {
 	f := telemetry.ProcessStats{Process: p.telemetry, Start: p.since, Time: lifecycle.Now(), CountsOnly: true}
-	f.Found(c)
-	f.Changes = p.watch.Update(c.Blocked)
-	return f, err
+	f.Found(p.counted)
+	f.Changes = p.watch.Update(p.counted.Blocked)
+	return f
 }
