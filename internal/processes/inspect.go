@@ -116,7 +116,7 @@ func (r *Registry) consider(pid int) *inspection {
 }
 
 // changed tells whether a process may not be what is known of it any more. It asks the kernel for no more than it must, as it does so for
-// each process of the machine every other second.
+// each process of the machine at each scan.
 func (r *Registry) changed(pid int, known *record) bool {
 	switch known.state {
 	case unknown:

@@ -310,7 +310,7 @@ func TestContainerID(t *testing.T) {
 	}
 }
 
-// BenchmarkScan looks at the processes of this machine when nothing has changed for long, as is done every other second.
+// BenchmarkScan looks at the processes of this machine when nothing has changed for long, as each scan does.
 func BenchmarkScan(b *testing.B) {
 	r := New(Options{Selection: Selection{Targets: []Selector{{PID: 1 << 23}}}, Logger: zap.NewNop(), OnProblem: func(Process, error) {}})
 	defer r.Close()

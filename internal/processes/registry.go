@@ -78,7 +78,7 @@ func (r *Registry) Scan(ctx context.Context) (Sight, error) {
 	}
 	await(ctx, begun)
 	seen := r.sight(pids)
-	r.told.Do(func() { r.tell(ctx, seen) })
+	r.told.Do(func() { r.tell(seen) })
 	return seen, ctx.Err()
 }
 

@@ -3,6 +3,7 @@
 package processes
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -467,7 +468,15 @@ func TestSummary(t *testing.T) {
 		x.run(1, "/bin/sh", 1)
 		x.run(2, "/usr/bin/dockerd", 2)
 		x.run(3, "/usr/bin/dockerd", 2)
-		x.scan()
+		slow := make(chan struct{})
+		x.hangs["/usr/bin/dockerd"] = slow
+		ctx, cancel := context.WithCancel(x.Context())
+		if _, err := x.Scan(ctx); err != nil {
+			x.Fatal(err)
+		}
+		cancel() // as that of a collection, when it has ended
+		synctest.Wait()
+		close(slow)
 		synctest.Wait()
 		x.scan()
 		entries := x.log.TakeAll()

@@ -14,7 +14,7 @@ const maxExamples = 5
 
 // tell says how many processes were seen at the first scan. If none counts, it looks for Go programs that could: their number shows whether
 // the configuration names the wrong ones, or none can be seen at all.
-func (r *Registry) tell(ctx context.Context, seen Sight) {
+func (r *Registry) tell(seen Sight) {
 	var programs []Process
 	matching, running := 0, 0
 	r.mu.Lock()
@@ -36,11 +36,11 @@ func (r *Registry) tell(ctx context.Context, seen Sight) {
 		r.options.Logger.Info("Processes were looked for", zap.Int("processes", len(programs)), zap.Int("matching", matching), zap.Int("go_programs", running))
 		return
 	}
-	go r.tellOthers(ctx, programs)
+	go r.tellOthers(programs)
 }
 
-// tellOthers looks for Go programs among processes.
-func (r *Registry) tellOthers(ctx context.Context, others []Process) {
+// tellOthers looks for Go programs among processes, which the scan does not wait for.
+func (r *Registry) tellOthers(others []Process) {
 	found := make(chan Process, len(others))
 	var begun []<-chan struct{}
 	for at, p := range r.places(others) {
@@ -56,7 +56,7 @@ func (r *Registry) tellOthers(ctx context.Context, others []Process) {
 			})
 		}()
 	}
-	await(ctx, begun)
+	await(context.Background(), begun)
 	var examples []string
 	for range len(found) {
 		examples = append(examples, (<-found).Executable)

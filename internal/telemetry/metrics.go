@@ -44,7 +44,7 @@ type ProcessStats struct {
 type Overhead struct {
 	// Level names how much is seen of the process.
 	Level string
-	// Share is the probes' share of the process's processor time while they were last attached.
+	// Share is the probes' share of the process's processor time of late, over times with and without them.
 	Share float64
 	// Coverage is how much was seen.
 	Coverage Coverage
