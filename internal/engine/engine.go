@@ -94,7 +94,8 @@ type Process interface {
 	Status(g, goid uint64) (alive bool, exited int64)
 	// Throttle leaves out a share, from 0 to 1, of the trees that would be sampled of those that begin from now on.
 	Throttle(share float64) error
-	// Unfollow forgets the process and all that is known of its goroutines. From then on, errors of Adopt, Repair and Throttle wrap os.ErrClosed.
+	// Unfollow forgets the process and all that is known of its goroutines. From then on, errors of Adopt, Repair and Throttle wrap os.ErrClosed, and
+	// Counts tells what it told last.
 	Unfollow() error
 }
 

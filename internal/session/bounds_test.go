@@ -38,6 +38,24 @@ func TestSegmentsWaitForTheSink(t *testing.T) {
 	})
 }
 
+// TestHealthWhileAProcessEnds asks for the sums over all processes while the last figures of one are being read: they do not go back.
+func TestHealthWhileAProcessEnds(t *testing.T) {
+	in(t, nil, func(t *testing.T, w *world) {
+		w.start().Count(lifecycle.Counts{Created: 5})
+		reading := make(chan struct{})
+		w.engine.Script("Process.Distributions", enginefake.Step{Wait: reading})
+		w.engine.Emit(processEvent(lifecycle.ProcessExited))
+		w.settle()
+		processes, during := w.Health()
+		close(reading)
+		w.settle()
+		_, after := w.Health()
+		require.Zero(t, processes)
+		require.EqualValues(t, 5, during.Created)
+		require.EqualValues(t, 5, after.Created)
+	})
+}
+
 // TestOneRepairAtATime has changes be missed again and again of a process that takes long to be looked at.
 func TestOneRepairAtATime(t *testing.T) {
 	in(t, nil, func(t *testing.T, w *world) {

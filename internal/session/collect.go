@@ -214,6 +214,7 @@ func (l *loop) stats(s *session, now int64) telemetry.ProcessStats {
 
 // retire keeps the last stats of a session that is over.
 func (l *loop) retire(s *session) {
+	delete(l.ending, s)
 	l.retired.Add(s.past.seen.Counts)
 	if !l.options.Collected || len(l.final) >= maxFinal || l.ctx.Err() != nil {
 		s.program.release()

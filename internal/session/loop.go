@@ -29,6 +29,7 @@ type loop struct {
 	sessions  map[int]*session
 	programs  map[processes.File]*program
 	newcomers map[int]*newcomer
+	ending    map[*session]bool // over, but their last figures are not read yet
 	early     int // events that wait for a session to be ready
 	working   int // workers that run
 
@@ -58,7 +59,7 @@ type deferred struct {
 }
 
 func newLoop(m *Manager) *loop {
-	return &loop{Manager: m, working: 1, governed: governInterval, sessions: map[int]*session{}, programs: map[processes.File]*program{}, newcomers: map[int]*newcomer{}}
+	return &loop{Manager: m, working: 1, governed: governInterval, sessions: map[int]*session{}, programs: map[processes.File]*program{}, newcomers: map[int]*newcomer{}, ending: map[*session]bool{}}
 }
 
 // run handles events and what workers post until the Manager stops.

@@ -279,6 +279,7 @@ func (l *loop) end(s *session, at int64, why lifecycle.Ending) {
 		s.past.missed(l.momentOf(s.PID))
 		l.retire(s)
 	default:
+		l.ending[s] = true
 		l.interrupt(s, at, why)
 		if !s.window.closing {
 			l.close(s)

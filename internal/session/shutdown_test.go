@@ -64,6 +64,15 @@ func TestStopWhileAttaching(t *testing.T) {
 	})
 }
 
+// TestStopReadsNoDistributions stops with nobody left to collect the last stats.
+func TestStopReadsNoDistributions(t *testing.T) {
+	in(t, nil, func(t *testing.T, w *world) {
+		w.start()
+		require.NoError(t, w.Stop(t.Context()))
+		require.Zero(t, w.engine.Calls("Process.Distributions"))
+	})
+}
+
 // TestStopWhileDetaching stops while an executable is being detached: goroutines that are known are told of nevertheless.
 func TestStopWhileDetaching(t *testing.T) {
 	in(t, budgeted, func(t *testing.T, w *world) {

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/snapshot"
 )
 
@@ -39,13 +40,22 @@ func (l *loop) publishHealth() {
 			continue
 		}
 		sum.processes++
-		sum.counts.Add(s.past.seen.Counts)
-		if s.window != nil {
-			counts, _ := s.window.Counts() // the last ones if they cannot be read
-			sum.counts.Add(counts)
-		}
+		sum.counts.Add(s.counts())
+	}
+	for s := range l.ending {
+		sum.counts.Add(s.counts())
 	}
 	l.health.Store(&sum)
+}
+
+// counts returns what the engine has seen of a session: in its present window what was read last, if it cannot be read now.
+func (s *session) counts() lifecycle.Counts {
+	sum := s.past.seen.Counts
+	if s.window != nil {
+		counts, _ := s.window.Counts()
+		sum.Add(counts)
+	}
+	return sum
 }
 
 // check looks for what the engine has lost or missed of a session.

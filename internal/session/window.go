@@ -96,11 +96,15 @@ func (l *loop) adopted(s *session, w *window, err error) {
 
 // close ends the window of a session that is over: a worker reads its last figures, and the engine forgets the process.
 func (l *loop) close(s *session) {
-	w, pid := s.window, s.PID
+	w, pid, collected := s.window, s.PID, l.ctx.Err() == nil
 	w.closing = true
 	l.work(func() {
 		c := &closing{of: s, window: w, ended: l.momentOf(pid)}
-		distributions, err := w.Distributions()
+		var distributions engine.ProcessDistributions
+		var err error
+		if collected { // which takes a look at those of all processes
+			distributions, err = w.Distributions()
+		}
 		c.did, c.err = totalsOf(w, distributions)
 		c.total, c.err = c.did, errors.Join(err, c.err, w.Unfollow())
 		l.post(func(l *loop) { l.windowClosed(c) })

@@ -77,6 +77,9 @@ func (t *Process) readCounts() (perCPU []bpf.TracerCounters, at int64, err error
 func (t *Process) Counts() (lifecycle.Counts, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.left {
+		return t.last, nil
+	}
 	perCPU, now, err := t.readCounts()
 	if err != nil {
 		return t.last, err

@@ -4,6 +4,7 @@ package uprobe
 
 import (
 	"os"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -31,6 +33,8 @@ func TestNothingIsWrittenAfterUnfollow(t *testing.T) {
 	defer a.Close()
 	old, err := a.Follow(os.Getpid(), 0, engine.Settings{})
 	require.NoError(t, err)
+	before, err := old.Counts()
+	require.NoError(t, err)
 	require.NoError(t, old.Unfollow())
 	require.Eventually(t, func() bool { return !slices.Contains(e.slots.inUse(), uint32(old.ID())) }, 5*time.Second, time.Millisecond)
 	next, err := a.Follow(os.Getpid(), 0, engine.Settings{})
@@ -45,6 +49,12 @@ func TestNothingIsWrittenAfterUnfollow(t *testing.T) {
 
 	adopted, err := next.Adopt(engine.Goroutine{G: 1 << 20, GoID: 2, State: lifecycle.Running, Since: now})
 	require.NoError(t, err)
+	repeats := make([]bpf.TracerCounters, e.cpus)
+	repeats[0].Repeats = 1
+	require.NoError(t, e.objects.Counts.Put(uint32(next.ID()), repeats))
+	counts, err := old.Counts()
+	require.NoError(t, err)
+	require.Equal(t, before, counts, "what another does counts as the process's")
 	require.True(t, adopted, "a goroutine of another process is known in its place")
 	wrong, err := old.Repair(now+2*settled, nil)
 	require.ErrorIs(t, err, os.ErrClosed)
@@ -55,6 +65,24 @@ func TestNothingIsWrittenAfterUnfollow(t *testing.T) {
 	require.NoError(t, old.Unfollow(), "a second time")
 	require.True(t, next.Followed(), "the process is left as which another is followed")
 	require.NoError(t, next.Unfollow())
+}
+
+// TestRejectedZombie rejects a process that has ended, though its parent does not know so yet: its id is free for another.
+func TestRejectedZombie(t *testing.T) {
+	e := newEngine(t, 4096)
+	command := exec.Command("true")
+	require.NoError(t, command.Start())
+	pid := command.Process.Pid
+	require.Eventually(t, func() bool {
+		_, err := processes.LiveThread(pid)
+		return err != nil
+	}, 5*time.Second, time.Millisecond)
+	slot, err := e.slots.take()
+	require.NoError(t, err)
+	require.NoError(t, e.Reject(pid, engine.ID(slot)))
+	var now uint32
+	require.ErrorIs(t, e.objects.Targets.Lookup(uint32(pid), &now), ebpf.ErrKeyNotExist)
+	require.NoError(t, command.Wait())
 }
 
 // singly makes each probe of an engine a link of its own, as on older kernels.

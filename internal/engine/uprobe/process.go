@@ -17,6 +17,7 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
 )
 
@@ -136,7 +137,7 @@ func (t *Engine) newcomer(pid int, id engine.ID) (*Process, error) {
 func (t *Engine) Reject(pid int, id engine.ID) error {
 	p, err := t.newcomer(pid, id)
 	err = errors.Join(err, p.leave(), t.objects.Targets.Put(p.pid, uint32(noSlot)))
-	if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+	if _, exits := processes.LiveThread(pid); exits != nil { // the kernel may have told so before: also of one that its parent does not wait for
 		err = errors.Join(err, t.objects.Targets.Delete(p.pid))
 	}
 	return errors.Join(err, t.refillFreeSlots())
