@@ -30,8 +30,8 @@ type loop struct {
 	programs  map[processes.File]*program
 	newcomers map[int]*newcomer
 	ending    map[*session]bool // over, but their last figures are not read yet
-	early     int // events that wait for a session to be ready
-	working   int // workers that run
+	early     int               // events that wait for a session to be ready
+	working   int               // workers that run
 
 	ended     []life                   // not yet handed to the sink
 	final     []telemetry.ProcessStats // of processes that have ended, not yet collected
