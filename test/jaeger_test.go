@@ -221,5 +221,6 @@ func readmeConfig(t *testing.T, exe, endpoint string) *e2etest.Config {
 		t.Fatalf("the README's example has no target or no endpoint:\n%s", example[1])
 	}
 	receiver["targets"], exporter["endpoint"] = []e2etest.Target{{Executable: exe}}, endpoint
+	receiver["overhead"] = map[string]any{"budget": 0} // all connections are looked for, however many come at once
 	return config
 }

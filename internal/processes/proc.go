@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,8 +30,19 @@ func List() ([]int, error) {
 }
 
 // SurvivesFirstThread tells whether a process goes on although its first thread has exited, as a C program does that leaves its main
-// thread by pthread_exit. When a process ends, all its threads are killed before the first of them exits.
+// thread by pthread_exit. When a process ends, all its threads are killed before the first of them exits. One that has taken its SIGKILL
+// looks alive for a moment until it begins to exit, so they are looked at twice.
 func SurvivesFirstThread(pid int) bool {
+	const moment = 20 * time.Millisecond
+	if !otherThreadsLive(pid) {
+		return false
+	}
+	time.Sleep(moment)
+	return otherThreadsLive(pid)
+}
+
+// otherThreadsLive tells whether a process has threads besides its first one, all of which go on.
+func otherThreadsLive(pid int) bool {
 	directory := fmt.Sprintf("/proc/%d/task", pid)
 	threads, err := os.ReadDir(directory)
 	if err != nil {

@@ -101,7 +101,7 @@ func (l *loop) executed(pid int, at int64) {
 	if s != nil && at < s.since {
 		return
 	}
-	if s != nil && s.window != nil && !s.window.closing && s.window.Followed() {
+	if s != nil && s.isSeen() {
 		l.inspectAgain(s, at) // the engine has seen it only since then
 		return
 	}
@@ -135,7 +135,7 @@ func (l *loop) inspectAgain(s *session, executed int64) {
 		l.post(func(l *loop) {
 			switch {
 			case s.over:
-			case same && err == nil && f.bias == s.bias && s.window != nil && s.window.Followed():
+			case same && err == nil && f.bias == s.bias && s.isSeen():
 				s.Process, s.telemetry, s.since = p, f.telemetry, executed+1
 			default:
 				l.end(s, executed, lifecycle.ProcessExit)

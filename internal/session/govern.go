@@ -89,7 +89,7 @@ func (l *loop) observe(p *program) overhead.Observation {
 
 // chargeOthers remembers hits of processes that are not followed until they are charged.
 func (p *program) chargeOthers(a engine.Attachment) {
-	if hits, err := a.HitsOfOthers(); err == nil {
+	if hits, err := a.HitsOfOthers(); err == nil && hits >= p.hitsOfOthers {
 		p.uncharged += hits - p.hitsOfOthers
 		p.hitsOfOthers = hits
 	}

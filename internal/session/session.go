@@ -22,6 +22,7 @@ type session struct {
 	// The rest is valid once ready is set, which a worker's inspection of the process takes.
 	ready      bool
 	inspecting bool // a worker does so
+	outdated   bool // what is read of it is of before an execution
 	telemetry  *telemetry.Process
 	bias       uint64
 	window     *window // nil while the engine does not see it
@@ -89,10 +90,33 @@ func (l *loop) found(p processes.Process) {
 			}
 			return
 		}
+		if l.isOutdated(s, p) {
+			return
+		}
 		l.end(s, l.host.Now(), lifecycle.ProcessExit)
 	}
 	l.begin(p, l.newcomers[p.PID])
 }
+
+// isOutdated tells whether a session may be the right one for a process, only that what was read of it is of before an execution of the same
+// file: it was looked at, executed the file again, and was followed then. What was read is brought up to date, as soon as the session is ready.
+func (l *loop) isOutdated(s *session, p processes.Process) bool {
+	if s.StartTime != p.StartTime || s.File != p.File {
+		return false
+	}
+	if !s.ready {
+		s.outdated = true
+		return true
+	}
+	if !s.isSeen() {
+		return false
+	}
+	l.inspectAgain(s, l.host.Now())
+	return true
+}
+
+// isSeen tells whether the engine sees the session's process, as it runs now.
+func (s *session) isSeen() bool { return s.window != nil && !s.window.closing && s.window.Followed() }
 
 // begin begins a session as soon as its executable is attached.
 func (l *loop) begin(p processes.Process, n *newcomer) {
@@ -225,6 +249,10 @@ func (l *loop) ready(s *session, f facts) {
 		l.open(s, f.window)
 	}
 	l.replay(s)
+	if s.outdated && !s.over {
+		s.outdated = false
+		l.inspectAgain(s, l.host.Now())
+	}
 }
 
 // releaseNewcomer lets go of what the engine has begun to follow by itself, if nobody needs it.

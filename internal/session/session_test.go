@@ -537,6 +537,37 @@ func TestExec(t *testing.T) {
 			require.Same(t, p, w.engine.Process(pid), "what is known of it is not up to date")
 		})
 	})
+	t.Run("the same file, looked at before and followed after", func(t *testing.T) {
+		in(t, nil, func(t *testing.T, w *world) {
+			same := server
+			same.Execution = 2
+			p := w.start()
+			w.engine.Emit(create(2))
+			w.registry.run(same)
+			w.pass(scanInterval)
+			require.Same(t, p, w.engine.Process(pid))
+			require.Empty(t, w.sink.endings(), "its goroutines are told of twice")
+		})
+	})
+	t.Run("the same file, while it is inspected", func(t *testing.T) {
+		in(t, nil, func(t *testing.T, w *world) {
+			reading := make(chan struct{})
+			w.host.reading = reading
+			w.registry.run(server)
+			w.Start()
+			w.settle()
+			same := server
+			same.Execution = 2
+			w.registry.run(same)
+			w.pass(scanInterval)
+			close(reading)
+			w.settle()
+			require.NotNil(t, w.engine.Process(pid))
+			require.Equal(t, 1, w.engine.Calls("Follow"))
+			w.pass(longestScanInterval)
+			require.Equal(t, 1, w.engine.Calls("Follow"), "what is known of it is not up to date")
+		})
+	})
 	t.Run("found by a scan only", func(t *testing.T) {
 		in(t, nil, func(t *testing.T, w *world) {
 			p := w.start()

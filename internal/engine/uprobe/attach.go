@@ -103,15 +103,29 @@ func (a *Attachment) Include(pid int) error {
 		return err
 	}
 	if a.engine.atOnce && thread != pid { // such a link knows processes by their first threads only
-		thread, a.of = everyProcess, nil
+		return a.includeAll()
 	}
 	if err := a.attachTo(thread); err != nil {
 		return err
 	}
-	if a.of != nil {
-		a.of[pid] = thread
-	}
+	a.of[pid] = thread
 	return nil
+}
+
+// includeAll puts the probes on all processes that run the file instead of on given ones.
+func (a *Attachment) includeAll() error {
+	given := a.links
+	a.links = nil
+	if err := a.attachTo(everyProcess); err != nil {
+		a.links = given
+		return err
+	}
+	a.of = nil
+	var errs []error
+	for _, l := range given {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // attachTo puts all probes on the process of a thread, or on all processes, or none.

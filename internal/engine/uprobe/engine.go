@@ -44,6 +44,7 @@ type Engine struct {
 	record  ringbuf.Record
 	options engine.Options
 	costs   costs
+	closing sync.Once
 	closed  chan struct{}
 	running sync.WaitGroup
 
@@ -214,7 +215,12 @@ func (t *Engine) open() error {
 }
 
 // Close detaches what New attached and frees programs and maps. Attachments are closed before.
-func (t *Engine) Close() error {
+func (t *Engine) Close() (err error) {
+	t.closing.Do(func() { err = t.close() })
+	return err
+}
+
+func (t *Engine) close() error {
 	close(t.closed)
 	t.running.Wait()
 	var errs []error

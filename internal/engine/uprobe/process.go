@@ -121,7 +121,10 @@ func (a *Attachment) Accept(pid int, id engine.ID) (engine.Process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("process %d: %w", pid, err), t.leave(), a.engine.refillFreeSlots())
 	}
-	return t, a.engine.refillFreeSlots()
+	if err := a.engine.refillFreeSlots(); err != nil {
+		return nil, errors.Join(err, t.Unfollow())
+	}
+	return t, nil
 }
 
 // newcomer returns a process that the kernel has begun to follow by itself in a slot.
