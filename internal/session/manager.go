@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -96,7 +95,6 @@ type Manager struct {
 	registry Registry
 	host     Host
 	arbiter  *overhead.Arbiter
-	bootID   string
 
 	ctx     context.Context // ends when no more processes are to be found
 	stop    context.CancelFunc
@@ -112,13 +110,11 @@ type Manager struct {
 
 // New returns a Manager that uses the engine, which it closes in Stop.
 func New(o Options, e engine.Engine, r Registry, h Host, sink Sink) *Manager {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
+	if _, err := telemetry.BootID(); err != nil {
 		o.Logger.Warn("Ids of traces will not be the same after a restart of the collector", zap.Error(err))
 	}
 	m := &Manager{
 		options: o, engine: e, sink: sink, registry: r, host: h,
-		bootID:  strings.TrimSpace(string(boot)),
 		arbiter: overhead.NewArbiter(o.Overhead.Host, overhead.Processors()),
 		posted:  make(chan func(*loop), 64),
 		looks:   make(chan int, 1024),

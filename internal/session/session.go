@@ -200,7 +200,7 @@ func (m *Manager) read(p processes.Process, program *program) (facts, error) {
 	if err != nil {
 		return facts{}, err
 	}
-	identity := telemetry.Identity{BootID: m.bootID, PID: p.PID, StartTime: p.StartTime}
+	identity := telemetry.IdentityOf(p)
 	of := telemetry.Program{Symbols: program.Binary, WaitReasons: program.Binary.WaitReasons, FullStacks: m.options.Settings.Stacks == engine.FullStack}
 	return facts{bias: bias, telemetry: telemetry.NewProcess(identity, m.options.Resource(p, program.Binary), of, bias)}, nil
 }

@@ -118,7 +118,7 @@ func (s *Surveyor) locate(ctx context.Context, p processes.Process, binary *goex
 	if err := (snapshot.Source{PID: p.PID, Binary: binary, Bias: bias}).Each(ctx, func(snapshot.Goroutine) error { return nil }); err != nil {
 		return nil, err
 	}
-	identity := telemetry.Identity{BootID: s.bootID, PID: p.PID, StartTime: p.StartTime}
+	identity := telemetry.IdentityOf(p)
 	program := telemetry.Program{Symbols: binary, WaitReasons: binary.WaitReasons}
 	return &process{
 		Process: p, binary: binary, look: NewLook(p.PID, binary, bias), since: lifecycle.Now(),

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,7 +45,6 @@ type Options struct {
 // Surveyor looks at all processes that count.
 type Surveyor struct {
 	options Options
-	bootID  string
 	found   *processes.Registry
 	known   goexe.Cache
 	stopped context.Context
@@ -68,12 +66,11 @@ func New(o Options) (*Surveyor, error) {
 	if lacking := capability.Missing(unix.CAP_SYS_PTRACE); len(lacking) > 0 {
 		return nil, fmt.Errorf("%w: reading the goroutines of other processes needs %s", ErrPermission, strings.Join(lacking, ", "))
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
+	if _, err := telemetry.BootID(); err != nil {
 		return nil, err
 	}
 	s := &Surveyor{
-		options: o, bootID: strings.TrimSpace(string(boot)), slots: make(chan struct{}, maxAtOnce),
+		options: o, slots: make(chan struct{}, maxAtOnce),
 		processes: map[int]*process{}, joining: map[int]*joining{},
 	}
 	s.stopped, s.stop = context.WithCancel(context.Background())

@@ -31,12 +31,14 @@ type Identity struct {
 // IdentityOf returns the identity of a process of this machine. Without /proc/sys/kernel/random/boot_id, that is not told from one before
 // the last boot.
 func IdentityOf(p processes.Process) Identity {
-	return Identity{BootID: bootID(), PID: p.PID, StartTime: p.StartTime}
+	boot, _ := BootID()
+	return Identity{BootID: boot, PID: p.PID, StartTime: p.StartTime}
 }
 
-var bootID = sync.OnceValue(func() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(id))
+// BootID returns /proc/sys/kernel/random/boot_id, which is read once.
+var BootID = sync.OnceValues(func() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id)), err
 })
 
 // instances is the namespace of ids of service instances that are derived from something (semantic conventions, service.instance.id).
