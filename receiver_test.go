@@ -101,6 +101,7 @@ func run(t *testing.T, configure func(*Config)) *running {
 	cfg.CollectionInterval = 200 * time.Millisecond
 	cfg.InitialDelay = 0
 	cfg.Overhead.Budget = 0
+	cfg.Traces.MaxSpansPerSecond = 0 // the programs do all they do within moments
 	configure(cfg)
 	ctx := context.Background()
 	metrics, err := factory.CreateMetrics(ctx, set, cfg, &r.metrics)
