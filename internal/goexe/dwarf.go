@@ -15,6 +15,10 @@ type Offsets map[string]uint16
 // startPCBehindGoPC is the distance of g.startpc from g.gopc, in bytes: the probes read both at once (runtime/runtime2.go, Go 1.17 to 1.27).
 const startPCBehindGoPC = 16
 
+// stackLo and stackHi are the offsets of g.stack's bounds: runtime/cgo relies on stack being the first field
+// (runtime/runtime2.go, Go 1.17 to 1.27).
+const stackLo, stackHi = 0, 8
+
 // NewLayout makes a layout of what was measured, whichever way. A field that only some releases have is 0 where it is missing.
 func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status map[string]uint8, reasons []string) (*Layout, error) {
 	for _, need := range []struct {
@@ -22,8 +26,10 @@ func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status 
 		name   string
 		fields []string
 	}{
-		{g, "g", []string{"goid", "atomicstatus", "waitsince", "waitreason", "gopc", "startpc", "labels", "m", "sched.sp", "sched.pc", "sched.bp"}},
-		{m, "m", []string{"curg"}},
+		{g, "g", []string{
+			"goid", "atomicstatus", "waitsince", "waitreason", "gopc", "startpc", "labels", "m", "sched.sp", "sched.pc", "sched.bp", "stack.lo", "stack.hi",
+		}},
+		{m, "m", []string{"curg", "procid"}},
 		{moduledata, "moduledata", []string{"text"}},
 	} {
 		for _, f := range need.fields {
@@ -35,6 +41,9 @@ func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status 
 	if g["startpc"] != g["gopc"]+startPCBehindGoPC {
 		return nil, errors.New("runtime.g has not gopc, ancestors and startpc one after the other")
 	}
+	if g["stack.lo"] != stackLo || g["stack.hi"] != stackHi {
+		return nil, errors.New("runtime.g does not begin with the bounds of the stack")
+	}
 	delete(status, "Gscan")
 	return &Layout{
 		GoVersion: goVersion,
@@ -43,7 +52,7 @@ func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status 
 			ParentGoid: g["parentGoid"], GoPC: g["gopc"], StartPC: g["startpc"], Labels: g["labels"], M: g["m"],
 			SchedSP: g["sched.sp"], SchedPC: g["sched.pc"], SchedBP: g["sched.bp"], Size: gSize,
 		},
-		M:           MLayout{Curg: m["curg"]},
+		M:           MLayout{Curg: m["curg"], Procid: m["procid"]},
 		Moduledata:  ModuledataLayout{Text: moduledata["text"], GoFunc: moduledata["gofunc"]},
 		Status:      status,
 		WaitReasons: reasons,

@@ -33,6 +33,8 @@ type Layout struct {
 }
 
 // GLayout holds offsets of fields of runtime.g.
+//
+// Its first field is stack, with lo and hi, the bounds of the goroutine's stack: at 0 and 8 in all releases, which NewLayout checks.
 type GLayout struct {
 	Goid         uint16 `json:"goid"`
 	AtomicStatus uint16 `json:"atomicstatus"`
@@ -53,6 +55,9 @@ type GLayout struct {
 // MLayout holds offsets of fields of runtime.m.
 type MLayout struct {
 	Curg uint16 `json:"curg"`
+	// Procid is where m.procid is, an uint64: the kernel's id of the thread (gettid), in the process's own PID namespace; 0 until
+	// the thread has stored it (runtime.minit in runtime/os_linux.go).
+	Procid uint16 `json:"procid"`
 }
 
 // ModuledataLayout holds offsets of fields of runtime.moduledata; GoFunc is 0 before Go 1.18.
