@@ -30,8 +30,6 @@ type Engine interface {
 	Reject(pid int, id ID) error
 	// Release ends following a process that the engine has begun to follow by itself; it may be followed in another way.
 	Release(pid int, id ID) error
-	// HitCost returns what it costs a process to have a change of state seen, as far as is known by now.
-	HitCost(b *goexe.Binary) Cost
 	// Memory returns how many bytes of memory outside of this process the engine takes.
 	Memory() uint64
 	// Close ends what is not closed and frees all. Attachments are closed before.
@@ -66,6 +64,8 @@ type Attachment interface {
 	// HitsOfOthers returns how often processes that were not followed then were slowed by what Attach has put on the executable, each time as
 	// much as a followed one is, and followed ones after their last call of Counts. It tells the same for ever once Close has returned.
 	HitsOfOthers() (uint64, error)
+	// HitCost returns what it costs a process to have a change of state seen, as far as is known by now, after Close too.
+	HitCost() Cost
 	// Close takes all away that Attach has put on the executable. It may take tenths of a second, in which events go on.
 	Close() error
 }

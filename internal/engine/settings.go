@@ -19,7 +19,7 @@ type Options struct {
 	Labels LabelNames
 	// ByFunction counts goroutines by the function that they begin in.
 	ByFunction bool
-	// MeasureCosts keeps what Engine.HitCost tells up to date.
+	// MeasureCosts keeps what Attachment.HitCost tells up to date.
 	MeasureCosts bool
 	// Logger is told what is left out or goes wrong; nil is none.
 	Logger *zap.Logger

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
@@ -15,10 +16,18 @@ import (
 // It is looked at what following costs every governInterval, and while it costs nothing, after ever longer up to idleGovernInterval.
 const governInterval, idleGovernInterval = 100 * time.Millisecond, time.Second
 
-// meter remembers when it was last looked at what following costs a process, and how many hits there had been.
+// meter remembers when it was last looked at what following costs a process, and how many hits there had been; cost is what hits since then
+// cost that are no longer to be seen in a window.
 type meter struct {
 	at   moment
 	hits uint64
+	cost time.Duration
+}
+
+// add charges the hits up to some counts, which end with those of a window.
+func (m *meter) add(n lifecycle.Counts, w *window) {
+	m.cost += time.Duration(n.Hits()-m.hits) * w.by.HitCost().Most
+	m.hits = n.Hits()
 }
 
 // govern keeps what following costs within the limits, and returns when to do so again.
@@ -49,13 +58,16 @@ func (l *loop) regulate(p *program) (busy bool) {
 		}
 	}
 	switch {
-	case p.state == attached && (!p.governor.Attached() || p.syscalls != p.governor.Syscalls()):
+	case p.state == attached && (!p.governor.Attached() || p.syscalls != l.seesSyscalls(p)):
 		l.detach(p)
 	case p.state == detached && p.governor.Attached() && l.reattachable(p):
 		l.reattach(p)
 	}
 	return p.state != attached || costsAnything(observed)
 }
+
+// seesSyscalls tells whether a program's probes that only see system calls are to be attached.
+func (l *loop) seesSyscalls(p *program) bool { return l.options.Syscalls && p.governor.Syscalls() }
 
 func costsAnything(o overhead.Observation) bool {
 	for _, u := range o.Processes {
@@ -68,11 +80,11 @@ func costsAnything(o overhead.Observation) bool {
 
 // observe returns what following has cost the processes of a program since the last call.
 func (l *loop) observe(p *program) overhead.Observation {
-	now, hit := l.host.Now(), l.engine.HitCost(p.Binary).Most
+	now := l.host.Now()
 	o := overhead.Observation{Elapsed: time.Duration(now - p.observed), Processes: make(map[int]overhead.Usage, len(p.sessions))}
 	p.observed = now
 	for pid, s := range p.sessions {
-		o.Processes[pid] = l.usage(s, hit)
+		o.Processes[pid] = l.usage(s)
 	}
 	for _, s := range p.sessions {
 		o.Attaching = o.Attaching || !s.ready || p.state == attached && s.window == nil
@@ -82,31 +94,30 @@ func (l *loop) observe(p *program) overhead.Observation {
 	if p.attachment != nil {
 		p.chargeOthers(p.attachment)
 	}
-	o.Unfollowed = time.Duration(p.uncharged) * hit
-	p.uncharged = 0
+	o.Unfollowed, p.uncharged = p.uncharged, 0
 	return o
 }
 
-// chargeOthers remembers hits of processes that are not followed until they are charged.
+// chargeOthers remembers what hits cost of processes that are not followed until they are charged.
 func (p *program) chargeOthers(a engine.Attachment) {
 	if hits, err := a.HitsOfOthers(); err == nil && hits >= p.hitsOfOthers {
-		p.uncharged += hits - p.hitsOfOthers
+		p.uncharged += time.Duration(hits-p.hitsOfOthers) * a.HitCost().Most
 		p.hitsOfOthers = hits
 	}
 }
 
-// usage returns what a session's process used since the last call, and what following cost of that if each hit costs as much as hit.
-func (l *loop) usage(s *session, hit time.Duration) overhead.Usage {
-	now, hits := l.momentOf(s.PID), s.meter.hits
-	n := s.past.seen.Counts
-	if s.window == nil {
-		hits = n.Hits()
-	} else if counts, err := s.window.Counts(); err == nil {
-		n.Add(counts)
-		hits = n.Hits()
+// usage returns what a session's process used since the last call, and what following cost of that.
+func (l *loop) usage(s *session) overhead.Usage {
+	if s.window != nil {
+		if counts, err := s.window.Counts(); err == nil {
+			n := s.past.seen.Counts
+			n.Add(counts)
+			s.meter.add(n, s.window)
+		}
 	}
-	u := overhead.Usage{CPU: max(now.cpu-s.meter.at.cpu, 0), Cost: time.Duration(hits-s.meter.hits) * hit}
-	s.meter = meter{now, hits}
+	now := l.momentOf(s.PID)
+	u := overhead.Usage{CPU: max(now.cpu-s.meter.at.cpu, 0), Cost: s.meter.cost}
+	s.meter.at, s.meter.cost = now, 0
 	return u
 }
 

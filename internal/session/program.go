@@ -29,10 +29,11 @@ type program struct {
 	governor   *overhead.Governor
 	observed   int64 // when the governor was last told what following costs, in ns of CLOCK_MONOTONIC
 	sessions   map[int]*session
-	// hitsOfOthers are those of processes that are not followed, at the present attachment, as last seen; uncharged those of them that the
-	// governor has not been told of. changed tells that it has been attached or detached since then.
-	hitsOfOthers, uncharged uint64
-	changed                 bool
+	// hitsOfOthers are those of processes that are not followed, at the present attachment, as last seen; uncharged is what those of them cost
+	// that the governor has not been told of. changed tells that it has been attached or detached since then.
+	hitsOfOthers uint64
+	uncharged    time.Duration
+	changed      bool
 	users                   int       // sessions, and last figures that nobody has collected
 	idle                    time.Time // since when there are none
 }
@@ -169,7 +170,7 @@ func (l *loop) reattachable(p *program) bool { return l.options.Newcomers || len
 // reattach has a worker attach a program again.
 func (l *loop) reattach(p *program) {
 	p.state = attaching
-	syscalls := l.options.Syscalls && p.governor.Syscalls()
+	syscalls := l.seesSyscalls(p)
 	o := l.attachOptions(syscalls, slices.Collect(maps.Keys(p.sessions))...)
 	l.work(func() {
 		attachment, err := l.engine.Attach(p.Binary, p.Path, o)

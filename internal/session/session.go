@@ -41,6 +41,7 @@ type session struct {
 // window is a time in which the engine sees a session's process.
 type window struct {
 	engine.Process
+	by      engine.Attachment // by which the engine sees it
 	began   moment
 	closing bool
 	// repairing tells that a worker puts right what the engine knows of its goroutines.
@@ -178,7 +179,7 @@ func (m *Manager) see(pid int, f *facts, by engine.Attachment, n *newcomer) (err
 			return err
 		}
 	}
-	w := &window{began: m.momentOf(pid)}
+	w := &window{by: by, began: m.momentOf(pid)}
 	if n != nil {
 		w.began.at = n.at
 	}

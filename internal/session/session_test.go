@@ -812,6 +812,15 @@ func (w *world) overspend(p *enginefake.Process) {
 	w.t.Fatal("the executable stays attached, whatever that costs")
 }
 
+// TestNoLevelWithoutReason has system calls left out from the start: nothing is detached for that.
+func TestNoLevelWithoutReason(t *testing.T) {
+	in(t, func(o *Options) { budgeted(o); o.Syscalls = false }, func(t *testing.T, w *world) {
+		w.start()
+		w.pass(time.Second)
+		require.Equal(t, 1, w.engine.Calls("Attach"))
+	})
+}
+
 func TestReattachFails(t *testing.T) {
 	in(t, budgeted, func(t *testing.T, w *world) {
 		w.engine.Cost = engine.Cost{Usual: time.Microsecond, Most: time.Microsecond}

@@ -132,8 +132,8 @@ func (l *loop) windowClosed(c *closing) {
 	if c.err != nil {
 		l.options.Logger.Warn("The last figures of a process could not be read", zap.Int("pid", s.PID), zap.Error(c.err))
 	}
-	cost := l.engine.HitCost(s.program.Binary).Usual
-	s.past.closed(c, time.Duration(c.did.Counts.Hits())*cost)
+	s.past.closed(c, time.Duration(c.did.Counts.Hits())*c.window.by.HitCost().Usual)
+	s.meter.add(s.past.seen.Counts, c.window)
 	s.window = nil
 	if s.over {
 		l.retire(s)

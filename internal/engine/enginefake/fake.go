@@ -23,7 +23,7 @@ type Step struct {
 
 // Engine is a scripted engine. Its zero value is not ready for use.
 type Engine struct {
-	// Cost is what HitCost returns.
+	// Cost is what HitCost of each attachment returns.
 	Cost engine.Cost
 
 	events chan lifecycle.Event
@@ -225,9 +225,6 @@ func (e *Engine) dismiss(method string, pid int) error {
 	delete(e.newcomers, pid)
 	return err
 }
-
-// HitCost implements engine.Engine.
-func (e *Engine) HitCost(*goexe.Binary) engine.Cost { return e.Cost }
 
 // Memory implements engine.Engine.
 func (e *Engine) Memory() uint64 { return 0 }

@@ -81,6 +81,9 @@ func (a *Attachment) HitsOfOthers() (uint64, error) {
 	return a.others, err
 }
 
+// HitCost implements engine.Attachment.
+func (a *Attachment) HitCost() engine.Cost { return a.engine.Cost }
+
 // Close implements engine.Attachment.
 func (a *Attachment) Close() error {
 	err := a.engine.step("Attachment.Close")

@@ -69,7 +69,7 @@ func (f *followed) reads() []func() error {
 		func() error { f.Status(found.G, found.GoID); return nil },
 		func() error { f.AsSeen(found); f.Followed(); return nil },
 		func() error { _, err := f.attachment.HitsOfOthers(); return err },
-		func() error { f.engine.Memory(); f.engine.HitCost(f.binary); return nil },
+		func() error { f.engine.Memory(); f.attachment.HitCost(); return nil },
 	}
 }
 

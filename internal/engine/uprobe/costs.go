@@ -29,8 +29,9 @@ type costs struct {
 }
 
 // HitCost returns what a hit of a probe costs a process that runs the executable.
-func (t *Engine) HitCost(b *goexe.Binary) engine.Cost {
-	return engine.Cost{Usual: t.costs.ofHit(b, usualColdness), Most: t.costs.ofHit(b, coldness)}
+func (a *Attachment) HitCost() engine.Cost {
+	c := &a.engine.costs
+	return engine.Cost{Usual: c.ofHit(a.binary, usualColdness), Most: c.ofHit(a.binary, coldness)}
 }
 
 // ofHit returns what a hit costs in a program that makes traps as much dearer as coldness tells. The budget does not wait until it is
