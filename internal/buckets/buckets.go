@@ -70,10 +70,21 @@ func Of(ns uint64) int {
 	if octave >= 3 {
 		part = ns >> (octave - 3) & 7
 	}
-	guesses, bounds := Guesses(), Bounds()
-	b := int(guesses[octave*8+int(part)])
-	for b < Count-1 && ns > bounds[b] {
+	t := tables()
+	b := int(t.guesses[octave*8+int(part)])
+	for b < Count-1 && ns > t.bounds[b] {
 		b++
 	}
 	return b
 }
+
+// tables are what Of looks into, once for millions of durations a second, without copying them.
+var tables = sync.OnceValue(func() *struct {
+	guesses [Parts]uint16
+	bounds  [Count]uint64
+} {
+	return &struct {
+		guesses [Parts]uint16
+		bounds  [Count]uint64
+	}{Guesses(), Bounds()}
+})
