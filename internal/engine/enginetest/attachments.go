@@ -9,10 +9,14 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 )
 
-// attachments are about what is put on executables, and taken away.
-var attachments = []subtest{
+// others are about processes that are not followed, of engines that touch all that run an executable.
+var others = []subtest{
 	{"GivenProcesses", givenProcesses},
 	{"HitsOfOthers", hitsOfOthers},
+}
+
+// attachments are about what is put on executables or into processes, and taken away.
+var attachments = []subtest{
 	{"NothingIsLeft", nothingIsLeft},
 	{"ComeAndGo", comeAndGo},
 	{"ConcurrentUse", concurrentUse},
@@ -102,6 +106,6 @@ func comeAndGo(t *test) {
 		require.NoError(t, a.Close())
 		require.False(t, p.touched())
 	}
-	a := t.attach(e, p, engine.AttachOptions{})
-	t.eventually("it is still at work", func() bool { return t.hitsOfOthers(a) > 1000 })
+	f := t.followBy(e, t.attach(e, p, engine.AttachOptions{}), p, engine.Settings{})
+	t.eventually("it is still at work", func() bool { return f.counts().Transitions > 1000 })
 }

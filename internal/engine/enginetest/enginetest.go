@@ -20,7 +20,13 @@ type New func(testing.TB, engine.Options) engine.Engine
 
 // Run tests an engine, as subtests. It needs what the engine needs.
 func Run(t *testing.T, start New) {
-	run(t, start, slices.Concat(calls, counts, events, looks, newcomers, limits, attachments))
+	RunFollowing(t, start)
+	run(t, start, slices.Concat(newcomers, others))
+}
+
+// RunFollowing tests what engines must do too that touch no process which they are not to follow, and follow none by themselves.
+func RunFollowing(t *testing.T, start New) {
+	run(t, start, slices.Concat(calls, counts, events, looks, limits, attachments, ends))
 }
 
 // RunCalls tests the part that does not depend on what the engine sees, which engines must do too that only pretend.
