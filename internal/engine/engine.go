@@ -38,6 +38,9 @@ type Engine interface {
 
 // AttachOptions say for whom an executable is prepared, and how.
 type AttachOptions struct {
+	// Trampolines prepares it for processes whose code is patched, where an engine has more than one way: nothing is done to a process before
+	// Follow. What is wrong with the executable, the machine or the process for that is an error that wraps *Refusal, of Attach or of Follow.
+	Trampolines bool
 	// Syscalls includes what only sees system calls; where that costs extra, the engine leaves it out otherwise.
 	Syscalls bool
 	// PIDs are the only processes that it is done to; if there are none, all that run the file, now or later. Those that have ended are left

@@ -34,8 +34,8 @@ type program struct {
 	hitsOfOthers uint64
 	uncharged    time.Duration
 	changed      bool
-	users                   int       // sessions, and last figures that nobody has collected
-	idle                    time.Time // since when there are none
+	users        int       // sessions, and last figures that nobody has collected
+	idle         time.Time // since when there are none
 }
 
 // attachmentState says what becomes of a program's attachment.

@@ -259,7 +259,7 @@ func in(t *testing.T, change func(*Options), test func(t *testing.T, w *world)) 
 	synctest.Test(t, func(t *testing.T) {
 		core, log := observer.New(zapcore.InfoLevel)
 		w := &world{
-			t: t, engine: enginefake.New(), registry: &registry{known: map[int]processes.Process{}, refused: map[int]error{}, waiting: map[int]chan struct{}{}},
+			t: t, engine: enginefake.New(0), registry: &registry{known: map[int]processes.Process{}, refused: map[int]error{}, waiting: map[int]chan struct{}{}},
 			host: &host{}, sink: &sink{}, log: log,
 		}
 		o := Options{

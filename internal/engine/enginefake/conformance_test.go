@@ -11,5 +11,5 @@ import (
 
 // TestConformance has the fake return what an engine must that sees something.
 func TestConformance(t *testing.T) {
-	enginetest.RunCalls(t, func(testing.TB, engine.Options) engine.Engine { return New() })
+	enginetest.RunCalls(t, func(testing.TB, engine.Options) engine.Engine { return New(0) })
 }

@@ -25,6 +25,8 @@ type Step struct {
 type Engine struct {
 	// Cost is what HitCost of each attachment returns.
 	Cost engine.Cost
+	// Ready is called with each event that can be read, if it is not nil.
+	Ready func()
 
 	events chan lifecycle.Event
 	wake   chan struct{}
@@ -35,15 +37,17 @@ type Engine struct {
 	attachments map[*Attachment]bool
 	processes   map[int]*Process
 	newcomers   map[int]engine.ID
+	refused     map[int]error
 	next        engine.ID
 	closed      bool
 }
 
-// New returns an Engine that sees nothing.
-func New() *Engine {
+// New returns an Engine that sees nothing. Its ids lie above after.
+func New(after engine.ID) *Engine {
 	return &Engine{
+		next:   after,
 		events: make(chan lifecycle.Event, 1<<16), wake: make(chan struct{}, 1),
-		script: map[string][]Step{}, calls: map[string]int{}, attachments: map[*Attachment]bool{}, processes: map[int]*Process{}, newcomers: map[int]engine.ID{},
+		script: map[string][]Step{}, calls: map[string]int{}, attachments: map[*Attachment]bool{}, processes: map[int]*Process{}, newcomers: map[int]engine.ID{}, refused: map[int]error{},
 	}
 }
 
@@ -52,6 +56,13 @@ func (e *Engine) Script(method string, steps ...Step) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.script[method] = append(e.script[method], steps...)
+}
+
+// Refuse lets Follow of a process fail; not any more if the error is nil.
+func (e *Engine) Refuse(pid int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refused[pid] = err
 }
 
 // Calls returns how often a method has been called.
@@ -65,6 +76,9 @@ func (e *Engine) Calls(method string) int {
 func (e *Engine) Emit(events ...lifecycle.Event) {
 	for _, event := range events {
 		e.events <- event
+	}
+	if e.Ready != nil {
+		e.Ready()
 	}
 }
 

@@ -37,6 +37,9 @@ func (a *Attachment) Follow(pid int, _ uint64, _ engine.Settings) (engine.Proces
 	}
 	a.engine.mu.Lock()
 	defer a.engine.mu.Unlock()
+	if err := a.engine.refused[pid]; err != nil {
+		return nil, err
+	}
 	if _, is := a.engine.newcomers[pid]; is || a.engine.processes[pid] != nil {
 		return nil, engine.ErrFollowed
 	}
