@@ -1,0 +1,219 @@
+//go:build linux
+
+package ring
+
+import (
+	"slices"
+	"sync/atomic"
+)
+
+const (
+	// maxHoles bounds how many holes of a ring are looked at again: an honest process has a few for each thread that lost its CPU while it
+	// wrote.
+	maxHoles = 4096
+	// holeTicks is how long, some seconds, a hole may keep writers from a full ring.
+	holeTicks = 1 << 34
+)
+
+// hole is a slot that was reserved but not committed when it was looked at.
+type hole struct {
+	index, since uint64
+}
+
+// perCPU reads the ring of one CPU.
+type perCPU struct {
+	slots []slot
+	bits  uint32
+	head  *uint64
+	limit *uint64
+
+	// reserved is the head as it was read in this pass, tail the next index to look at.
+	reserved, tail uint64
+	holes          []hole
+	// pending holds the changes that were read and not yet visited, in order of their clocks from the end of a pass on.
+	pending []change
+	// extras holds the extra slots of those; spare is its next backing.
+	extras, spare []slot
+	// cut tells that there is more behind tail in this pass.
+	cut bool
+	// lost tells that changes were given up in this pass.
+	lost bool
+}
+
+func newPerCPU(m *Memory, cpu uint32) perCPU {
+	r := perCPU{slots: m.ring(cpu), bits: m.geometry.Bits, head: m.header(cpu, OffHead), limit: m.header(cpu, OffLimit)}
+	r.restart(atomic.LoadUint64(r.head))
+	return r
+}
+
+func (r *perCPU) size() uint64 { return uint64(len(r.slots)) }
+
+// slack is how much of a ring is kept free for threads that saw the same room at once.
+func (r *perCPU) slack() uint64 { return min(512, r.size()/4) }
+
+func (r *perCPU) slot(index uint64) *slot { return &r.slots[index&uint64(len(r.slots)-1)] }
+
+// commit is what the lowest bits of a head slot's last word are once it is committed.
+func (r *perCPU) commit(index uint64) uint16 { return Committed | uint16(index>>r.bits)&LapMask }
+
+// restart goes on from a head that does not fit what was read before.
+func (r *perCPU) restart(head uint64) {
+	r.reserved, r.tail, r.holes, r.lost = head, head, r.holes[:0], true
+	r.publish()
+}
+
+// look reads the head and returns how many slots wait. A head that is not within a ring of the tail has lapped it, or is a lie.
+func (r *perCPU) look() uint64 {
+	r.cut, r.lost = false, false
+	if head := atomic.LoadUint64(r.head); head-r.tail > r.size() {
+		r.restart(head)
+	} else {
+		r.reserved = head
+	}
+	return r.reserved - r.tail
+}
+
+// read copies what was committed, up to a number of slots that are not extra.
+func (r *perCPU) read(most int, now uint64) {
+	if r.tail == r.reserved && len(r.holes) == 0 {
+		return
+	}
+	first := r.oldest()
+	r.fill(now)
+	for ; most > 0 && r.tail != r.reserved; most-- {
+		r.step(now)
+	}
+	r.cut = r.tail != r.reserved
+	// What was written over while it was read may be a mixture.
+	r.lost = r.lost || atomic.LoadUint64(r.head)-first > r.size()
+	r.publish()
+}
+
+// step looks at the slot at the tail.
+func (r *perCPU) step(now uint64) {
+	index := r.tail
+	s := r.slot(index)
+	last := atomic.LoadUint64(&s[3])
+	switch uint16(last) {
+	case r.commit(index):
+		r.tail = r.take(index, last)
+	case r.commit(index) | Extra:
+		// Its head is an open hole, and takes it along when it is committed.
+		r.tail = index + 1
+	default:
+		if len(r.holes) < maxHoles {
+			r.holes = append(r.holes, hole{index, now})
+		} else {
+			r.lost = true
+		}
+		r.tail = index + 1
+	}
+}
+
+// take copies a change and returns the index behind its last slot.
+func (r *perCPU) take(index, last uint64) uint64 {
+	s := r.slot(index)
+	c := change{tsc: s[0], who: s[1], what: s[2], where: last}
+	index++
+	if n := c.who >> ShiftExtras & 15; n != 0 && n <= MaxExtras && n <= r.reserved-index {
+		c.extras = uint32(len(r.extras))
+		index = r.takeExtras(index, n)
+		c.extrasLen = uint32(len(r.extras)) - c.extras
+	}
+	r.pending = append(r.pending, c)
+	return index
+}
+
+// takeExtras copies n extra slots, fewer if the process lied when it committed their head.
+func (r *perCPU) takeExtras(index, n uint64) uint64 {
+	for end := index + n; index != end; index++ {
+		s := r.slot(index)
+		last := atomic.LoadUint64(&s[3])
+		if uint16(last) != r.commit(index)|Extra {
+			break
+		}
+		r.extras = append(r.extras, slot{s[0], s[1], s[2], last})
+	}
+	return index
+}
+
+// fill takes the changes whose slots were holes when they were looked at first.
+func (r *perCPU) fill(now uint64) {
+	kept := r.holes[:0]
+	for _, h := range r.holes {
+		last := atomic.LoadUint64(&r.slot(h.index)[3])
+		switch uint16(last) {
+		case r.commit(h.index):
+			r.take(h.index, last)
+		case r.commit(h.index) | Extra:
+		default:
+			if r.hopeless(h, now) {
+				r.lost = true
+			} else {
+				kept = append(kept, h)
+			}
+		}
+	}
+	r.holes = kept
+}
+
+// hopeless tells whether to give a hole up: it was lapped, or has kept writers from a full ring for too long. Whoever reserved it may
+// have been a copy of the process that is gone.
+func (r *perCPU) hopeless(h hole, now uint64) bool {
+	ahead := r.reserved - h.index
+	return ahead > r.size() || ahead >= r.size()-r.slack() && now-h.since > holeTicks
+}
+
+// oldest is the index of the first slot that is still to be read: holes are in the order of their indexes.
+func (r *perCPU) oldest() uint64 {
+	if len(r.holes) > 0 {
+		return r.holes[0].index
+	}
+	return r.tail
+}
+
+// publish tells writers how far they may go.
+func (r *perCPU) publish() {
+	atomic.StoreUint64(r.limit, r.oldest()+r.size()-r.slack())
+}
+
+// order sorts what is pending by clocks, none of which is before the first or after the last that can be.
+func (r *perCPU) order(first, last uint64) {
+	p := r.pending
+	moves := 4*len(p) + 64
+	for i := range p {
+		p[i].tsc = min(max(p[i].tsc, first), last)
+		// Nearly sorted: a thread may lose its CPU between the clock and the reservation.
+		for k := i; k > 0 && p[k].tsc < p[k-1].tsc && moves > 0; k-- {
+			p[k], p[k-1] = p[k-1], p[k]
+			moves--
+		}
+	}
+	if moves == 0 {
+		slices.SortStableFunc(p, func(a, b change) int {
+			if a.tsc < b.tsc {
+				return -1
+			} else if a.tsc > b.tsc {
+				return 1
+			}
+			return 0
+		})
+	}
+}
+
+// forget drops the first n pending changes, which were visited.
+func (r *perCPU) forget(n int) {
+	if n == 0 {
+		return
+	}
+	r.pending = r.pending[:copy(r.pending, r.pending[n:])]
+	r.spare = r.spare[:0]
+	for i := range r.pending {
+		if c := &r.pending[i]; c.extrasLen != 0 {
+			from := c.extras
+			c.extras = uint32(len(r.spare))
+			r.spare = append(r.spare, r.extras[from:][:c.extrasLen]...)
+		}
+	}
+	r.extras, r.spare = r.spare, r.extras
+}

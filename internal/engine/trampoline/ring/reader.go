@@ -1,0 +1,137 @@
+//go:build linux
+
+package ring
+
+import "math"
+
+// Reader visits the changes in a memory in the order of their clocks. It belongs to one goroutine, and allocates nothing once its buffers
+// have grown.
+type Reader struct {
+	memory *Memory
+	now    func() uint64
+	cpus   []perCPU
+	// start is the clock when the reader began, water up to which it has visited.
+	start, water uint64
+	// uncertain is the clock up to which changes may have been dropped, dropped how many were known to be.
+	uncertain, dropped uint64
+	record             Record
+	stack              [MaxStackSlots * AddressesPerSlot]uint64
+	merge              merge
+}
+
+// PassResult tells what a pass did.
+type PassResult struct {
+	// Visited is how many records were visited.
+	Visited int
+	// More tells that the pass left something for the next because of its limit.
+	More bool
+	// Lossy tells that some of the records were uncertain.
+	Lossy bool
+	// Backlog is how many slots are not yet read, and records not yet visited.
+	Backlog int
+}
+
+// NewReader begins at what the process writes next, and lets it write, as long as there are beats.
+func NewReader(m *Memory) *Reader { return newReader(m, TSC) }
+
+func newReader(m *Memory, now func() uint64) *Reader {
+	r := &Reader{memory: m, now: now, cpus: make([]perCPU, m.geometry.CPUs), start: now(), dropped: m.Dropped()}
+	for cpu := range r.cpus {
+		r.cpus[cpu] = newPerCPU(m, uint32(cpu))
+	}
+	return r
+}
+
+// Pass reads each ring up to its head, or about limit changes of all rings, and visits all read changes that no later pass can find an
+// older one to, in the order of their clocks. A record is valid during its visit.
+//
+// A change comes late, behind younger ones, if its writer lost its CPU between the clock and the last store.
+func (r *Reader) Pass(limit int, visit func(*Record)) PassResult {
+	// What a later pass finds was begun after this, except what comes late.
+	before := r.now()
+	r.read(max(limit, 1), before)
+	after := r.now()
+	r.notice(after)
+	water := before - 1
+	result := PassResult{Lossy: r.water < r.uncertain}
+	for i := range r.cpus {
+		c := &r.cpus[i]
+		if len(c.pending) > 0 {
+			c.order(r.start, after)
+		}
+		if c.cut {
+			result.More = true
+			water = min(water, c.youngest(r.water))
+		}
+	}
+	r.record.Uncertain = result.Lossy
+	result.Visited = r.visit(water, visit)
+	r.water = max(r.water, water)
+	result.Backlog = r.backlog()
+	return result
+}
+
+// youngest is the clock of the last change that was read: what is behind it in the ring is not older.
+func (r *perCPU) youngest(otherwise uint64) uint64 {
+	if len(r.pending) == 0 {
+		return otherwise
+	}
+	return r.pending[len(r.pending)-1].tsc
+}
+
+// read reads the same share of what waits in each ring, since the same time lies in it.
+func (r *Reader) read(limit int, now uint64) {
+	var waiting uint64
+	for i := range r.cpus {
+		waiting += r.cpus[i].look()
+	}
+	for i := range r.cpus {
+		c := &r.cpus[i]
+		most := c.reserved - c.tail
+		if waiting > uint64(limit) {
+			most = most*uint64(limit)/waiting + 1
+		}
+		c.read(max(min(int(most), limit-len(c.pending)), 0), now)
+	}
+}
+
+// notice sees whether changes were dropped. What was before a change that was read now has been counted by now.
+func (r *Reader) notice(now uint64) {
+	dropped := r.memory.Dropped()
+	lost := dropped != r.dropped
+	for i := range r.cpus {
+		lost = lost || r.cpus[i].lost
+	}
+	if lost {
+		r.dropped, r.uncertain = dropped, now
+	}
+}
+
+func (r *Reader) visit(water uint64, visit func(*Record)) (n int) {
+	r.merge.reset(r.cpus, water)
+	for r.merge.active() {
+		c := &r.cpus[r.merge.first()]
+		next, until := r.merge.position(), r.merge.second()
+		from := next
+		for next < len(c.pending) && c.pending[next].tsc <= until {
+			r.decode(&c.pending[next], c.extras, &r.record)
+			visit(&r.record)
+			next++
+		}
+		n += next - from
+		r.merge.advance(c, next)
+	}
+	for i := range r.cpus {
+		r.cpus[i].forget(r.merge.visited(i))
+	}
+	return n
+}
+
+func (r *Reader) backlog() int {
+	var n uint64
+	for i := range r.cpus {
+		c := &r.cpus[i]
+		n += c.reserved - c.tail + uint64(len(c.pending))
+	}
+	return int(min(n, math.MaxInt))
+}

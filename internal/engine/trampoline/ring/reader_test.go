@@ -1,0 +1,208 @@
+//go:build linux
+
+package ring
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var small = Geometry{CPUs: 2, Bits: 8}
+
+func TestRecords(t *testing.T) {
+	const base = 0x400000
+	plain := written{g: 0xc000001000, goid: 7, m: 0xc000100000, old: 2, new: 4, reason: 13}
+	with := func(change func(*written)) written {
+		c := plain
+		change(&c)
+		return c
+	}
+	record := func(change func(*Record)) Record {
+		r := Record{G: plain.g, GoID: 7, M: plain.m, Old: 2, New: 4, Reason: 13}
+		change(&r)
+		return r
+	}
+	deep := make([]uint32, MaxStackSlots*AddressesPerSlot)
+	var deepStack []uint64
+	for i := range deep {
+		deep[i] = uint32(i + 1)
+		deepStack = append(deepStack, base+uint64(i)+1)
+	}
+	tests := map[string]struct {
+		change written
+		want   Record
+	}{
+		"plain": {plain, record(func(*Record) {})},
+		"all bits": {
+			written{g: pointerMask, goid: 1<<56 - 1, m: pointerMask, old: 15, new: 15, reason: 255},
+			Record{G: pointerMask, GoID: 1<<56 - 1, M: pointerMask, Old: 15, New: 15, Reason: 255},
+		},
+		"creation": {
+			with(func(w *written) { w.creation = &[4]uint64{base, base + 9, 0xc000002000, 0xc000003000} }),
+			record(func(r *Record) {
+				r.Created, r.StartPC, r.CreationPC, r.ParentG = true, base, base+9, 0xc000003000
+				r.HasLabels, r.Labels = true, 0xc000002000
+			}),
+		},
+		"labels": {
+			with(func(w *written) { w.labels = 0xc000002000 }),
+			record(func(r *Record) { r.HasLabels, r.Labels = true, 0xc000002000 }),
+		},
+		"leaf stack": {
+			with(func(w *written) { w.stack = []uint32{16, NoAddress, 32, 0, 0, 0} }),
+			record(func(r *Record) { r.Stack = []uint64{base + 16, 0, base + 32} }),
+		},
+		"all": {
+			with(func(w *written) {
+				w.creation, w.labels, w.stack = &[4]uint64{base, base, 1, 2}, 3, deep
+			}),
+			record(func(r *Record) {
+				r.Created, r.StartPC, r.CreationPC, r.ParentG, r.HasLabels, r.Labels, r.Stack = true, base, base, 2, true, 3, deepStack
+			}),
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m, _, w, r := newBench(t, small)
+			m.SetTextBase(base)
+			// Many laps, so that the extra slots of some lie across the end of the ring.
+			for range 400 {
+				if !w.write(1, test.change) {
+					t.Fatal("dropped")
+				}
+				got, lossy := all(r, 1000)
+				if len(got) != 1 || lossy {
+					t.Fatalf("got %d records, lossy %v", len(got), lossy)
+				}
+				got[0].TSC = 0
+				if len(got[0].Stack) == 0 {
+					got[0].Stack = nil
+				}
+				clearUnknown(&got[0])
+				if diff := cmp.Diff(test.want, got[0]); diff != "" {
+					t.Fatal(diff)
+				}
+			}
+		})
+	}
+}
+
+// clearUnknown clears what a record says nothing of.
+func clearUnknown(r *Record) {
+	if !r.Created {
+		r.StartPC, r.CreationPC, r.ParentG = 0, 0, 0
+	}
+	if !r.HasLabels {
+		r.Labels = 0
+	}
+}
+
+// TestOrder has changes on several CPUs, and limits that cut rings, and sees all in the order of their clocks.
+func TestOrder(t *testing.T) {
+	for _, limit := range []int{1, 7, 100, 100000} {
+		_, _, w, r := newBench(t, Geometry{CPUs: 5, Bits: 10})
+		var want, got []uint64
+		read := func() PassResult {
+			return r.Pass(limit, func(x *Record) { got = append(got, x.GoID) })
+		}
+		for i := range uint64(3000) {
+			c := written{g: 64, goid: i, old: 1, new: 2}
+			if i%3 == 0 {
+				c.stack = []uint32{1, 2, 3, 4, 5, 6, 7}
+			}
+			// One CPU is busier than the others.
+			if !w.write(uint32(max(0, int(i%9)-4)), c) {
+				t.Fatal("dropped")
+			}
+			want = append(want, i)
+			if i%100 == 99 {
+				before := len(got)
+				p := read()
+				if p.Visited > limit+5 || p.Visited != len(got)-before || p.Lossy {
+					t.Fatalf("limit %d: %+v, %d visited", limit, p, len(got)-before)
+				}
+				for p.Backlog > 300 {
+					p = read()
+				}
+			}
+		}
+		for read().Backlog > 0 {
+		}
+		if !slices.Equal(want, got) {
+			t.Fatalf("limit %d: %d of %d records in order", limit, len(got), len(want))
+		}
+	}
+}
+
+// TestHoles has writers that lose their CPU between reservation and commit.
+func TestHoles(t *testing.T) {
+	m, _, w, r := newBench(t, small)
+	ids := func() (ids []uint64) {
+		records, lossy := all(r, 1000)
+		if lossy {
+			t.Error("lossy")
+		}
+		for _, x := range records {
+			ids = append(ids, x.GoID)
+		}
+		return ids
+	}
+	limit := func() uint64 { return atomic.LoadUint64(m.header(0, OffLimit)) }
+	space := limit()
+	w.write(0, written{goid: 1})
+	first, _ := w.reserve(0, written{goid: 2, stack: make([]uint32, 3*AddressesPerSlot), labels: 5})
+	w.write(0, written{goid: 3, labels: 5})
+	second, _ := w.reserve(0, written{goid: 4})
+	w.write(0, written{goid: 5})
+	if got := ids(); !slices.Equal(got, []uint64{1, 3, 5}) {
+		t.Errorf("with holes: %v", got)
+	}
+	if got := limit(); got != first.index+space {
+		t.Errorf("limit is %d, not %d behind the oldest hole", got, space)
+	}
+	// An extra slot of the first, as if it had lost its CPU before its head was committed.
+	first.put(first.index+2, slot{}, Extra)
+	second.commit()
+	w.write(0, written{goid: 6})
+	if got := ids(); !slices.Equal(got, []uint64{4, 6}) {
+		t.Errorf("with one hole: %v", got)
+	}
+	if got := limit(); got != first.index+space {
+		t.Errorf("limit is %d, not %d behind the oldest hole", got, space)
+	}
+	first.commit()
+	if got := ids(); !slices.Equal(got, []uint64{2}) {
+		t.Errorf("without holes: %v", got)
+	}
+	if got, head := limit(), atomic.LoadUint64(m.header(0, OffHead)); got != head+space {
+		t.Errorf("limit is %d, not %d behind the head", got, space)
+	}
+}
+
+// TestDrops fills a ring, and has the changes of the time of the drops, and no later ones, uncertain.
+func TestDrops(t *testing.T) {
+	m, _, w, r := newBench(t, small)
+	n := uint64(0)
+	for w.write(0, written{goid: n}) {
+		n++
+	}
+	if n != 1<<small.Bits-64 || m.Dropped() != 1 {
+		t.Errorf("%d fit, %d dropped", n, m.Dropped())
+	}
+	got, lossy := all(r, 50)
+	if uint64(len(got)) != n || !lossy || !got[0].Uncertain {
+		t.Errorf("%d records, lossy %v", len(got), lossy)
+	}
+	all(r, 50)
+	w.write(0, written{goid: n})
+	if got, lossy := all(r, 50); len(got) != 1 || lossy || got[0].Uncertain {
+		t.Errorf("after: %v, lossy %v", got, lossy)
+	}
+	m.Beat(0)
+	if w.write(1, written{}) || m.Dropped() != 2 {
+		t.Error("written past the deadline")
+	}
+}

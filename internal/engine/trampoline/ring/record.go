@@ -1,0 +1,84 @@
+//go:build linux
+
+package ring
+
+const pointerMask = 1<<48 - 1
+
+// Record is a change of a goroutine's status, as a trampoline wrote it. All of it is what the process claims.
+type Record struct {
+	// TSC is when: the time-stamp counter.
+	TSC uint64
+	// G is the address of the goroutine's runtime.g, GoID its id.
+	G, GoID uint64
+	// M is the runtime.m that did it, not always that of the goroutine.
+	M uint64
+	// Old and New are the statuses before and after, without the scan bit.
+	Old, New uint8
+	// Reason is runtime.waitReason, which only means something if New is waiting.
+	Reason uint8
+	// Created tells that StartPC, CreationPC and ParentG (m.curg, 0 if there is none) are known.
+	Created bool
+	// HasLabels tells that Labels, the pointer g.labels, is known; a change to not running that has none when labels are wanted found 0.
+	HasLabels bool
+	// Uncertain tells that changes were dropped about this time: Old need not be New of the change before.
+	Uncertain bool
+
+	StartPC, CreationPC, ParentG, Labels uint64
+	// Stack holds the return addresses of a goroutine that blocks, innermost first, 0 for one that could not be told. It is valid until the
+	// next record.
+	Stack []uint64
+}
+
+// change is a head slot as it was copied, and where its extra slots were copied to.
+type change struct {
+	tsc, who, what, where uint64
+	extras, extrasLen     uint32
+}
+
+// decode makes a record of a change, with a stack in the reader's buffer.
+func (r *Reader) decode(c *change, extras []slot, into *Record) {
+	into.TSC = c.tsc
+	into.G = c.who & pointerMask
+	into.Old, into.New = uint8(c.who>>ShiftOld)&15, uint8(c.who>>ShiftNew)&15
+	into.GoID, into.Reason = c.what&(1<<ShiftReason-1), uint8(c.what>>ShiftReason)
+	into.M = c.where >> ShiftM
+	into.Created, into.HasLabels, into.Stack = false, false, nil
+	if c.extrasLen != 0 {
+		r.decodeExtras(uint8(c.who>>ShiftKinds), extras[c.extras:][:c.extrasLen], into)
+	}
+}
+
+func (r *Reader) decodeExtras(kinds uint8, extras []slot, into *Record) {
+	if kinds&KindCreation != 0 {
+		s := extras[0]
+		extras = extras[1:]
+		into.Created, into.StartPC, into.CreationPC, into.ParentG = true, s[0], s[1], s[3]>>ShiftM
+		into.HasLabels, into.Labels = true, s[2]
+	}
+	if kinds&KindLabels != 0 && len(extras) > 0 {
+		into.HasLabels, into.Labels = true, extras[0][0]
+		extras = extras[1:]
+	}
+	if len(extras) > 0 {
+		into.Stack = r.decodeStack(extras)
+	}
+}
+
+func (r *Reader) decodeStack(slots []slot) []uint64 {
+	stack, base := r.stack[:0], r.memory.textBase.Load()
+	for i := range slots {
+		for _, pair := range slots[i][:3] {
+			for _, relative := range [2]uint32{uint32(pair), uint32(pair >> 32)} {
+				switch relative {
+				case 0:
+					return stack
+				case NoAddress:
+					stack = append(stack, 0)
+				default:
+					stack = append(stack, base+uint64(relative))
+				}
+			}
+		}
+	}
+	return stack
+}

@@ -1,0 +1,157 @@
+//go:build linux
+
+package ring
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+)
+
+// auxiliaryCPU are the bits of the auxiliary word that hold the CPU's number (arch/x86/include/asm/segment.h of Linux).
+const auxiliaryCPU = 0xfff
+
+// clockFlags are what /proc/cpuinfo calls a time-stamp counter that has one rate always and goes on in deep sleep, and RDTSCP.
+var clockFlags = []string{"constant_tsc", "nonstop_tsc", "rdtscp"}
+
+// PossibleCPUs returns how many CPUs the machine can have, which is how many rings there must be.
+func PossibleCPUs() (uint32, error) {
+	cpus, err := readCPUs(os.DirFS("/sys"), "possible")
+	if err != nil {
+		return 0, err
+	}
+	return uint32(slices.Max(cpus)) + 1, nil
+}
+
+// OnlineCPUs returns the numbers of the CPUs in use, whether or not this process may run on them.
+func OnlineCPUs() ([]int, error) { return readCPUs(os.DirFS("/sys"), "online") }
+
+// Usable returns nil if trampolines can take the time and the CPU from the time-stamp counter on this machine. An error wraps an
+// engine.Refusal.
+func Usable() error {
+	return machine{os.DirFS("/proc"), os.DirFS("/sys"), auxiliaryOn}.usable(runtime.GOARCH)
+}
+
+// machine is what Usable looks at.
+type machine struct {
+	proc, sys fs.FS
+	// auxiliary reads the auxiliary word on a CPU; false if this process may not run there.
+	auxiliary func(cpu int) (uint32, bool)
+}
+
+func (m machine) usable(arch string) error {
+	if arch != "amd64" {
+		return engine.Refuse(engine.RefusedArch, "there are no trampolines for %s", arch)
+	}
+	if err := m.invariant(); err != nil {
+		return engine.Refuse(engine.RefusedTSC, "%w", err)
+	}
+	if err := m.tellsCPU(); err != nil {
+		return engine.Refuse(engine.RefusedTSCAux, "%w", err)
+	}
+	return nil
+}
+
+// invariant tells whether the counter is a clock: as the processor says, and as the kernel uses it.
+func (m machine) invariant() error {
+	info, err := fs.ReadFile(m.proc, "cpuinfo")
+	if err != nil {
+		return err
+	}
+	found := false
+	for line := range bytes.Lines(info) {
+		name, flags, _ := strings.Cut(string(line), ":")
+		if strings.TrimSpace(name) != "flags" {
+			continue
+		}
+		found = true
+		for _, f := range clockFlags {
+			if !slices.Contains(strings.Fields(flags), f) {
+				return fmt.Errorf("a processor lacks %s", f)
+			}
+		}
+	}
+	if !found {
+		return fmt.Errorf("cpuinfo has no flags")
+	}
+	source, err := fs.ReadFile(m.sys, "devices/system/clocksource/clocksource0/current_clocksource")
+	if err != nil {
+		return err
+	}
+	if s := strings.TrimSpace(string(source)); s != "tsc" {
+		return fmt.Errorf("the kernel's clock is %s, not the time-stamp counter", s)
+	}
+	return nil
+}
+
+// tellsCPU tells whether the auxiliary word has the CPU's number on all CPUs that can be looked at.
+func (m machine) tellsCPU() error {
+	cpus, err := readCPUs(m.sys, "online")
+	if err != nil {
+		return err
+	}
+	looked := 0
+	for _, cpu := range cpus {
+		aux, ok := m.auxiliary(cpu)
+		if !ok {
+			continue
+		}
+		looked++
+		if aux&auxiliaryCPU != uint32(cpu) {
+			return fmt.Errorf("CPU %d tells %#x", cpu, aux)
+		}
+	}
+	if looked == 0 {
+		return fmt.Errorf("none of the CPUs %v can be looked at", cpus)
+	}
+	return nil
+}
+
+// auxiliaryOn reads the auxiliary word on a CPU, on a thread that ends after as it is not unlocked.
+func auxiliaryOn(cpu int) (aux uint32, ok bool) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		var set unix.CPUSet
+		set.Set(cpu)
+		if unix.SchedSetaffinity(0, &set) == nil {
+			aux, ok = auxiliary(), true
+		}
+	}()
+	<-done
+	return aux, ok
+}
+
+// readCPUs reads a list such as 0-3,8 (Documentation/admin-guide/cputopology.rst of Linux).
+func readCPUs(sys fs.FS, which string) ([]int, error) {
+	list, err := fs.ReadFile(sys, "devices/system/cpu/"+which)
+	if err != nil {
+		return nil, err
+	}
+	var cpus []int
+	for part := range strings.SplitSeq(strings.TrimSpace(string(list)), ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		from, errFrom := strconv.ParseUint(first, 10, 12)
+		to, errTo := strconv.ParseUint(last, 10, 12)
+		if errFrom != nil || errTo != nil || to < from {
+			return nil, fmt.Errorf("CPUs %q: not a list of numbers below %d", list, maxCPUs)
+		}
+		for cpu := from; cpu <= to; cpu++ {
+			cpus = append(cpus, int(cpu))
+		}
+	}
+	return cpus, nil
+}
