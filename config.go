@@ -136,6 +136,8 @@ type TracesConfig struct {
 	MaxSpansPerTrace int `mapstructure:"max_spans_per_trace"`
 	// States says how the intervals of a goroutine's life are shown: spans, events or none.
 	States telemetry.States `mapstructure:"states"`
+	// Noise says what becomes of that which hides more than it tells, as intervals too short to be seen: fold or keep.
+	Noise telemetry.Noise `mapstructure:"noise"`
 	// MinStateDuration is the shortest interval that is shown.
 	MinStateDuration time.Duration `mapstructure:"min_state_duration"`
 	// MaxStates is how many intervals of a goroutine are shown at the most in a segment.
@@ -212,6 +214,7 @@ func createDefaultConfig() component.Config {
 			MaxSpansPerSecond: 10_000,
 			MaxSpansPerTrace:  10_000,
 			States:            telemetry.StateSpans,
+			Noise:             telemetry.NoiseFold,
 			MaxStates:         1000,
 			RootAge:           5 * time.Second,
 			SegmentDuration:   time.Minute,
@@ -444,6 +447,9 @@ func (c *TracesConfig) Validate() error {
 	case telemetry.StateSpans, telemetry.StateEvents, telemetry.StateNone:
 	default:
 		errs = append(errs, fmt.Errorf("states: %q is not allowed, it must be spans, events or none", c.States))
+	}
+	if c.Noise != telemetry.NoiseFold && c.Noise != telemetry.NoiseKeep {
+		errs = append(errs, fmt.Errorf("noise: %q is not allowed, it must be fold or keep", c.Noise))
 	}
 	if _, known := stackDepths[c.Stacks]; !known {
 		errs = append(errs, fmt.Errorf("stacks: %q is not allowed, it must be off, leaf or full", c.Stacks))

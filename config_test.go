@@ -56,7 +56,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Metrics.Lifetime.Enabled = false
 			c.ResourceAttributes.ProcessPid.Enabled = false
 			c.Traces = TracesConfig{
-				SamplingRatio: 0.25, MaxSpansPerSecond: 500, MaxSpansPerTrace: 600, States: telemetry.StateEvents, MinStateDuration: time.Millisecond, MaxStates: 7,
+				SamplingRatio: 0.25, MaxSpansPerSecond: 500, MaxSpansPerTrace: 600, States: telemetry.StateEvents, Noise: telemetry.NoiseKeep, MinStateDuration: time.Millisecond, MaxStates: 7,
 				RootAge: time.Second, SegmentDuration: 10 * time.Second, Stacks: stacksFull, Join: true,
 				Labels: LabelsConfig{TraceID: []string{"trace"}, SpanID: []string{"span"}},
 			}
@@ -100,6 +100,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/pid_not_set":           {error: "targets::1: pid: it is empty; if that is ${env:NAME}, the variable is not set"},
 		"goroutine/unknown_attribute":     {error: "'metrics' go.goroutine.created: metric go.goroutine.created doesn't have an attribute color"},
 		"goroutine/states":                {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
+		"goroutine/noise":                 {error: `traces: noise: "drop" is not allowed, it must be fold or keep`},
 		"goroutine/max_spans":             {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
 		"goroutine/max_states":            {error: "traces: max_states: -1 is not allowed"},
 		"goroutine/segment_duration":      {error: "traces: segment_duration: 10ms is not allowed, it must be 1s or more"},

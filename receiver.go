@@ -106,7 +106,7 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 		metrics: telemetry.NewMetrics(scope, clock, telemetry.MetricsOptions{
 			Builder: builder, Histograms: cfg.Metrics.HistogramsConfig, Functions: cfg.functions(), TopBlocked: cfg.Blocked.Top,
 		}),
-		spans:   telemetry.NewSpans(scope, clock, cfg.Traces.States),
+		spans:   telemetry.NewSpans(scope, clock, telemetry.SpanOptions{States: cfg.Traces.States, Noise: cfg.Traces.Noise}),
 		logs:    telemetry.NewLogs(scope, clock),
 		blocked: telemetry.NewLogs(scope, clock),
 	}

@@ -99,7 +99,8 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 		// Each interval is shown, dropped by the settings, or lost.
 		stretches, inState, shown := int64(0), map[string]float64{}, int64(0)
 		for _, state := range e2etest.States {
-			stretches += a["go.goroutine."+state+".count"].(int64)
+			n, _ := a["go.goroutine."+state+".count"].(int64)
+			stretches += n
 		}
 		end := s.StartTimestamp()
 		for _, child := range children[s.SpanID().String()] {
@@ -120,7 +121,7 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 		}
 		sum := 0.0
 		for _, state := range e2etest.States {
-			total := a["go.goroutine."+state+".duration"].(float64)
+			total, _ := a["go.goroutine."+state+".duration"].(float64)
 			sum += total
 			if inState[state] > total+1e-6 {
 				t.Errorf("goroutine %d is shown %s for %v s of %v", id, state, inState[state], total)

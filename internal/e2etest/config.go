@@ -75,6 +75,7 @@ type Traces struct {
 	MaxSpansPerSecond int      `yaml:"max_spans_per_second"`
 	SamplingRatio     *float64 `yaml:"sampling_ratio,omitempty"`
 	Join              bool     `yaml:"join,omitempty"`
+	Noise             string   `yaml:"noise,omitempty"`
 }
 
 // Attributes are those of a metric.
@@ -82,9 +83,9 @@ type Attributes struct {
 	Names []string `yaml:"attributes,flow"`
 }
 
-// Following returns settings with which all is seen of the processes whose executables match a glob, and collected often.
+// Following returns settings with which all is seen of the processes whose executables match a glob, and shown, and collected often.
 func Following(executable string) Receiver {
-	return Receiver{CollectionInterval: 500 * time.Millisecond, Targets: []Target{{executable}}, Overhead: &Overhead{}, Traces: &Traces{}}
+	return Receiver{CollectionInterval: 500 * time.Millisecond, Targets: []Target{{executable}}, Overhead: &Overhead{}, Traces: &Traces{Noise: "keep"}}
 }
 
 // NewConfig returns a configuration with the receiver and without any pipeline. The collector does not serve its own metrics.

@@ -404,6 +404,8 @@ func (rac *ResourceAttributeConfig) Unmarshal(parser *confmap.Conf) error {
 type ResourceAttributesConfig struct {
 	ContainerID               ResourceAttributeConfig `mapstructure:"container.id"`
 	DeploymentEnvironmentName ResourceAttributeConfig `mapstructure:"deployment.environment.name"`
+	HostID                    ResourceAttributeConfig `mapstructure:"host.id"`
+	HostName                  ResourceAttributeConfig `mapstructure:"host.name"`
 	ProcessCommandLine        ResourceAttributeConfig `mapstructure:"process.command_line"`
 	ProcessExecutableName     ResourceAttributeConfig `mapstructure:"process.executable.name"`
 	ProcessExecutablePath     ResourceAttributeConfig `mapstructure:"process.executable.path"`
@@ -423,6 +425,12 @@ func DefaultResourceAttributesConfig() ResourceAttributesConfig {
 			Enabled: true,
 		},
 		DeploymentEnvironmentName: ResourceAttributeConfig{
+			Enabled: true,
+		},
+		HostID: ResourceAttributeConfig{
+			Enabled: true,
+		},
+		HostName: ResourceAttributeConfig{
 			Enabled: true,
 		},
 		ProcessCommandLine: ResourceAttributeConfig{

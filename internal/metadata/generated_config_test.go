@@ -64,6 +64,8 @@ func TestMetricsBuilderConfig(t *testing.T) {
 				ResourceAttributes: ResourceAttributesConfig{
 					ContainerID:               ResourceAttributeConfig{Enabled: true},
 					DeploymentEnvironmentName: ResourceAttributeConfig{Enabled: true},
+					HostID:                    ResourceAttributeConfig{Enabled: true},
+					HostName:                  ResourceAttributeConfig{Enabled: true},
 					ProcessCommandLine:        ResourceAttributeConfig{Enabled: true},
 					ProcessExecutableName:     ResourceAttributeConfig{Enabled: true},
 					ProcessExecutablePath:     ResourceAttributeConfig{Enabled: true},
@@ -120,6 +122,8 @@ func TestMetricsBuilderConfig(t *testing.T) {
 				ResourceAttributes: ResourceAttributesConfig{
 					ContainerID:               ResourceAttributeConfig{Enabled: false},
 					DeploymentEnvironmentName: ResourceAttributeConfig{Enabled: false},
+					HostID:                    ResourceAttributeConfig{Enabled: false},
+					HostName:                  ResourceAttributeConfig{Enabled: false},
 					ProcessCommandLine:        ResourceAttributeConfig{Enabled: false},
 					ProcessExecutableName:     ResourceAttributeConfig{Enabled: false},
 					ProcessExecutablePath:     ResourceAttributeConfig{Enabled: false},
@@ -227,6 +231,8 @@ func TestResourceAttributesConfig(t *testing.T) {
 			want: ResourceAttributesConfig{
 				ContainerID:               ResourceAttributeConfig{Enabled: true},
 				DeploymentEnvironmentName: ResourceAttributeConfig{Enabled: true},
+				HostID:                    ResourceAttributeConfig{Enabled: true},
+				HostName:                  ResourceAttributeConfig{Enabled: true},
 				ProcessCommandLine:        ResourceAttributeConfig{Enabled: true},
 				ProcessExecutableName:     ResourceAttributeConfig{Enabled: true},
 				ProcessExecutablePath:     ResourceAttributeConfig{Enabled: true},
@@ -245,6 +251,8 @@ func TestResourceAttributesConfig(t *testing.T) {
 			want: ResourceAttributesConfig{
 				ContainerID:               ResourceAttributeConfig{Enabled: false},
 				DeploymentEnvironmentName: ResourceAttributeConfig{Enabled: false},
+				HostID:                    ResourceAttributeConfig{Enabled: false},
+				HostName:                  ResourceAttributeConfig{Enabled: false},
 				ProcessCommandLine:        ResourceAttributeConfig{Enabled: false},
 				ProcessExecutableName:     ResourceAttributeConfig{Enabled: false},
 				ProcessExecutablePath:     ResourceAttributeConfig{Enabled: false},

@@ -910,6 +910,18 @@ func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, opt
 	if mbc.ResourceAttributes.DeploymentEnvironmentName.MetricsExclude != nil {
 		mb.resourceAttributeExcludeFilter["deployment.environment.name"] = filter.CreateFilter(mbc.ResourceAttributes.DeploymentEnvironmentName.MetricsExclude)
 	}
+	if mbc.ResourceAttributes.HostID.MetricsInclude != nil {
+		mb.resourceAttributeIncludeFilter["host.id"] = filter.CreateFilter(mbc.ResourceAttributes.HostID.MetricsInclude)
+	}
+	if mbc.ResourceAttributes.HostID.MetricsExclude != nil {
+		mb.resourceAttributeExcludeFilter["host.id"] = filter.CreateFilter(mbc.ResourceAttributes.HostID.MetricsExclude)
+	}
+	if mbc.ResourceAttributes.HostName.MetricsInclude != nil {
+		mb.resourceAttributeIncludeFilter["host.name"] = filter.CreateFilter(mbc.ResourceAttributes.HostName.MetricsInclude)
+	}
+	if mbc.ResourceAttributes.HostName.MetricsExclude != nil {
+		mb.resourceAttributeExcludeFilter["host.name"] = filter.CreateFilter(mbc.ResourceAttributes.HostName.MetricsExclude)
+	}
 	if mbc.ResourceAttributes.ProcessCommandLine.MetricsInclude != nil {
 		mb.resourceAttributeIncludeFilter["process.command_line"] = filter.CreateFilter(mbc.ResourceAttributes.ProcessCommandLine.MetricsInclude)
 	}

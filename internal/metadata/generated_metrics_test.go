@@ -123,6 +123,8 @@ func TestMetricsBuilder(t *testing.T) {
 			rb := mb.NewResourceBuilder()
 			rb.SetContainerID("container.id-val")
 			rb.SetDeploymentEnvironmentName("deployment.environment.name-val")
+			rb.SetHostID("host.id-val")
+			rb.SetHostName("host.name-val")
 			rb.SetProcessCommandLine("process.command_line-val")
 			rb.SetProcessExecutableName("process.executable.name-val")
 			rb.SetProcessExecutablePath("process.executable.path-val")

@@ -35,6 +35,20 @@ func (rb *ResourceBuilder) SetDeploymentEnvironmentName(val string) {
 	}
 }
 
+// SetHostID sets provided value as "host.id" attribute.
+func (rb *ResourceBuilder) SetHostID(val string) {
+	if rb.config.HostID.Enabled {
+		rb.res.Attributes().PutStr("host.id", val)
+	}
+}
+
+// SetHostName sets provided value as "host.name" attribute.
+func (rb *ResourceBuilder) SetHostName(val string) {
+	if rb.config.HostName.Enabled {
+		rb.res.Attributes().PutStr("host.name", val)
+	}
+}
+
 // SetProcessCommandLine sets provided value as "process.command_line" attribute.
 func (rb *ResourceBuilder) SetProcessCommandLine(val string) {
 	if rb.config.ProcessCommandLine.Enabled {

@@ -11,6 +11,9 @@ const (
 	attributeEnding        = "go.goroutine.ending"
 	attributeSegment       = "go.goroutine.segment"
 	attributeStatesDropped = "go.goroutine.states.dropped"
+	// Intervals that are too short for a span.
+	attributeFoldedCount    = "go.goroutine.folded.count"
+	attributeFoldedDuration = "go.goroutine.folded.duration"
 	// Of a trace, goroutines that have no span.
 	attributeGoroutinesDropped = "go.goroutine.trace.dropped"
 	attributeEventsLost        = "go.goroutine.events.lost"

@@ -42,7 +42,7 @@ func BenchmarkEvents(b *testing.B) {
 				limits.Intervals = 0
 			}
 			tracker := lifecycle.NewTracker(limits)
-			spans := NewSpans(scope, testClock(), c.states)
+			spans := NewSpans(scope, testClock(), SpanOptions{States: c.states})
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			for b.Loop() {

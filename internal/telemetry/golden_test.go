@@ -77,7 +77,7 @@ func TestGoldenTraces(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := play(t, test.join)
-			spans := NewSpans(scope, testClock(), test.states)
+			spans := NewSpans(scope, testClock(), SpanOptions{States: test.states})
 			for _, g := range p.ended {
 				spans.Add(p.process, g)
 			}

@@ -26,7 +26,7 @@ var conventional = map[attribute.Key]bool{
 	semconv.ThreadIDKey: true, semconv.ProcessPIDKey: true, semconv.ProcessExecutableNameKey: true, semconv.ProcessExecutablePathKey: true,
 	semconv.ProcessRuntimeNameKey: true, semconv.ProcessRuntimeVersionKey: true, semconv.ProcessCommandLineKey: true,
 	semconv.ServiceNameKey: true, semconv.ServiceInstanceIDKey: true, semconv.ServiceNamespaceKey: true, semconv.DeploymentEnvironmentNameKey: true,
-	semconv.ServiceVersionKey: true, semconv.VCSRefHeadRevisionKey: true, semconv.ContainerIDKey: true,
+	semconv.ServiceVersionKey: true, semconv.HostIDKey: true, semconv.HostNameKey: true, semconv.VCSRefHeadRevisionKey: true, semconv.ContainerIDKey: true,
 }
 
 // namesAreRight checks that each name is the conventions', or in the namespace of goroutines.
@@ -41,7 +41,7 @@ func namesAreRight(t *testing.T, attributes pcommon.Map) {
 
 func TestNamesOfAttributes(t *testing.T) {
 	p := play(t, true)
-	spans := NewSpans(scope, testClock(), StateSpans)
+	spans := NewSpans(scope, testClock(), SpanOptions{States: StateSpans})
 	for _, g := range p.ended {
 		spans.Add(p.process, g)
 	}

@@ -23,6 +23,7 @@ const (
 
 // NewResource describes a process.
 func NewResource(rb *metadata.ResourceBuilder, p processes.Process, b *goexe.Binary) pcommon.Resource {
+	host := thisHost()
 	rb.SetProcessPid(int64(p.PID))
 	rb.SetProcessExecutableName(p.Name())
 	rb.SetProcessExecutablePath(p.Executable)
@@ -37,6 +38,8 @@ func NewResource(rb *metadata.ResourceBuilder, p processes.Process, b *goexe.Bin
 	setIf(rb.SetServiceNamespace, stated["service.namespace"])
 	setIf(rb.SetDeploymentEnvironmentName, stated["deployment.environment.name"])
 	setIf(rb.SetServiceVersion, firstOf(stated["service.version"], releasedVersion(b.MainVersion)))
+	setIf(rb.SetHostID, firstOf(stated["host.id"], host.id))
+	setIf(rb.SetHostName, firstOf(stated["host.name"], host.name))
 	setIf(rb.SetVcsRefHeadRevision, b.Revision)
 	return rb.Emit()
 }

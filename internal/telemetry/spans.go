@@ -24,6 +24,22 @@ const (
 	StateNone States = "none"
 )
 
+// Noise says what becomes of that which hides more than it tells.
+type Noise string
+
+const (
+	// NoiseFold leaves it out, and counts it on the spans that it belongs to.
+	NoiseFold Noise = "fold"
+	// NoiseKeep shows it.
+	NoiseKeep Noise = "keep"
+)
+
+// SpanOptions say how goroutines become spans.
+type SpanOptions struct {
+	States States
+	Noise  Noise
+}
+
 // Scope is the instrumentation scope of all that the receiver makes.
 type Scope struct {
 	Name, Version string
@@ -37,7 +53,7 @@ func (s Scope) set(to pcommon.InstrumentationScope) {
 // Spans gathers goroutines as spans.
 type Spans struct {
 	scope    Scope
-	states   States
+	options  SpanOptions
 	traces   ptrace.Traces
 	resource map[*Process]ptrace.SpanSlice
 	clock    *Clock
@@ -45,8 +61,8 @@ type Spans struct {
 }
 
 // NewSpans returns an empty Spans.
-func NewSpans(scope Scope, clock *Clock, states States) *Spans {
-	s := &Spans{scope: scope, clock: clock, states: states}
+func NewSpans(scope Scope, clock *Clock, options SpanOptions) *Spans {
+	s := &Spans{scope: scope, clock: clock, options: options}
 	s.reset()
 	return s
 }
@@ -86,37 +102,54 @@ func (s *Spans) spansOf(p *Process) ptrace.SpanSlice {
 func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 	spans := s.spansOf(p)
 	span := spans.AppendEmpty()
-	trace, id := p.ids.trace(g.Tree), p.ids.span(g.GoID, g.Segment, 0)
-	span.SetTraceID(trace)
-	span.SetSpanID(id)
+	span.SetTraceID(p.ids.trace(g.Tree))
+	span.SetSpanID(p.ids.span(g.GoID, g.Segment, 0))
 	span.SetKind(ptrace.SpanKindInternal)
-	span.SetStartTimestamp(s.reading.Timestamp(g.Start))
-	span.SetEndTimestamp(s.reading.Timestamp(g.End))
+	start, end := s.reading.life(g)
+	span.SetStartTimestamp(start)
+	span.SetEndTimestamp(end)
 	relate(span, p, g)
 	describe(span, p, g)
-	switch s.states {
+	switch s.options.States {
 	case StateSpans:
-		for i, slice := range g.Intervals {
-			child := spans.AppendEmpty()
-			child.SetTraceID(trace)
-			child.SetParentSpanID(id)
-			child.SetSpanID(p.ids.span(g.GoID, g.Segment, i+1))
-			child.SetKind(ptrace.SpanKindInternal)
-			child.SetName(p.stretchName(slice.State, slice.Reason))
-			child.SetStartTimestamp(s.reading.Timestamp(slice.Start))
-			child.SetEndTimestamp(s.reading.Timestamp(slice.End))
-			describeSlice(child.Attributes(), p, slice)
-			if slice.Waker.Followed() {
-				p.link(child, slice.Waker)
-			}
-		}
+		putFolded(span.Attributes(), s.addStates(spans, span, p, g))
 	case StateEvents:
-		for _, slice := range g.Intervals {
-			event := span.Events().AppendEmpty()
-			event.SetName(p.stretchName(slice.State, slice.Reason))
-			event.SetTimestamp(s.reading.Timestamp(slice.Start))
-			describeSlice(event.Attributes(), p, slice)
+		s.addEvents(span, p, g)
+	}
+}
+
+// addStates makes spans of a goroutine's intervals, and returns those that are too short to be seen.
+func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g *lifecycle.Goroutine) (folded lifecycle.Total) {
+	for i, interval := range g.Intervals {
+		start, end := s.reading.between(interval.Start, interval.End)
+		if end <= start && s.options.Noise != NoiseKeep {
+			folded.Count++
+			folded.Nanoseconds += uint64(interval.End - interval.Start)
+			continue
 		}
+		child := spans.AppendEmpty()
+		child.SetTraceID(of.TraceID())
+		child.SetParentSpanID(of.SpanID())
+		child.SetSpanID(p.ids.span(g.GoID, g.Segment, i+1))
+		child.SetKind(ptrace.SpanKindInternal)
+		child.SetName(p.stretchName(interval.State, interval.Reason))
+		child.SetStartTimestamp(start)
+		child.SetEndTimestamp(max(start, end))
+		describeSlice(child.Attributes(), p, interval)
+		if interval.Waker.Followed() {
+			p.link(child, interval.Waker)
+		}
+	}
+	return folded
+}
+
+// addEvents makes events of a goroutine's intervals.
+func (s *Spans) addEvents(of ptrace.Span, p *Process, g *lifecycle.Goroutine) {
+	for _, interval := range g.Intervals {
+		event := of.Events().AppendEmpty()
+		event.SetName(p.stretchName(interval.State, interval.Reason))
+		event.SetTimestamp(s.reading.Timestamp(interval.Start))
+		describeSlice(event.Attributes(), p, interval)
 	}
 }
 
@@ -191,8 +224,8 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		putLine(a, attributeCreatorFile, attributeCreatorLine, call.File, call.Line)
 	}
 	for s := lifecycle.Runnable; s < lifecycle.States; s++ {
-		a.PutDouble(stateAttributes[s].duration, time.Duration(g.Totals[s].Nanoseconds).Seconds())
-		a.PutInt(stateAttributes[s].count, int64(g.Totals[s].Count))
+		putSeconds(a, stateAttributes[s].duration, g.Totals[s].Nanoseconds)
+		putCount(a, stateAttributes[s].count, int64(g.Totals[s].Count))
 	}
 	putIf(a, attributeSystem, g.System)
 	putIf(a, attributePreexisting, g.Preexisting)
@@ -213,6 +246,18 @@ func putLine(a pcommon.Map, fileName, lineName, file string, line int) {
 func putIf(a pcommon.Map, name string, is bool) {
 	if is {
 		a.PutBool(name, true)
+	}
+}
+
+// putFolded tells of intervals that are no spans because nobody would see them.
+func putFolded(a pcommon.Map, folded lifecycle.Total) {
+	putCount(a, attributeFoldedCount, int64(folded.Count))
+	putSeconds(a, attributeFoldedDuration, folded.Nanoseconds)
+}
+
+func putSeconds(a pcommon.Map, name string, ns uint64) {
+	if ns != 0 {
+		a.PutDouble(name, time.Duration(ns).Seconds())
 	}
 }
 

@@ -44,16 +44,16 @@ func testProcess() *Process {
 	return NewProcess(Identity{BootID: "boot", PID: 7, StartTime: 99}, resource, Program{Symbols: &goexe.Binary{}, WaitReasons: []string{"", "chan receive"}}, 0)
 }
 
-var parent = &lifecycle.Goroutine{GoID: 1, Tree: lifecycle.Tree{Root: 1}, Start: 100, End: 900}
+var parent = &lifecycle.Goroutine{GoID: 1, Tree: lifecycle.Tree{Root: 1}, Start: 100_000, End: 900_000}
 
 func child() *lifecycle.Goroutine {
 	g := &lifecycle.Goroutine{
 		GoID: 2, ParentGoID: 1, Tree: lifecycle.Tree{Root: 1}, Parent: lifecycle.Ref{GoID: 1, Tree: lifecycle.Tree{Root: 1}},
-		Start: 200, End: 800,
+		Start: 200_000, End: 800_000,
 		Intervals: []lifecycle.Interval{
-			{Start: 200, End: 300, State: lifecycle.Runnable},
-			{Start: 300, End: 500, State: lifecycle.Waiting, Reason: 1},
-			{Start: 500, End: 800, State: lifecycle.Running, TID: 11},
+			{Start: 200_000, End: 300_000, State: lifecycle.Runnable},
+			{Start: 300_000, End: 500_000, State: lifecycle.Waiting, Reason: 1},
+			{Start: 500_000, End: 800_000, State: lifecycle.Running, TID: 11},
 		},
 		Cut: 4, Lost: 5,
 	}
@@ -61,9 +61,13 @@ func child() *lifecycle.Goroutine {
 	return g
 }
 
-// add returns the spans of goroutines.
+// add returns the spans of goroutines, with states as is asked for.
 func add(states States, goroutines ...*lifecycle.Goroutine) []ptrace.Span {
-	s := NewSpans(scope, testClock(), states)
+	return addAs(SpanOptions{States: states, Noise: NoiseFold}, goroutines...)
+}
+
+func addAs(options SpanOptions, goroutines ...*lifecycle.Goroutine) []ptrace.Span {
+	s := NewSpans(scope, testClock(), options)
 	p := testProcess()
 	for _, g := range goroutines {
 		s.Add(p, g)
@@ -90,13 +94,13 @@ func TestSpanOfGoroutine(t *testing.T) {
 	if c.ParentSpanID() != p.SpanID() || c.TraceID() != p.TraceID() || c.SpanID() == p.SpanID() || !p.ParentSpanID().IsEmpty() {
 		t.Errorf("the child is %v in %v under %v, its creator %v in %v", c.SpanID(), c.TraceID(), c.ParentSpanID(), p.SpanID(), p.TraceID())
 	}
-	if c.StartTimestamp() != pcommon.Timestamp(wall+200) || c.EndTimestamp() != pcommon.Timestamp(wall+800) || c.Kind() != ptrace.SpanKindInternal {
+	if c.StartTimestamp() != pcommon.Timestamp(wall+200_000) || c.EndTimestamp() != pcommon.Timestamp(wall+800_000) || c.Kind() != ptrace.SpanKindInternal {
 		t.Errorf("it is %v from %d to %d", c.Kind(), c.StartTimestamp(), c.EndTimestamp())
 	}
 	got := attributes(c.Attributes())
 	for name, want := range map[string]any{
 		"go.goroutine.id": int64(2), "go.goroutine.parent.id": int64(1), "go.goroutine.ending": "exit",
-		"go.goroutine.running.duration": 7.0, "go.goroutine.running.count": int64(6), "go.goroutine.waiting.count": int64(0),
+		"go.goroutine.running.duration": 7.0, "go.goroutine.running.count": int64(6), "go.goroutine.waiting.count": nil, "go.goroutine.waiting.duration": nil,
 		"go.goroutine.states.dropped": int64(4), "go.goroutine.events.lost": int64(5), "code.function.name": "unknown",
 	} {
 		if got[name] != want {
@@ -106,7 +110,7 @@ func TestSpanOfGoroutine(t *testing.T) {
 	for i, want := range []struct {
 		name       string
 		start, end int64
-	}{{"runnable", 200, 300}, {"waiting: chan receive", 300, 500}, {"running", 500, 800}} {
+	}{{"runnable", 200_000, 299_000}, {"waiting: chan receive", 300_000, 499_000}, {"running", 500_000, 799_000}} {
 		s := spans[2+i]
 		if s.Name() != want.name || s.ParentSpanID() != c.SpanID() || s.TraceID() != c.TraceID() ||
 			s.StartTimestamp() != pcommon.Timestamp(wall+want.start) || s.EndTimestamp() != pcommon.Timestamp(wall+want.end) {
@@ -126,7 +130,7 @@ func TestStatesAsEvents(t *testing.T) {
 	if len(spans) != 1 || spans[0].Events().Len() != 3 {
 		t.Fatalf("%d spans, the first with %d events", len(spans), spans[0].Events().Len())
 	}
-	if e := spans[0].Events().At(1); e.Name() != "waiting: chan receive" || e.Timestamp() != pcommon.Timestamp(wall+300) {
+	if e := spans[0].Events().At(1); e.Name() != "waiting: chan receive" || e.Timestamp() != pcommon.Timestamp(wall+300_000) {
 		t.Errorf("the event is %q at %d", e.Name(), e.Timestamp())
 	}
 }
@@ -339,6 +343,12 @@ func TestResource(t *testing.T) {
 		"process.runtime.name": "go", "process.runtime.version": "go1.26.8", "service.name": "shop", "service.version": "v2.0.1",
 		"vcs.ref.head.revision": "abc", "service.instance.id": IdentityOf(self).instance(),
 	}
+	if id := thisHost().id; id != "" {
+		want["host.id"] = id
+	}
+	if want["host.name"], err = os.Hostname(); err != nil {
+		t.Fatal(err)
+	}
 	if id := self.ContainerID(); id != "" {
 		want["container.id"] = id
 	}
@@ -387,10 +397,10 @@ func TestResourceOfEnvironment(t *testing.T) {
 		t.Error("two processes are one instance")
 	}
 	got := describe("OTEL_SERVICE_NAME=till", "OTEL_RESOURCE_ATTRIBUTES=service.name=no,service.instance.id=till%2D1,service.namespace=shops,"+
-		"deployment.environment.name=staging,service.version=v2,host.name=h")
+		"deployment.environment.name=staging,service.version=v2,host.name=h,host.id=m")
 	for name, want := range map[string]any{
 		"service.name": "till", "service.instance.id": "till-1", "service.namespace": "shops", "deployment.environment.name": "staging",
-		"service.version": "v2", "host.name": nil,
+		"service.version": "v2", "host.name": "h", "host.id": "m",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)

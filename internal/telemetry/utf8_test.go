@@ -88,7 +88,7 @@ func hostileProcess(t *testing.T, bytes string) *Process {
 }
 
 func tracesOf(p *Process, states States) ptrace.Traces {
-	spans := NewSpans(scope, testClock(), states)
+	spans := NewSpans(scope, testClock(), SpanOptions{States: states, Noise: NoiseFold})
 	g := child()
 	g.CreationPC, g.StartPC = 1, 2
 	g.Intervals[1].Stack = &lifecycle.Stack{PCs: []uint64{3, 4}}
