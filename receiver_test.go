@@ -148,7 +148,8 @@ func (r *running) goroutines(function string) (spans []ptrace.Span) {
 		for _, rs := range traces.ResourceSpans().All() {
 			for _, ss := range rs.ScopeSpans().All() {
 				for _, s := range ss.Spans().All() {
-					if _, ok := s.Attributes().Get("go.goroutine.id"); ok && s.Name() == function {
+					start, _ := s.Attributes().Get("code.function.name")
+					if _, ok := s.Attributes().Get("go.goroutine.id"); ok && start.Str() == function {
 						spans = append(spans, s)
 					}
 				}

@@ -34,7 +34,7 @@ func TestSpansPerSecond(t *testing.T) {
 	c.Stop()
 	told := 0
 	for _, spans := range e2etest.GoroutineSpans(b.Spans()) {
-		if spans[0].Name() != "main.work" {
+		if e2etest.StartFunction(spans[0]) != "main.work" {
 			continue
 		}
 		told++

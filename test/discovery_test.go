@@ -149,7 +149,7 @@ func workersOf(b *e2etest.Backend) (workers map[int64][]ptrace.Span, late map[in
 		pid, _ := rs.Resource().Attributes().Get("process.pid")
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, s := range ss.Spans().All() {
-				if s.Name() == "main.worker" {
+				if e2etest.StartFunction(s) == "main.worker" {
 					workers[pid.Int()] = append(workers[pid.Int()], s)
 				}
 				if _, ok := s.Attributes().Get("go.goroutine.preexisting"); ok {

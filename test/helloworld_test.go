@@ -62,14 +62,15 @@ func signalsOf(t *testing.T, release string) map[string]set {
 	connections := 0
 	for _, s := range b.Spans() {
 		if _, isGoroutine := s.Attributes().Get("go.goroutine.id"); !isGoroutine {
-			state, _, _ := strings.Cut(s.Name(), ":") // how the reasons to wait are worded depends on the release
-			signals["states"][state] = true
+			state, _ := s.Attributes().Get("go.goroutine.state")
+			signals["states"][state.Str()] = true
 			continue
 		}
-		if !strings.HasPrefix(s.Name(), "runtime.") {
-			signals["goroutines"][s.Name()] = true
+		function := e2etest.StartFunction(s)
+		if !strings.HasPrefix(function, "runtime.") {
+			signals["goroutines"][function] = true
 		}
-		if s.Name() == "net/http.(*conn).serve" {
+		if function == "net/http.(*conn).serve" {
 			connections++
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -109,6 +108,13 @@ func (j jaeger) traces(t *testing.T, service, operation string) [][]jaegerSpan {
 	return traces
 }
 
+// Names of spans of the server.
+const (
+	connection = "go http.(*conn).serve"
+	worker     = "go main.worker"
+	sleep      = "sleep in main.worker"
+)
+
 // connections is how many the server is given under load; each has a request that makes it spawn 8 workers.
 const connections = 60
 
@@ -124,7 +130,7 @@ func TestJaeger(t *testing.T) {
 	e2etest.Load(t, "http://"+address+"/fanout", connections)
 	var found [][]jaegerSpan
 	e2etest.Eventually(t, "Jaeger to have the traces of all connections", func() bool {
-		found = j.traces(t, "server", "net/http.(*conn).serve")
+		found = j.traces(t, "server", connection)
 		return len(found) == connections
 	}, func() string { return fmt.Sprintf("it has %d\n%s", len(found), c.Out) })
 	for _, trace := range found {
@@ -155,13 +161,13 @@ func connectionIsRight(t *testing.T, trace []jaegerSpan) {
 			}
 		}
 	}
-	if byName["net/http.(*conn).serve"] != 1 || byName["main.worker"] != 8 || byName["waiting: sleep"] < 7 {
+	if byName[connection] != 1 || byName[worker] != 8 || byName[sleep] < 7 {
 		t.Errorf("the trace has spans %v", byName)
 	}
 	for _, s := range trace {
 		parent, ok := byID[s.parent()]
 		switch {
-		case s.OperationName == "net/http.(*conn).serve":
+		case s.OperationName == connection:
 			if s.parent() != "" {
 				t.Errorf("the connection has a parent, %q", parent.OperationName)
 			}
@@ -169,13 +175,13 @@ func connectionIsRight(t *testing.T, trace []jaegerSpan) {
 		case !ok:
 			t.Errorf("the parent of a span %q is missing", s.OperationName)
 			continue
-		case s.OperationName == "main.worker" && parent.OperationName != "net/http.(*conn).serve",
-			s.OperationName == "waiting: sleep" && parent.OperationName != "main.worker":
+		case s.OperationName == worker && parent.OperationName != connection,
+			s.OperationName == sleep && parent.OperationName != worker:
 			t.Errorf("the parent of a span %q is %q", s.OperationName, parent.OperationName)
 		}
 		end := s.end()
 		for _, own := range states[s.SpanID] {
-			if strings.HasPrefix(own.OperationName, "waiting") {
+			if own.is("go.goroutine.wait.reason") {
 				end = own.end() // what a worker does after it has sent its result, its creator does not wait for
 			}
 		}

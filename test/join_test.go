@@ -35,7 +35,7 @@ func TestApplicationTraces(t *testing.T) {
 				byID := map[string]ptrace.Span{}
 				for _, s := range spans {
 					byID[s.SpanID().String()] = s
-					byFunction[s.Name()] = append(byFunction[s.Name()], s)
+					byFunction[e2etest.StartFunction(s)] = append(byFunction[e2etest.StartFunction(s)], s)
 				}
 				linksAreRight(t, own, byFunction)
 				if join {
@@ -123,13 +123,13 @@ func joinsAreRight(t *testing.T, own map[string]ownSpan, spans map[string][]ptra
 			if parent := own[s.ParentSpanID().String()]; parent.name != name || parent.trace != s.TraceID().String() {
 				t.Errorf("%s is in the trace %s as a child of %v, want %s", function, s.TraceID(), parent, name)
 			}
-			if link := s.Links(); link.Len() != 1 || byID[link.At(0).SpanID().String()].Name() != "net/http.(*conn).serve" {
+			if link := s.Links(); link.Len() != 1 || e2etest.StartFunction(byID[link.At(0).SpanID().String()]) != "net/http.(*conn).serve" {
 				t.Errorf("%s has no link to its creator", function)
 			}
 		}
 	}
 	for _, s := range spans["main.part"] {
-		if parent := byID[s.ParentSpanID().String()]; parent.Name() != "main.fetch" || parent.TraceID() != s.TraceID() {
+		if parent := byID[s.ParentSpanID().String()]; e2etest.StartFunction(parent) != "main.fetch" || parent.TraceID() != s.TraceID() {
 			t.Errorf("main.part is a child of %q, want main.fetch", parent.Name())
 		}
 	}

@@ -110,8 +110,8 @@ func structureAgrees(t *testing.T, trace map[uint64]*e2etest.Traced, spans map[u
 			continue
 		}
 		s := spans[id][0]
-		if want := cmp.Or(g.Start, "unknown"); s.Name() != want { // that of a thread that C made starts nowhere
-			t.Errorf("goroutine %d is called %q, want %q", id, s.Name(), want)
+		if got, want := e2etest.StartFunction(s), cmp.Or(g.Start, "unknown"); got != want { // that of a thread that C made starts nowhere
+			t.Errorf("goroutine %d was started for %q, want %q", id, got, want)
 		}
 		if parent, _ := s.Attributes().Get("go.goroutine.parent.id"); uint64(parent.Int()) != g.Parent {
 			t.Errorf("goroutine %d (%s) has parent %d, want %d", id, g.Start, parent.Int(), g.Parent)

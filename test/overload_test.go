@@ -93,7 +93,7 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 		if a["go.goroutine.ending"] != "exit" || a["go.goroutine.preexisting"] == true {
 			continue
 		}
-		if s.Name() == "main.throw" || s.Name() == "main.catch" {
+		if function := e2etest.StartFunction(s); function == "main.throw" || function == "main.catch" {
 			exited++
 		}
 		// Each interval is shown, dropped by the settings, or lost.

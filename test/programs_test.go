@@ -85,7 +85,7 @@ func TestPrograms(t *testing.T) {
 			http.DefaultClient.CloseIdleConnections()
 			e2etest.Eventually(t, "spans of connections", func() bool {
 				for _, span := range backend.Spans() {
-					if span.Name() == "net/http.(*conn).serve" {
+					if e2etest.StartFunction(span) == "net/http.(*conn).serve" {
 						return true
 					}
 				}

@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 )
 
-// intervals maps start functions of the lifecycle program to states, by the names of their spans, in which their goroutines must have
+// stretches maps start functions of the lifecycle program to states, as e2etest.State words them, in which their goroutines must have
 // been.
 var stretches = map[string][]string{
 	"main.lockMutex":         {"waiting: sync.Mutex.Lock", "waiting: sleep"},
@@ -46,20 +48,21 @@ func statesOff(t *testing.T, goVersion string, spans []ptrace.Span) map[string]s
 	start := map[string]string{} // of span ids
 	for _, s := range spans {
 		if _, ok := s.Attributes().Get("go.goroutine.id"); ok {
-			start[s.SpanID().String()] = s.Name()
+			start[s.SpanID().String()] = e2etest.StartFunction(s)
 		}
 	}
 	got := map[string]map[string]int{}
 	threads := map[string]map[int64]bool{} // of goroutines that stay on one
 	for _, s := range spans {
 		of := start[s.ParentSpanID().String()]
-		if _, ok := s.Attributes().Get("go.goroutine.state"); !ok {
+		state, ok := e2etest.State(s)
+		if !ok {
 			continue
 		}
 		if got[of] == nil {
 			got[of] = map[string]int{}
 		}
-		got[of][s.Name()]++
+		got[of][state]++
 		if tid, ok := s.Attributes().Get("thread.id"); ok && of == "main.lockedThread" {
 			id := s.ParentSpanID().String()
 			if threads[id] == nil {

@@ -24,7 +24,7 @@ type line struct {
 // blocking is what is told of the goroutines that block at a line.
 type blocking struct {
 	function string
-	names    map[string]bool // of spans
+	names    map[string]bool // of spans, but for the function in them
 }
 
 // TestBlockingLines follows a program that blocks in all ways, and looks for the lines in its source that say where.
@@ -66,7 +66,11 @@ func checkLines(t *testing.T, spans []ptrace.Span) {
 		if blocked[at].names == nil {
 			blocked[at] = blocking{a["code.function.name"].(string), map[string]bool{}}
 		}
-		blocked[at].names[s.Name()] = true
+		what, function, _ := strings.Cut(s.Name(), " in ")
+		if in := blocked[at].function; strings.HasPrefix(in, "main.") && function != in {
+			t.Errorf("a wait in %s is called %q", in, s.Name())
+		}
+		blocked[at].names[what] = true
 	}
 	for kind, at := range marks(t) {
 		found := blocked[at.line]
@@ -84,26 +88,26 @@ func checkLines(t *testing.T, spans []ptrace.Span) {
 	}
 }
 
-// waitNames are the names of the spans that a kind of wait may have, in one release of Go or another.
+// waitNames are the names of the spans that a kind of wait may have, in one release of Go or another, without the function.
 var waitNames = map[string][]string{
-	"chan receive":  {"waiting: chan receive"},
-	"chan send":     {"waiting: chan send"},
-	"select":        {"waiting: select"},
-	"mutex":         {"waiting: sync.Mutex.Lock"},
-	"RWMutex read":  {"waiting: sync.RWMutex.RLock"},
-	"RWMutex write": {"waiting: sync.RWMutex.Lock"},
-	"cond":          {"waiting: sync.Cond.Wait"},
-	"WaitGroup":     {"waiting: semacquire", "waiting: sync.WaitGroup.Wait"},
-	"sleep":         {"waiting: sleep"},
-	"timer":         {"waiting: chan receive"},
-	"network read":  {"waiting: IO wait"},
+	"chan receive":  {"chan receive"},
+	"chan send":     {"chan send"},
+	"select":        {"select"},
+	"mutex":         {"sync.Mutex.Lock"},
+	"RWMutex read":  {"sync.RWMutex.RLock"},
+	"RWMutex write": {"sync.RWMutex.Lock"},
+	"cond":          {"sync.Cond.Wait"},
+	"WaitGroup":     {"semacquire", "sync.WaitGroup.Wait"},
+	"sleep":         {"sleep"},
+	"timer":         {"chan receive"},
+	"network read":  {"IO wait"},
 	"file read":     {"syscall"},
 	"syscall":       {"syscall"},
-	"nil channel":   {"waiting: chan receive (nil chan)"},
-	"GC assist":     {"waiting: GC assist wait"},
-	"finalizer":     {"waiting: sleep"},
-	"iter.Pull":     {"waiting: coroutine"},
-	"yield":         {"waiting: coroutine"},
+	"nil channel":   {"chan receive (nil chan)"},
+	"GC assist":     {"GC assist wait"},
+	"finalizer":     {"sleep"},
+	"iter.Pull":     {"coroutine"},
+	"yield":         {"coroutine"},
 }
 
 var (

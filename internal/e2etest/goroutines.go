@@ -36,3 +36,24 @@ func GoroutineSpans(all []ptrace.Span) map[uint64][]ptrace.Span {
 	}
 	return spans
 }
+
+// StartFunction returns the function that the goroutine of a span was started for, "" for the span of a state.
+func StartFunction(s ptrace.Span) string {
+	if _, ok := s.Attributes().Get("go.goroutine.id"); !ok {
+		return ""
+	}
+	function, _ := s.Attributes().Get("code.function.name")
+	return function.Str()
+}
+
+// State returns the state that a span tells of, such as "running" or "waiting: chan receive"; ok is false for the span of a goroutine.
+func State(s ptrace.Span) (text string, ok bool) {
+	state, ok := s.Attributes().Get("go.goroutine.state")
+	if !ok {
+		return "", false
+	}
+	if reason, waits := s.Attributes().Get("go.goroutine.wait.reason"); waits {
+		return state.Str() + ": " + reason.Str(), true
+	}
+	return state.Str(), true
+}

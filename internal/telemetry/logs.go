@@ -95,8 +95,8 @@ func (l *Logs) add(p *Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
 		from = lifecycle.Dead
 	}
 	r := l.addRecord(p, eventStateChange, plog.SeverityNumberInfo, e.Time)
-	to := p.stretchName(e.To, e.ToReason)
-	r.Body().SetStr(p.stretchName(from, e.FromReason) + " -> " + to)
+	to := p.stateText(e.To, e.ToReason)
+	r.Body().SetStr(p.stateText(from, e.FromReason) + " -> " + to)
 	a := r.Attributes()
 	a.EnsureCapacity(6)
 	a.PutStr(attributeStateFrom, from.String())

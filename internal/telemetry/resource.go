@@ -65,7 +65,7 @@ func programName(mainPath string) string {
 		return ""
 	}
 	name := path.Base(mainPath)
-	if len(name) > 1 && name[0] == 'v' && strings.Trim(name[1:], "0123456789") == "" {
+	if isMajorVersion(name) {
 		name = path.Base(path.Dir(mainPath))
 	}
 	return name

@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -132,10 +133,9 @@ func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g 
 		child.SetParentSpanID(of.SpanID())
 		child.SetSpanID(p.ids.span(g.GoID, g.Segment, i+1))
 		child.SetKind(ptrace.SpanKindInternal)
-		child.SetName(p.stretchName(interval.State, interval.Reason))
 		child.SetStartTimestamp(start)
 		child.SetEndTimestamp(max(start, end))
-		describeSlice(child.Attributes(), p, interval)
+		child.SetName(describeInterval(child.Attributes(), p, interval))
 		if interval.Waker.Followed() {
 			p.link(child, interval.Waker)
 		}
@@ -147,9 +147,8 @@ func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g 
 func (s *Spans) addEvents(of ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	for _, interval := range g.Intervals {
 		event := of.Events().AppendEmpty()
-		event.SetName(p.stretchName(interval.State, interval.Reason))
 		event.SetTimestamp(s.reading.Timestamp(interval.Start))
-		describeSlice(event.Attributes(), p, interval)
+		event.SetName(describeInterval(event.Attributes(), p, interval))
 	}
 }
 
@@ -212,12 +211,10 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	if g.ParentGoID != 0 {
 		a.PutInt(attributeParentGoID, int64(g.ParentGoID))
 	}
-	start := p.startOf(g.StartPC)
-	if start.Function == "" {
-		start.Function = unknownFunction
-	}
-	span.SetName(start.Function)
-	a.PutStr(attributeFunction, start.Function)
+	at := p.place(g.StartPC)
+	start := at.start
+	span.SetName(at.name)
+	a.PutStr(attributeFunction, cmp.Or(start.Function, unknownFunction))
 	putLine(a, attributeFile, attributeLine, start.File, start.Line)
 	if call := p.callAt(g.CreationPC); call.Function != "" {
 		a.PutStr(attributeCreator, call.Function)
@@ -269,32 +266,32 @@ func putCount(a pcommon.Map, name string, n int64) {
 
 // Of how many attributes an interval has: the most that one without a stack can, and what a stack adds.
 const (
-	sliceAttributes = 3
-	stackAttributes = 4
+	intervalAttributes = 3
+	stackAttributes    = 4
 )
 
-func describeSlice(a pcommon.Map, p *Process, s lifecycle.Interval) {
-	if s.Stack == nil {
-		a.EnsureCapacity(sliceAttributes)
+// describeInterval fills in what there is to say of an interval, and returns its name.
+func describeInterval(a pcommon.Map, p *Process, i lifecycle.Interval) (name string) {
+	at := p.siteOf(i)
+	if i.Stack == nil {
+		a.EnsureCapacity(intervalAttributes)
 	} else {
-		a.EnsureCapacity(sliceAttributes + stackAttributes)
+		a.EnsureCapacity(intervalAttributes + stackAttributes)
 	}
-	a.PutStr(attributeState, s.State.String())
-	if s.State == lifecycle.Waiting {
-		if reason := p.waitReason(s.Reason); reason != "" {
+	a.PutStr(attributeState, i.State.String())
+	if i.State == lifecycle.Waiting {
+		if reason := p.waitReason(i.Reason); reason != "" {
 			a.PutStr(attributeWaitReason, reason)
 		}
 	}
-	putCount(a, attributeThread, int64(s.TID))
-	putCount(a, attributeWaker, int64(s.Waker.GoID))
-	if s.Stack != nil {
-		at := p.blockedAt(s.Stack)
-		putLine(a, attributeFile, attributeLine, at.leaf.File, at.leaf.Line)
-		if at.leaf.Function != "" {
-			a.PutStr(attributeFunction, at.leaf.Function)
-		}
-		if at.text != "" {
-			a.PutStr(attributeStack, at.text)
-		}
+	putCount(a, attributeThread, int64(i.TID))
+	putCount(a, attributeWaker, int64(i.Waker.GoID))
+	putLine(a, attributeFile, attributeLine, at.leaf.File, at.leaf.Line)
+	if at.leaf.Function != "" {
+		a.PutStr(attributeFunction, at.leaf.Function)
 	}
+	if at.text != "" {
+		a.PutStr(attributeStack, at.text)
+	}
+	return at.name
 }

@@ -11,34 +11,54 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
 )
 
-// site is what a stack means.
+// site is what an interval's state and stack mean.
 type site struct {
 	leaf pclntab.Frame
 	text string
+	// name is that of the interval's span.
+	name string
 }
 
-// maxSites bounds the cache of stacks.
+type siteKey struct {
+	stack  *lifecycle.Stack
+	state  lifecycle.State
+	reason uint8
+}
+
+// maxSites bounds the cache of sites.
 const maxSites = 1 << 14
 
-// blockedAt returns what the stack of a goroutine that blocks means.
-func (p *Process) blockedAt(stack *lifecycle.Stack) site {
+// siteOf returns what an interval's state and stack mean.
+func (p *Process) siteOf(i lifecycle.Interval) site {
+	key := siteKey{stack: i.Stack, state: i.State}
+	if i.State == lifecycle.Waiting {
+		key.reason = i.Reason
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known, ok := p.sites[stack]; ok {
+	if known, ok := p.sites[key]; ok {
 		return known
 	}
-	var frames []pclntab.Frame
-	for _, pc := range stack.PCs {
-		frames = append(frames, p.symbols.Frames(pc-p.bias-1)...) // a return address is behind its call
-	}
-	found := site{leaf: leafOf(frames)}
-	if p.fullStacks {
-		found.text = textOf(frames)
-	}
+	found := p.findSite(key)
 	if len(p.sites) >= maxSites {
 		clear(p.sites)
 	}
-	p.sites[stack] = found
+	p.sites[key] = found
+	return found
+}
+
+func (p *Process) findSite(key siteKey) (found site) {
+	if key.stack != nil {
+		var frames []pclntab.Frame
+		for _, pc := range key.stack.PCs {
+			frames = append(frames, p.symbols.Frames(pc-p.bias-1)...) // a return address is behind its call
+		}
+		found.leaf = leafOf(frames)
+		if p.fullStacks {
+			found.text = textOf(frames)
+		}
+	}
+	found.name = stateName(key.state, p.waitReason(key.reason), found.leaf.Function)
 	return found
 }
 

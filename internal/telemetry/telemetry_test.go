@@ -110,7 +110,7 @@ func TestSpanOfGoroutine(t *testing.T) {
 	for i, want := range []struct {
 		name       string
 		start, end int64
-	}{{"runnable", 200_000, 299_000}, {"waiting: chan receive", 300_000, 499_000}, {"running", 500_000, 799_000}} {
+	}{{"runnable (waits for a CPU)", 200_000, 299_000}, {"chan receive", 300_000, 499_000}, {"running", 500_000, 799_000}} {
 		s := spans[2+i]
 		if s.Name() != want.name || s.ParentSpanID() != c.SpanID() || s.TraceID() != c.TraceID() ||
 			s.StartTimestamp() != pcommon.Timestamp(wall+want.start) || s.EndTimestamp() != pcommon.Timestamp(wall+want.end) {
@@ -130,7 +130,7 @@ func TestStatesAsEvents(t *testing.T) {
 	if len(spans) != 1 || spans[0].Events().Len() != 3 {
 		t.Fatalf("%d spans, the first with %d events", len(spans), spans[0].Events().Len())
 	}
-	if e := spans[0].Events().At(1); e.Name() != "waiting: chan receive" || e.Timestamp() != pcommon.Timestamp(wall+300_000) {
+	if e := spans[0].Events().At(1); e.Name() != "chan receive" || e.Timestamp() != pcommon.Timestamp(wall+300_000) {
 		t.Errorf("the event is %q at %d", e.Name(), e.Timestamp())
 	}
 }

@@ -120,10 +120,11 @@ func livesOf(b *e2etest.Backend) []*lives {
 		if _, ok := a.Get("go.goroutine.id"); !ok {
 			continue
 		}
-		l := all[s.Name()]
+		function := e2etest.StartFunction(s)
+		l := all[function]
 		if l == nil {
-			l = &lives{name: s.Name(), time: map[string]float64{}, alive: map[string]int{}}
-			all[s.Name()] = l
+			l = &lives{name: function, time: map[string]float64{}, alive: map[string]int{}}
+			all[function] = l
 		}
 		l.count++
 		for _, state := range states {
