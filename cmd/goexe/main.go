@@ -1,5 +1,5 @@
 // Command goexe tells what the receiver finds in the executable file of a Go program, and with that whether and how it can follow the
-// program's goroutines.
+// program's goroutines: where probes go, and which instructions jumps to trampolines could take the place of.
 //
 //	goexe [-json] FILE…
 //
@@ -15,6 +15,9 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"golang.org/x/arch/arm64/arm64asm"
+	"golang.org/x/arch/x86/x86asm"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 )
@@ -35,7 +38,10 @@ type Report struct {
 	// Release says what the runtime does in this release, and not in all others.
 	Release []string `json:"release,omitempty"`
 	Sites   []Site   `json:"sites,omitempty"`
-	Missing []string `json:"missing,omitempty"`
+	// Patches are what trampolines would take the place of; NoPatches is why there are none.
+	Patches   []Patch  `json:"patches,omitempty"`
+	NoPatches string   `json:"no_patches,omitempty"`
+	Missing   []string `json:"missing,omitempty"`
 }
 
 // Site is an instruction that is probed.
@@ -48,6 +54,18 @@ type Site struct {
 	Cost string `json:"cost"`
 	// Syscall sites are left out with syscalls: false.
 	Syscall bool `json:"syscall"`
+}
+
+// Patch is an instruction that a jump to a trampoline can take the place of.
+type Patch struct {
+	Function string `json:"function"`
+	// Address is as linked.
+	Address uint64 `json:"address"`
+	// Kind is call or swap.
+	Kind string `json:"kind"`
+	// Instruction is in the syntax of GNU's assembler.
+	Instruction string `json:"instruction"`
+	Syscall     bool   `json:"syscall"`
 }
 
 func main() {
@@ -102,7 +120,35 @@ func report(file string) (Report, error) {
 			r.Missing = append(r.Missing, fmt.Sprintf("a cheap instruction in %s: each hit takes some ten times as long", s.Function))
 		}
 	}
+	r.addPatches(b)
 	return r, b.Close()
+}
+
+func (r *Report) addPatches(b *goexe.Binary) {
+	patches, err := b.Patches()
+	if err != nil {
+		r.NoPatches = err.Error()
+	}
+	for _, p := range patches {
+		r.Patches = append(r.Patches, Patch{
+			Function: p.Function, Address: p.Address, Kind: p.Kind.String(), Instruction: instruction(b.GOARCH, p), Syscall: p.Syscall,
+		})
+	}
+}
+
+// instruction returns the text of an instruction, or its bytes.
+func instruction(goarch string, p goexe.Patch) string {
+	switch goarch {
+	case "amd64":
+		if in, err := x86asm.Decode(p.Code, 64); err == nil {
+			return x86asm.GNUSyntax(in, p.Address, nil)
+		}
+	case "arm64":
+		if in, err := arm64asm.Decode(p.Code); err == nil {
+			return arm64asm.GNUSyntax(in)
+		}
+	}
+	return fmt.Sprintf("% x", p.Code)
 }
 
 // peculiarities says in what the release's runtime differs from others, as far as that changes what is read.
@@ -160,14 +206,23 @@ func (r Report) write(w io.Writer) error {
 		fmt.Fprintf(out, "  release\t%s\n", p)
 	}
 	for _, s := range r.Sites {
-		of := ""
-		if s.Syscall {
-			of = " (system calls)"
-		}
-		fmt.Fprintf(out, "  probe\t%s\tat %#x\t%s%s\n", s.Function, s.Address, s.Cost, of)
+		fmt.Fprintf(out, "  probe\t%s\tat %#x\t%s%s\n", s.Function, s.Address, s.Cost, ofSyscalls(s.Syscall))
+	}
+	for _, p := range r.Patches {
+		fmt.Fprintf(out, "  trampoline\t%s\tat %#x\t%s: %s%s\n", p.Function, p.Address, p.Kind, p.Instruction, ofSyscalls(p.Syscall))
+	}
+	if r.NoPatches != "" {
+		fmt.Fprintf(out, "  no trampolines\t%s\n", r.NoPatches)
 	}
 	fmt.Fprintf(out, "  missing\t%s\n", orNothing(r.Missing))
 	return out.Flush()
+}
+
+func ofSyscalls(are bool) string {
+	if are {
+		return " (system calls)"
+	}
+	return ""
 }
 
 func orNothing(list []string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -59,6 +60,37 @@ func TestOlderRelease(t *testing.T) {
 	}
 }
 
+// TestPatches shows what trampolines take the place of, or why they cannot.
+func TestPatches(t *testing.T) {
+	for _, c := range []struct {
+		o    testbuild.Options
+		want []string
+	}{
+		{testbuild.Options{Version: "go1.26.8", Flags: []string{"-ldflags=-s -w"}}, []string{
+			`trampoline +runtime\.casgstatus +at 0x[0-9a-f]+ +call: mov %rax,0x[0-9a-f]+\(%rsp\)`,
+			`trampoline +runtime\.reentersyscall +at 0x[0-9a-f]+ +swap: lock cmpxchg %r\w+,0x90\(%r\w+\) \(system calls\)`,
+		}},
+		{testbuild.Options{Env: []string{"GOARCH=arm64"}}, []string{
+			`trampoline +runtime\.casgstatus +at 0x[0-9a-f]+ +call: str x0, \[sp,#\d+\]`, `swap: cset x\d+, eq`,
+		}},
+		{testbuild.Options{Flags: []string{"-gcflags=all=-N -l"}}, []string{`no trampolines +runtime\.\w+: the status is swapped by a call, as -gcflags=-l has it`}},
+	} {
+		reports, followed := inspect([]string{testbuild.Program(t, "hello", c.o)})
+		if !followed || (len(reports[0].Patches) == 0) != (reports[0].NoPatches != "") {
+			t.Fatalf("the report is %+v", reports)
+		}
+		var out bytes.Buffer
+		if err := print(&out, reports, false); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !regexp.MustCompile(want).Match(out.Bytes()) {
+				t.Errorf("the text has no %q:\n%s", want, out.String())
+			}
+		}
+	}
+}
+
 func TestJSON(t *testing.T) {
 	reports, followed := inspect([]string{testbuild.Program(t, "hello", testbuild.Options{})})
 	if !followed {
@@ -72,7 +104,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &back); err != nil {
 		t.Fatal(err)
 	}
-	if len(back) != 1 || len(back[0].Sites) == 0 || back[0].Sites[0].Offset == 0 || back[0].MainPath != "hello" {
+	if len(back) != 1 || len(back[0].Sites) == 0 || back[0].Sites[0].Offset == 0 || len(back[0].Patches) != len(back[0].Sites) || back[0].MainPath != "hello" {
 		t.Errorf("it reads back as %+v", back)
 	}
 }

@@ -74,6 +74,9 @@ func FuzzAnalyse(f *testing.F) {
 				b.Frames(s.Address)
 				b.StartFunction(s.Address)
 			}
+			if patches, err := b.Patches(); err == nil && len(patches) != len(b.Sites) {
+				t.Errorf("%d instructions are to be replaced, of %d sites", len(patches), len(b.Sites))
+			}
 		}
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > maxAllocated {
@@ -120,6 +123,51 @@ func FuzzDebugInfo(f *testing.F) {
 		found, err := readRuntime(d)
 		if err == nil && found.missing() != nil {
 			t.Errorf("it is read without %v", found.missing())
+		}
+	})
+}
+
+// FuzzPatches reads code that nobody wrote.
+func FuzzPatches(f *testing.F) {
+	for _, o := range []testbuild.Options{{Version: testbuild.Versions[0]}, {Version: testbuild.Newest}, {Env: onARM}} {
+		b, err := Open(testbuild.Program(f, "hello", o))
+		if err != nil {
+			f.Fatal(err)
+		}
+		functions, _, err := b.runtimeFunctions()
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, s := range b.Sites {
+			code, _ := named(functions, s.Function)
+			f.Add(s.Function, bytes.Clone(code.code), o.Env != nil)
+		}
+		if err := b.Close(); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name string, code []byte, onARM bool) {
+		what := swapped{atomicstatus: 0x90, function: 0x400000}
+		of := function{name: name, entry: 0x401000, code: code}
+		goarch, size := "amd64", jumpSize
+		if onARM {
+			goarch, size = "arm64", armSize
+		}
+		patches, err := instructionSets[goarch].patches(of, what)
+		if err != nil {
+			return
+		}
+		for _, p := range patches {
+			at := p.Address - of.entry
+			if at >= uint64(len(code)) || !bytes.HasPrefix(code[at:], p.Code) || len(p.Code) < size {
+				t.Errorf("% x at +%#x is to be replaced", p.Code, at)
+			}
+			if p.Kind == Swap && !onARM && !bytes.Equal(p.Code, statusSwap(p.G, p.New, what.atomicstatus)) {
+				t.Errorf("% x is no swap of a status", p.Code)
+			}
+			if p.Free>>p.G&1 == 1 || p.Free>>p.Old&1 == 1 || p.Free>>p.New&1 == 1 || p.Free>>28 != 0 {
+				t.Errorf("%+v has registers free that are not", p)
+			}
 		}
 	})
 }

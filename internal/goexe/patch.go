@@ -1,115 +1,99 @@
 package goexe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
-	"golang.org/x/arch/x86/x86asm"
+	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
 )
 
-// Patch is an instruction that sees goroutines change their status, and that a jump can take the place of: it has at least as many bytes as a
-// jump, so that no thread and no other jump can be in the middle of what is replaced.
+// Patch is an instruction that sees goroutines change their status, and that a jump can take the place of: it has at least as many bytes
+// as a jump, so that no thread and no other jump can be in the middle of what is replaced, and it does the same wherever it stands.
 type Patch struct {
-	// Kind tells what it is: of a Call, any instruction in casgstatus where RAX, EBX and ECX still hold the arguments and all that its prologue
-	// does not need is dead; of a Swap, the compare-and-swap itself.
+	// Kind tells what it is: of a Call, an instruction of casgstatus's prologue, at which RAX, EBX and ECX (on arm64 R0, R1 and R2) hold
+	// its arguments; of a Swap, the compare-and-swap itself, on arm64 the CSET behind it that makes a number of its success.
 	Kind     Kind
 	Function string
 	// Address as linked.
 	Address uint64
 	// Code is the instruction.
 	Code []byte
-	// G and New are the numbers that instructions use for the registers of a Swap: its memory operand's base and the new status.
-	G, New uint8
+	// G and New are the numbers that instructions use for the registers of a Swap: its memory operand's base and the new status. The old
+	// one is in EAX, on arm64 in the register Old.
+	G, New, Old uint8
+	// Result is, on arm64, the register that a Swap makes 1 if it succeeded, else 0, and Above how many bytes above the g the register G
+	// points.
+	Result uint8
+	Above  uint16
+	// Free has a bit for each register, by its number, that holds nothing any more, on arm64 behind the instruction. On amd64 it is 0: of a
+	// Call callPatch says which, of a Swap none is known.
+	Free uint32
 	// Becomes is the new status if the code makes it a constant, else 0xff.
 	Becomes uint8
 	// Syscall tells that it sees goroutines enter or leave system calls.
 	Syscall bool
 }
 
-// Patches finds the instructions at which, together, each change of a goroutine's state is seen once. Only amd64 is supported.
-func (b *Binary) Patches() ([]Patch, error) {
-	if b.GOARCH != "amd64" {
-		return nil, fmt.Errorf("no patches are known for %s", b.GOARCH)
+// maxPatches bounds what a file can make of itself. Programs have 12 at the most, with a profile that has the compiler inline casgstatus
+// everywhere some 20.
+const maxPatches = 64
+
+var (
+	errClosed     = errors.New("the executable file is closed, or was cut short")
+	errSwapByCall = errors.New("the status is swapped by a call, as -gcflags=-l has it: no instruction does it that can be replaced")
+)
+
+// Patches finds the instructions at which, together, each change of a goroutine's status is seen once, by their addresses: where Sites are
+// behind such an instruction, these are the instructions themselves. The error says what the program has instead. On arm64, a swap may be
+// there in two forms, of which each processor has one.
+func (b *Binary) Patches() (patches []Patch, err error) {
+	err = errClosed
+	b.lookUp(func(*pclntab.Table) { patches, err = b.findPatches() })
+	if err != nil {
+		return nil, err
 	}
+	return patches, nil
+}
+
+func (b *Binary) findPatches() ([]Patch, error) {
+	set := instructionSets[b.GOARCH]
 	functions, swap, err := b.runtimeFunctions()
 	if err != nil {
 		return nil, err
 	}
-	var patches []Patch
-	status := int64(b.Layout.G.AtomicStatus)
-	seen := false
-	for _, f := range functions {
-		if noChange[f.name] || f.name == casgstatus && seen || !(amd64{}).mayHold(f, swapped{status, swap}) && f.name != casgstatus {
-			continue
-		}
-		of, err := patchesIn(f, status, swap)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, err)
-		}
-		seen = seen || f.name == casgstatus
-		patches = append(patches, of...)
-	}
-	if !seen {
-		return nil, errors.New("there is no runtime.casgstatus")
-	}
-	return patches, nil
-}
-
-func patchesIn(f function, status int64, swap uint64) ([]Patch, error) {
-	code, err := decodeX86(f)
+	what := swapped{atomicstatus: int64(b.Layout.G.AtomicStatus), function: swap}
+	changers, err := changersAmong(set, functions, what)
 	if err != nil {
 		return nil, err
 	}
-	targets := targetsIn(code)
-	if f.name == casgstatus {
-		p, err := callPatch(code, targets)
-		p.Function = f.name
-		return []Patch{p}, err
-	}
 	var patches []Patch
-	for i, in := range code {
-		if swap != 0 && in.calls(swap) && passesStatus(code[:i], status) {
-			return nil, errors.New("the status is swapped by a call, as -gcflags=-l builds it")
+	for _, f := range changers {
+		found, err := set.patches(f, what)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
-		m, ok := isStatusSwap(in, status)
-		if !ok {
-			continue
-		}
-		next := in.Args[1].(x86asm.Reg)
-		p := Patch{
-			Kind: Swap, Function: f.name, Address: in.address, Code: in.bytes, G: uint8(whole(m.Base) - x86asm.RAX), New: uint8(whole(next) - x86asm.RAX),
-			Becomes: constantIn(code[:i+1], next, targets), Syscall: syscallEnds[f.name],
-		}
-		patches = append(patches, p)
+		patches = append(patches, found...)
 	}
-	return patches, nil
+	return patches, b.check(patches)
 }
 
-const jumpSize = 5
-
-// callPatch returns the first instruction that is long enough, that each call passes once, before any branch, that does the same elsewhere,
-// and at which the arguments are intact.
-func callPatch(code []x86, targets map[uint64]bool) (Patch, error) {
-	for i, in := range code {
-		if i > 0 && targets[in.address] || in.endsBlock() {
-			break
+// check sorts patches and refuses what no linker makes: code that overlaps, or is not to be executed.
+func (b *Binary) check(patches []Patch) error {
+	if len(patches) > maxPatches {
+		return fmt.Errorf("%d instructions change a status: more than any runtime has", len(patches))
+	}
+	slices.SortFunc(patches, func(a, b Patch) int { return cmp.Compare(a.Address, b.Address) })
+	end := uint64(0)
+	for _, p := range patches {
+		if p.Address < end {
+			return fmt.Errorf("%s: its code is another function's too", p.Function)
 		}
-		if len(in.bytes) >= jumpSize && !in.dependsOnPlace() && (in.Op == x86asm.MOV || in.Op == x86asm.LEA) {
-			return Patch{Kind: Call, Address: in.address, Code: in.bytes, Becomes: unknownStatus}, nil
-		}
-		if in.overwrites(x86asm.RAX) || in.overwrites(x86asm.RBX) || in.overwrites(x86asm.RCX) {
-			break
+		end = p.Address + uint64(len(p.Code))
+		if _, err := b.image.offset(p.Address); err != nil {
+			return fmt.Errorf("%s: %w", p.Function, err)
 		}
 	}
-	return Patch{}, errors.New("no single instruction of 5 bytes before a branch")
-}
-
-// dependsOnPlace tells whether an instruction does something else at another address.
-func (in x86) dependsOnPlace() bool {
-	for _, a := range in.Args {
-		if m, ok := a.(x86asm.Mem); ok && (m.Base == x86asm.RIP || m.Segment != 0) {
-			return true
-		}
-	}
-	return in.PCRel != 0
+	return nil
 }

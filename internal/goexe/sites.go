@@ -31,6 +31,10 @@ const (
 	Swap
 )
 
+func (k Kind) String() string {
+	return [...]string{"call", "swap"}[k]
+}
+
 // Site is an instruction to probe.
 type Site struct {
 	Kind     Kind
@@ -86,6 +90,9 @@ type instructionSet interface {
 	// callSite returns the cheapest instruction of casgstatus that each call passes once, before any branch, with the arguments still in
 	// their registers.
 	callSite(f function) (Site, error)
+	// patches returns the instructions of a function that a jump can take the place of: of casgstatus one that each call passes, of others
+	// one for each compare-and-swap of a g's status.
+	patches(f function, what swapped) ([]Patch, error)
 	// findAllgs returns the addresses of runtime.allglen and runtime.allgptr, as the code of runtime.allgadd shows them.
 	findAllgs(f function) (length, pointer uint64, err error)
 	// addresses returns the addresses that the code of a function loads into registers.
@@ -96,22 +103,34 @@ type instructionSet interface {
 
 var instructionSets = map[string]instructionSet{"amd64": amd64{}, "arm64": arm64{}}
 
-// findSites returns the sites at which, together, each change of a goroutine's state is seen. functions are those of package
-// runtime. The code itself must confirm the offset of g.atomicstatus.
-func findSites(set instructionSet, functions []function, what swapped) ([]Site, error) {
-	var sites []Site
+// changersAmong returns the functions of package runtime that change a status, but for those whose changes are none of the state.
+func changersAmong(set instructionSet, functions []function, what swapped) (changers []function, err error) {
 	seen := false
 	size := 0
 	for _, f := range functions {
-		if noChange[f.name] || f.name == casgstatus && seen { // the ABI0 wrapper of the same name stands behind the function
-			continue
-		}
-		if !set.mayHold(f, what) {
+		// The ABI0 wrapper of casgstatus, which has the same name, stands behind the function.
+		if noChange[f.name] || f.name == casgstatus && seen || !set.mayHold(f, what) {
 			continue
 		}
 		if size += len(f.code); len(f.code) > maxFunction || size > maxCode {
 			return nil, fmt.Errorf("%s has %d bytes of code, with all that may change a status %d: more than any runtime has", f.name, len(f.code), size)
 		}
+		seen = seen || f.name == casgstatus
+		changers = append(changers, f)
+	}
+	return changers, nil
+}
+
+// findSites returns the sites at which, together, each change of a goroutine's state is seen. functions are those of package
+// runtime. The code itself must confirm the offset of g.atomicstatus.
+func findSites(set instructionSet, functions []function, what swapped) ([]Site, error) {
+	changers, err := changersAmong(set, functions, what)
+	if err != nil {
+		return nil, err
+	}
+	var sites []Site
+	seen := false
+	for _, f := range changers {
 		swaps, err := set.swapSites(f, what)
 		if err != nil {
 			return nil, err
