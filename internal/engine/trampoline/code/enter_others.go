@@ -1,0 +1,9 @@
+//go:build !amd64
+
+package code
+
+// HasRDPID tells whether the processor has the instruction RDPID.
+func HasRDPID() bool { return false }
+
+// HasRDTSCP tells whether the processor has the instruction RDTSCP.
+func HasRDTSCP() bool { return false }

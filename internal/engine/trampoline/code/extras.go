@@ -1,0 +1,235 @@
+package code
+
+import "github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+
+// What the registers hold besides while extra slots are written. R10 is the new status of a Call.
+const (
+	extras   = r11 // how many there will be, until they are reserved
+	labels   = r12 // g.labels or 0, until they are written
+	stack    = r13 // how many slots of the stack remain
+	textBase = r15
+
+	extraIndex = r11 // of the extra slot
+	word       = r9  // where its next word is
+
+	pc    = rdx // the next address of the stack, 0 if there is none
+	frame = rsi // the frame pointer whose frame has the one behind it, 0 if there is none
+	last  = r12 // the last address at which a frame can be
+)
+
+// oneExtra is added to change for each extra slot, aKind begins the kinds.
+const (
+	oneExtra = 1 << (ring.ShiftExtras - ring.ShiftOld)
+	aKind    = 1 << (ring.ShiftKinds - ring.ShiftOld)
+	// extraBits are the bits of how many extra slots there are.
+	extraBits = aKind/oneExtra - 1
+)
+
+// withExtras records a change that may have extra slots. It goes on from where record branched off.
+func (t *writer) withExtras() {
+	t.set(eax, both(t.dead))
+	t.bt(eax, change)
+	t.jcc(noCarry, "wasRunning")
+	t.creation()
+	t.label("wasRunning")
+	t.wasRunning()
+	t.label("single")
+	t.reserve(0)
+	t.head()
+	t.label("commit")
+	t.commit()
+	t.exit()
+}
+
+// creation records that a goroutine begins, unless one is dead still. EAX is the set of dead statuses.
+func (t *writer) creation() {
+	t.mov(r11d, change)
+	t.shr(r11d, 4)
+	t.bt(eax, r11d)
+	t.jcc(carry, "single")
+	t.or(change, imm(oneExtra+ring.KindCreation*aKind))
+	t.set(extras, 1)
+	t.reserve(extras)
+	t.head()
+	t.firstExtra()
+	for i, offset := range []uint16{t.Layout.G.StartPC, t.Layout.G.GoPC, t.Layout.G.Labels} {
+		t.mov(rdx, mem{g, int32(offset)})
+		t.store(mem{word, int32(8 * i)}, rdx)
+	}
+	t.mov(rdx, mem{current, int32(t.Layout.G.M)})
+	t.test(rdx, rdx)
+	t.onlyIf(notZero, func() { t.mov(rdx, mem{rdx, int32(t.Layout.M.Curg)}) })
+	t.shl(rdx, ring.ShiftM)
+	t.commitExtra(24)
+	t.jmp("commit")
+}
+
+// wasRunning records that a goroutine stops running, with what the reader wants of it.
+func (t *writer) wasRunning() {
+	t.findLabels()
+	t.findStack()
+	t.mov(r11d, change)
+	t.shr(r11d, ring.ShiftExtras-ring.ShiftOld)
+	t.and(r11d, imm(extraBits))
+	t.jcc(zero, "single")
+	t.reserve(extras)
+	t.head()
+	t.firstExtra()
+	t.test(labels, labels)
+	t.jcc(zero, "noLabels")
+	t.writeLabels()
+	t.label("noLabels")
+	t.test(stack, stack)
+	t.jcc(zero, "commit")
+	t.walk()
+}
+
+func (t *writer) findLabels() {
+	t.mov(labels, mem{data, ring.OffWantLabels})
+	t.test(labels, labels)
+	t.onlyIf(notZero, func() { t.mov(labels, mem{g, int32(t.Layout.G.Labels)}) })
+	t.test(labels, labels)
+	t.onlyIf(notZero, func() { t.or(change, imm(oneExtra+ring.KindLabels*aKind)) })
+}
+
+// findStack finds out how many slots the stack takes. The words of the header are read once, as they can change at any time.
+func (t *writer) findStack() {
+	t.mov(eax, change)
+	t.shr(eax, 4) // the new status, and bits above the fifth
+	t.set(r13d, both(t.blocked))
+	t.bt(r13d, eax)
+	t.set(r13d, 0)
+	t.onlyIf(carry, func() { t.mov(stack, mem{data, ring.OffStackSlots}) })
+	t.cmp(stack, imm(ring.MaxStackSlots))
+	t.onlyIf(above, func() { t.set(r13d, ring.MaxStackSlots) })
+	t.mov(textBase, mem{data, ring.OffTextBase})
+	t.mov(eax, r13d)
+	t.shl(eax, ring.ShiftExtras-ring.ShiftOld)
+	t.add(change, eax)
+}
+
+func (t *writer) firstExtra() {
+	t.mov(extraIndex, index)
+	t.mov(word, slot)
+	t.nextExtra(ring.SlotSize)
+}
+
+// nextExtra goes on to the next slot, some bytes away, or to the ring's first from its last.
+func (t *writer) nextExtra(away int32) {
+	t.add(word, imm(away))
+	t.add(extraIndex, imm(1))
+	t.test(r11d, imm(t.slotMask()))
+	t.onlyIf(zero, func() { t.sub(word, imm(ring.SlotSize<<t.Geometry.Bits)) })
+}
+
+// commitExtra stores the last word of an extra slot, some bytes away; RDX has what is above the commit bits. It comes after the slot's other
+// words, and before the head's last.
+func (t *writer) commitExtra(away int32) {
+	t.mov(rcx, extraIndex)
+	t.shr(rcx, uint8(t.Geometry.Bits))
+	t.and(ecx, imm(ring.LapMask))
+	t.or(ecx, imm(ring.Committed|ring.Extra))
+	t.or(rdx, rcx)
+	t.store(mem{word, away}, rdx)
+}
+
+func (t *writer) writeLabels() {
+	t.store(mem{word, 0}, labels)
+	t.set(edx, 0)
+	t.store(mem{word, 8}, rdx)
+	t.store(mem{word, 16}, rdx)
+	t.commitExtra(24)
+	t.nextExtra(ring.SlotSize)
+}
+
+// walk writes the stack's slots: the addresses at which its functions go on, innermost first. Go keeps frame pointers: one points at its
+// caller's, and behind that is the return address (cmd/compile/abi-internal.md).
+func (t *writer) walk() {
+	t.beginWalk()
+	t.test(pc, pc)
+	t.jcc(notZero, "address")
+	t.label("frame")
+	t.nextFrame()
+	t.label("address")
+	t.writeAddress()
+	t.mov(ecx, r9d)
+	t.and(ecx, imm(ring.SlotSize-1))
+	t.cmp(ecx, imm(4*ring.AddressesPerSlot))
+	t.jcc(notEqual, "frame")
+	t.set(edx, 0)
+	t.commitExtra(0)
+	t.sub(stack, imm(1))
+	t.jcc(zero, "commit")
+	t.nextExtra(8)
+	t.jmp("frame")
+}
+
+// beginWalk finds the innermost address and frame. Where a goroutine goes on is in g.sched. Before Go 1.23 a goroutine that enters a system call has no
+// frame pointer there, but the thread has.
+func (t *writer) beginWalk() {
+	t.findBounds()
+	if t.Layout.Traits().LiveSyscalls {
+		t.shr(rsi, ring.ShiftNew)
+		t.and(esi, imm(statusBits))
+		t.cmp(esi, imm(t.syscall))
+		t.set(edx, 0)
+		t.mov(frame, rbp)
+		t.jcc(equal, "place")
+	}
+	t.mov(pc, mem{g, int32(t.Layout.G.SchedPC)})
+	t.mov(frame, mem{g, int32(t.Layout.G.SchedBP)})
+	t.label("place")
+	t.cmp(frame, rcx)
+	t.onlyIf(below, func() { t.set(frame, 0) })
+	t.cmp(frame, last)
+	t.onlyIf(above, func() { t.set(frame, 0) })
+}
+
+// findBounds puts g.stack.lo, which is g's first word, into RCX, and the last address of a frame below g.stack.hi into last. Behind a Swap the garbage
+// collector may be moving the stack. Then the old one is not unmapped, but lo may be of one and hi of the other: what is between them is not the power of
+// two that Go's stacks are, but for an accident. No frame is looked at then.
+func (t *writer) findBounds() {
+	t.mov(last, mem{g, 8})
+	t.mov(rdx, last)
+	t.sub(rdx, mem{g, 0})
+	t.lea(rcx, mem{rdx, -1})
+	t.test(rcx, rdx)
+	t.jcc(notZero, "noStack")
+	t.mov(rcx, last)
+	t.sub(rcx, rdx)
+	t.sub(last, imm(16))
+	t.jcc(noCarry, "bounds")
+	t.label("noStack")
+	t.set(r12d, 0)
+	t.label("bounds")
+}
+
+// nextFrame reads the next return address, and then goes to the frame of the caller, which must be above: stacks grow down.
+func (t *writer) nextFrame() {
+	t.set(edx, 0)
+	t.test(frame, frame)
+	t.jcc(zero, "address")
+	t.mov(pc, mem{frame, 8})
+	t.mov(rcx, mem{frame, 0})
+	t.cmp(rcx, frame)
+	t.onlyIf(belowEqual, func() { t.set(ecx, 0) })
+	t.cmp(rcx, last)
+	t.onlyIf(above, func() { t.set(ecx, 0) })
+	t.test(pc, pc)
+	t.onlyIf(zero, func() { t.set(ecx, 0) })
+	t.mov(frame, rcx)
+}
+
+// writeAddress stores an address relative to the text base.
+func (t *writer) writeAddress() {
+	t.set(ecx, 0)
+	t.test(pc, pc)
+	t.jcc(zero, "store")
+	t.sub(pc, textBase)
+	t.mov(ecx, edx)
+	t.cmp(rcx, pc)
+	t.onlyIf(notEqual, func() { t.set(ecx, ring.NoAddress) })
+	t.label("store")
+	t.store(mem{word, 0}, ecx)
+	t.add(word, imm(4))
+}
