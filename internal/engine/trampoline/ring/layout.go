@@ -22,6 +22,13 @@ const (
 	OffWantLabels = 0x50
 	// OffTextBase is what return addresses in stacks are told relative to.
 	OffTextBase = 0x58
+	// OffPatchCount is how many instructions are, or may be, replaced by jumps, and OffPatches where a word for each begins: its address and,
+	// from PatchLengthShift on, its length. Whoever finds the memory of another version can put them back by it, as the executable has them.
+	OffPatchCount = 0x60
+	OffPatches    = 0x100
+	// MaxPatches is how many there is room for.
+	MaxPatches       = (OffHeaders - OffPatches) / 8
+	PatchLengthShift = 48
 )
 
 // Behind it each CPU has a header of HeaderSize bytes, from OffHeaders on, with these words in cache lines of their own.

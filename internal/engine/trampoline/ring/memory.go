@@ -48,8 +48,8 @@ func Format(fd int, g Geometry, cpus []int) error {
 	if err := unix.Ftruncate(fd, int64(g.Size())); err != nil {
 		return fmt.Errorf("size shared memory: %w", err)
 	}
-	if err := allocate(fd, g, cpus); err != nil {
-		return fmt.Errorf("allocate shared memory: %w", err)
+	if err := Allocate(fd, g, cpus); err != nil {
+		return err
 	}
 	for _, w := range []struct{ offset, value uint64 }{{OffVersion, Version}, {OffCPUs, uint64(g.CPUs)}, {OffBits, uint64(g.Bits)}, {OffMagic, Magic}} {
 		if _, err := unix.Pwrite(fd, unsafe.Slice((*byte)(unsafe.Pointer(&w.value)), 8), int64(w.offset)); err != nil {
@@ -62,9 +62,10 @@ func Format(fd int, g Geometry, cpus []int) error {
 	return nil
 }
 
-func allocate(fd int, g Geometry, cpus []int) error {
+// Allocate gives a shared memory pages for the rings of the CPUs named, which are charged to this process, where it has none.
+func Allocate(fd int, g Geometry, cpus []int) error {
 	if err := unix.Fallocate(fd, 0, 0, int64(g.Slots())); err != nil {
-		return err
+		return fmt.Errorf("allocate shared memory: %w", err)
 	}
 	size := int64(SlotSize) << g.Bits
 	for _, cpu := range cpus {
@@ -72,7 +73,7 @@ func allocate(fd int, g Geometry, cpus []int) error {
 			continue
 		}
 		if err := unix.Fallocate(fd, 0, int64(g.Slots())+int64(cpu)*size, size); err != nil {
-			return err
+			return fmt.Errorf("allocate shared memory: %w", err)
 		}
 	}
 	return nil

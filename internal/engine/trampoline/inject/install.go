@@ -1,0 +1,155 @@
+//go:build linux && amd64
+
+package inject
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+)
+
+// Installed is a process with trampolines. Its methods are not safe for concurrent use, but for Gone.
+type Installed struct {
+	p      *process
+	shared *shared
+	memory *ring.Memory
+	// jumps are what to take away.
+	jumps []swap
+	// adopted tells that all was there already, removed that the jumps are gone.
+	adopted, removed bool
+}
+
+// Install puts trampolines into a process, or takes over those that a collector has left there. Its error wraps an engine.Refusal if the
+// process or the machine does not permit that, and unix.ESRCH if the process has ended or executes another program by now; others may pass.
+// After an error the process is as it was. It takes some seconds at the most, for all of which but some milliseconds the process runs.
+func Install(pid int, program Program) (*Installed, error) {
+	p, err := program.open(pid)
+	if err != nil {
+		return nil, err
+	}
+	in := &Installed{p: p}
+	if err := in.install(program); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
+}
+
+func (in *Installed) install(program Program) error {
+	all, err := in.p.check()
+	if err != nil {
+		return err
+	}
+	fresh, err := in.share(all, program)
+	if err != nil {
+		return err
+	}
+	if in.memory, err = ring.NewMemory(int(in.shared.file.Fd()), program.Geometry); err == nil {
+		err = in.patch(program)
+	}
+	if err != nil && fresh && !isGone(err) {
+		return errors.Join(err, in.p.withdraw(in.shared, program.Sites))
+	}
+	return err
+}
+
+// share gives the process memory that it shares with this one, and a page for trampolines, unless it has them. It reports whether they are
+// new.
+func (in *Installed) share(all mappings, program Program) (fresh bool, err error) {
+	strays, err := in.p.strays()
+	if err != nil {
+		return false, err
+	}
+	left, err := in.p.leftover(all)
+	if err != nil {
+		return false, err
+	}
+	if left != nil {
+		in.shared = left
+		if err := left.lock(); err != nil {
+			return false, err
+		}
+		fits, err := in.p.fits(left, all, program)
+		if err != nil {
+			return false, err
+		}
+		if fits {
+			return false, errors.Join(in.p.closeDescriptors(strays), left.prepare(program.Geometry))
+		}
+		if err := errors.Join(in.p.undo(left, all), left.close()); err != nil {
+			return false, err
+		}
+	}
+	in.shared, err = in.p.share(all, strays, program)
+	return true, err
+}
+
+// patch writes the trampolines and the jumps to them, unless they are there.
+func (in *Installed) patch(program Program) error {
+	code, jumps, err := program.assemble(in.shared)
+	if err != nil {
+		return err
+	}
+	in.jumps = jumps
+	if there, err := in.p.read(in.shared.text, len(code)); err != nil {
+		return err
+	} else if !bytes.Equal(there, code) {
+		if err := in.p.write(in.shared.text, code); err != nil {
+			return err
+		}
+	} else if in.adopted, err = in.p.has(jumps); err != nil || in.adopted {
+		return err
+	}
+	if err := in.shared.setWord(ring.OffCodeSize, uint64(len(code))); err != nil {
+		return err
+	}
+	if err := in.shared.setPatches(program.Sites); err != nil {
+		return err
+	}
+	slots, err := in.p.slots()
+	if err != nil {
+		return err
+	}
+	return in.p.trace(func(t *tracer) error {
+		if err := t.stopAll(); err != nil {
+			return err
+		}
+		if err := t.write(jumps); err != nil {
+			return err
+		}
+		return t.clean(slots)
+	})
+}
+
+// assemble returns the trampolines, and the jumps to them.
+func (program Program) assemble(s *shared) (code []byte, swaps []swap, err error) {
+	code, jumps, err := program.Assemble(s.text, s.data)
+	if err != nil {
+		return nil, nil, engine.Refuse(engine.RefusedCode, "%w", err)
+	}
+	if len(code) == 0 || len(code) > TextSize || len(jumps) != len(program.Sites) {
+		return nil, nil, engine.Refuse(engine.RefusedCode, "%d bytes of trampolines for %d of %d sites", len(code), len(jumps), len(program.Sites))
+	}
+	for i, j := range jumps {
+		if site := program.Sites[i]; j.Address != site.Address || !bytes.Equal(j.Original, site.Code) || len(j.Code) != len(site.Code) {
+			return nil, nil, fmt.Errorf("the jump at %#x does not replace the instruction at %#x", j.Address, site.Address)
+		}
+		swaps = append(swaps, swap{j.Address, j.Original, j.Code})
+	}
+	return code, swaps, nil
+}
+
+// has tells whether all jumps are in place.
+func (p *process) has(jumps []swap) (bool, error) {
+	for _, j := range jumps {
+		if there, err := p.read(j.address, len(j.to)); err != nil || !bytes.Equal(there, j.to) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Memory is what the process shares. It is usable until Close.
+func (in *Installed) Memory() *ring.Memory { return in.memory }

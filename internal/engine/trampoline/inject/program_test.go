@@ -1,0 +1,126 @@
+//go:build linux && amd64
+
+package inject
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// geometry is small: what is tested here does not depend on it.
+func geometry(t testing.TB) ring.Geometry {
+	t.Helper()
+	cpus, err := ring.PossibleCPUs()
+	require.NoError(t, err)
+	return ring.Geometry{CPUs: cpus, Bits: 8}
+}
+
+// programFor returns trampolines for a process that only count, in the first word of the first slot, how often they are passed.
+func programFor(t testing.TB, pid int) Program {
+	t.Helper()
+	p, err := processes.Read(pid)
+	require.NoError(t, err)
+	binary, err := goexe.Open(p.ExecutablePath())
+	require.NoError(t, err)
+	defer binary.Close()
+	patches, err := binary.Patches()
+	require.NoError(t, err)
+	bias, err := p.Bias(binary.Base)
+	require.NoError(t, err)
+	g := geometry(t)
+	program := Program{Geometry: g}
+	for _, patch := range patches {
+		program.Sites = append(program.Sites, Site{patch.Address + bias, bytes.Clone(patch.Code)})
+	}
+	program.Assemble = func(text, data uint64) ([]byte, []Jump, error) {
+		code, jumps := counting(program.Sites, text, data+g.Slots())
+		return code, jumps, nil
+	}
+	return program
+}
+
+// counting returns trampolines that add to a counter, do what was replaced, and go back. All registers are kept; at the sites, neither flags
+// nor what is below the stack pointer are in use.
+func counting(sites []Site, text, counter uint64) (code []byte, jumps []Jump) {
+	for _, s := range sites {
+		jump := jumpFrom(s.Address, text+uint64(len(code)))
+		for len(jump) < len(s.Code) {
+			jump = append(jump, breakpoint)
+		}
+		jumps = append(jumps, Jump{s.Address, jump, s.Code})
+		code = append(code, 0x50)                                                               // push rax
+		code = binary.LittleEndian.AppendUint64(append(code, 0x48, 0xb8), counter)              // mov rax, counter
+		code = append(code, 0xf0, 0x48, 0xff, 0x00, 0x58)                                       // lock inc qword [rax]; pop rax
+		code = append(code, s.Code...)                                                          //
+		code = append(code, jumpFrom(text+uint64(len(code)), s.Address+uint64(len(s.Code)))...) // jmp back
+	}
+	return code, jumps
+}
+
+func jumpFrom(from, to uint64) []byte {
+	return binary.LittleEndian.AppendUint32([]byte{jumpOpcode}, uint32(to-from-jumpSize))
+}
+
+// counted returns how often trampolines were passed.
+func counted(t testing.TB, in *Installed) uint64 {
+	t.Helper()
+	n, err := in.shared.word(in.memory.Geometry().Slots())
+	require.NoError(t, err)
+	return n
+}
+
+// exact starts a program that checks its own results.
+func exact(t testing.TB, o testbuild.Options) *testbuild.Running {
+	t.Helper()
+	p := testbuild.Start(t, testbuild.Program(t, "exact", o))
+	require.Equal(t, "ready", p.Line())
+	return p
+}
+
+// well has the program do some more work.
+func well(t testing.TB, p *testbuild.Running) {
+	t.Helper()
+	p.GoOn()
+	require.True(t, strings.HasPrefix(p.Line(), "ok "))
+}
+
+// code returns what a process has in its memory of the code of its executable.
+func codeOf(t testing.TB, pid int, program Program) []byte {
+	t.Helper()
+	p, err := program.open(pid)
+	require.NoError(t, err)
+	defer p.close()
+	all, err := p.mappings()
+	require.NoError(t, err)
+	m, _, err := all.image(p.code)
+	require.NoError(t, err)
+	code, err := p.read(m.start, int(m.end-m.start))
+	require.NoError(t, err)
+	return code
+}
+
+// descriptors returns how many of shared memory a process has.
+func descriptors(t testing.TB, pid int) (n int) {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", "ls -l /proc/"+itoa(pid)+"/fd").Output()
+	require.NoError(t, err)
+	return strings.Count(string(out), "memfd:"+MemoryName)
+}
+
+func mapped(t testing.TB, pid int) string {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/" + itoa(pid) + "/maps")
+	require.NoError(t, err)
+	return string(maps)
+}

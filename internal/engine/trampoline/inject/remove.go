@@ -1,0 +1,78 @@
+//go:build linux && amd64
+
+package inject
+
+import (
+	"errors"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+)
+
+// Gone tells whether the process has ended or executes another program. It is safe for concurrent use.
+func (in *Installed) Gone() bool { return in.p.gone() }
+
+// Remove puts the process's own instructions back; there is nothing to do if it is Gone. What was recorded can be read until Close. After an
+// error some may still be replaced, and it can be called again: a thread may not have stopped, or a breakpoint lies on a jump by now.
+func (in *Installed) Remove() error {
+	const tries = 3
+	var err error
+	for range tries {
+		if in.removed {
+			return nil
+		}
+		if err = in.remove(); err == nil || isGone(err) {
+			in.removed, err = true, nil
+		} else if !errors.Is(err, errBusy) {
+			return err
+		}
+	}
+	return err
+}
+
+func (in *Installed) remove() error {
+	slots, err := in.p.slots()
+	if err != nil {
+		if in.Gone() {
+			return errGone
+		}
+		return err
+	}
+	err = in.p.trace(func(t *tracer) error {
+		if err := t.stopAll(); err != nil {
+			return err
+		}
+		if err := t.restore(reverse(in.jumps)); err != nil {
+			return err
+		}
+		// Whoever is in a trampoline may have reserved a slot that a later reader would wait for. It stays mapped for those that cannot be seen.
+		_, err := t.leave(in.shared.text, in.shared.text+TextSize)
+		return errors.Join(err, t.clean(slots))
+	})
+	if err != nil {
+		return err
+	}
+	return in.shared.setWord(ring.OffDeadline, 0)
+}
+
+func reverse(swaps []swap) (back []swap) {
+	for _, s := range swaps {
+		back = append(back, swap{s.address, s.to, s.from})
+	}
+	return back
+}
+
+// Close lets go of the shared memory. After Remove, its slots have no pages then. Without Remove all stays as it is in the process, for the
+// next installation to take over, as when this process is killed.
+func (in *Installed) Close() error {
+	var errs []error
+	if in.memory != nil {
+		if in.removed {
+			errs = append(errs, in.memory.Punch())
+		}
+		errs = append(errs, in.memory.Close())
+	}
+	if in.shared != nil {
+		errs = append(errs, in.shared.close())
+	}
+	return errors.Join(append(errs, in.p.close())...)
+}
