@@ -127,7 +127,7 @@ func TestLoadConfig(t *testing.T) {
 			c.want(want)
 			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(TargetConfig{}, metadata.GoGoroutineTimeMetricConfig{}, metadata.ResourceAttributeConfig{},
 				metadata.GoGoroutineBlockedMetricConfig{}, metadata.GoGoroutineCountMetricConfig{}, metadata.GoGoroutineCreatedMetricConfig{}, metadata.GoGoroutineExitedMetricConfig{},
-				metadata.GoGoroutineOverheadShareMetricConfig{}, metadata.GoGoroutineOverheadCoverageMetricConfig{}, metadata.GoGoroutineOverheadStatusMetricConfig{})))
+				metadata.GoGoroutineEngineStatusMetricConfig{}, metadata.GoGoroutineOverheadShareMetricConfig{}, metadata.GoGoroutineOverheadCoverageMetricConfig{}, metadata.GoGoroutineOverheadStatusMetricConfig{})))
 		})
 	}
 }

@@ -20,6 +20,9 @@ import (
 
 // reasonOf returns the class of an error for which a process cannot be followed.
 func reasonOf(err error) metadata.AttributeReason {
+	if refused := (*engine.Refusal)(nil); errors.As(err, &refused) {
+		return metadata.AttributeReasonRefused
+	}
 	for _, class := range []struct {
 		of     error
 		reason metadata.AttributeReason
@@ -43,6 +46,17 @@ func reasonOf(err error) metadata.AttributeReason {
 		}
 	}
 	return metadata.AttributeReasonOther
+}
+
+// refusalOf returns why a process does not permit trampolines.
+func refusalOf(err error) metadata.AttributeTrampolineReason {
+	var refused *engine.Refusal
+	if errors.As(err, &refused) {
+		if reason, known := metadata.MapAttributeTrampolineReason[string(refused.Reason)]; known {
+			return reason
+		}
+	}
+	return metadata.AttributeTrampolineReasonOther
 }
 
 // observeHealth makes the collector's own telemetry tell what the probes see and lose.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
@@ -29,12 +30,23 @@ func TestReasonOf(t *testing.T) {
 		"layout":     {fmt.Errorf("%w: go9.9", goexe.ErrUnsupported)},
 		"resources":  {engine.ErrTooMany, syscall.ENOMEM, syscall.EMFILE},
 		"gone":       {noProcess, syscall.ESRCH},
+		"refused":    {engine.Refuse(engine.RefusedPermission, "ptrace: %w", syscall.EPERM)},
 		"other":      {errors.New("something else")},
 	} {
 		for _, err := range errs {
 			assert.Equal(t, want, reasonOf(fmt.Errorf("process 7 (/bin/x): %w", err)).String(), err)
 		}
 	}
+}
+
+// TestEveryRefusalHasItsReason has the metric's reasons be those that engines give.
+func TestEveryRefusalHasItsReason(t *testing.T) {
+	for _, why := range engine.Reasons {
+		err := fmt.Errorf("process 7: %w", engine.Refuse(why, "it is so"))
+		assert.Equal(t, string(why), refusalOf(err).String())
+	}
+	assert.Len(t, metadata.MapAttributeTrampolineReason, len(engine.Reasons)+1)
+	assert.Equal(t, "other", refusalOf(errors.New("something else")).String())
 }
 
 // Whatever attributes are asked for, estimates are not added to what was seen.

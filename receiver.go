@@ -202,6 +202,7 @@ func (s *shared) options() session.Options {
 		Resource:       s.resource,
 		Logger:         s.set.Logger,
 		Followed:       s.followed,
+		Refused:        s.refused,
 	}
 	if s.nextTraces != nil || s.nextLogs != nil {
 		o.Settings.SamplingRatio = s.config.Traces.SamplingRatio

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sys/unix"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
@@ -129,8 +130,21 @@ func sameText(a, b error) bool {
 
 // problem is called with each process that counts and cannot be followed, followed with each that can.
 func (s *shared) problem(p processes.Process, err error) {
-	s.health.ReceiverGoroutineAttachFailures.Add(context.Background(), 1, metric.WithAttributes(attribute.String("reason", reasonOf(err).String())))
+	reason := reasonOf(err)
+	s.health.ReceiverGoroutineAttachFailures.Add(context.Background(), 1, because(reason))
+	if reason == metadata.AttributeReasonRefused {
+		s.refused(p, err)
+	}
 	s.status.problem(p, err)
+}
+
+// refused is called with each process that does not permit trampolines.
+func (s *shared) refused(_ processes.Process, err error) {
+	s.health.ReceiverGoroutineTrampolineRefusals.Add(context.Background(), 1, because(refusalOf(err)))
+}
+
+func because(reason fmt.Stringer) metric.AddOption {
+	return metric.WithAttributes(attribute.String("reason", reason.String()))
 }
 
 func (s *shared) followed(p processes.Process) { s.status.followed(p) }

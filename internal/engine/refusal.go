@@ -34,6 +34,21 @@ const (
 	RefusedYama Reason = "yama"
 )
 
+// Reasons are all of them.
+var Reasons = []Reason{
+	RefusedArch, RefusedCode, RefusedForeignBytes, RefusedMemoryProtection, RefusedNoRoom, RefusedOther, RefusedPermission, RefusedSeccomp,
+	RefusedTraced, RefusedTSC, RefusedTSCAux, RefusedVFork, RefusedYama,
+}
+
+// MayPass tells whether the same process may permit it later.
+func (r Reason) MayPass() bool {
+	switch r {
+	case RefusedForeignBytes, RefusedOther, RefusedTraced, RefusedVFork:
+		return true
+	}
+	return false
+}
+
 // Refusal is an error about a process or a machine that does not permit an engine.
 type Refusal struct {
 	Reason Reason

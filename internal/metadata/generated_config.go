@@ -162,6 +162,26 @@ func (ms *GoGoroutineCreatedMetricConfig) Validate() error {
 	return nil
 }
 
+// GoGoroutineEngineStatusMetricConfig provides config for the go.goroutine.engine.status metric.
+type GoGoroutineEngineStatusMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *GoGoroutineEngineStatusMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
 // GoGoroutineExitedMetricAttributeKey specifies the key of an attribute for the go.goroutine.exited metric.
 type GoGoroutineExitedMetricAttributeKey string
 
@@ -328,6 +348,7 @@ type MetricsConfig struct {
 	GoGoroutineBlocked          GoGoroutineBlockedMetricConfig          `mapstructure:"go.goroutine.blocked"`
 	GoGoroutineCount            GoGoroutineCountMetricConfig            `mapstructure:"go.goroutine.count"`
 	GoGoroutineCreated          GoGoroutineCreatedMetricConfig          `mapstructure:"go.goroutine.created"`
+	GoGoroutineEngineStatus     GoGoroutineEngineStatusMetricConfig     `mapstructure:"go.goroutine.engine.status"`
 	GoGoroutineExited           GoGoroutineExitedMetricConfig           `mapstructure:"go.goroutine.exited"`
 	GoGoroutineOverheadCoverage GoGoroutineOverheadCoverageMetricConfig `mapstructure:"go.goroutine.overhead.coverage"`
 	GoGoroutineOverheadShare    GoGoroutineOverheadShareMetricConfig    `mapstructure:"go.goroutine.overhead.share"`
@@ -351,6 +372,9 @@ func DefaultMetricsConfig() MetricsConfig {
 			Enabled:             true,
 			AggregationStrategy: AggregationStrategySum,
 			EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated},
+		},
+		GoGoroutineEngineStatus: GoGoroutineEngineStatusMetricConfig{
+			Enabled: true,
 		},
 		GoGoroutineExited: GoGoroutineExitedMetricConfig{
 			Enabled:             true,

@@ -41,6 +41,9 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						AggregationStrategy: AggregationStrategySum,
 						EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyCodeFunctionName, GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated},
 					},
+					GoGoroutineEngineStatus: GoGoroutineEngineStatusMetricConfig{
+						Enabled: true,
+					},
 					GoGoroutineExited: GoGoroutineExitedMetricConfig{
 						Enabled:             true,
 						AggregationStrategy: AggregationStrategySum,
@@ -99,6 +102,9 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						AggregationStrategy: AggregationStrategySum,
 						EnabledAttributes:   []GoGoroutineCreatedMetricAttributeKey{GoGoroutineCreatedMetricAttributeKeyCodeFunctionName, GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated},
 					},
+					GoGoroutineEngineStatus: GoGoroutineEngineStatusMetricConfig{
+						Enabled: false,
+					},
 					GoGoroutineExited: GoGoroutineExitedMetricConfig{
 						Enabled:             false,
 						AggregationStrategy: AggregationStrategySum,
@@ -142,7 +148,7 @@ func TestMetricsBuilderConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := loadMetricsBuilderConfig(t, tt.name)
-			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
+			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
 			require.Emptyf(t, diff, "Config mismatch (-expected +actual):\n%s", diff)
 		})
 	}

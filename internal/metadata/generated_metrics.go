@@ -20,6 +20,32 @@ const (
 	AggregationStrategyMax = "max"
 )
 
+// AttributeGoGoroutineEngine specifies the value go.goroutine.engine attribute.
+type AttributeGoGoroutineEngine int
+
+const (
+	_ AttributeGoGoroutineEngine = iota
+	AttributeGoGoroutineEngineUprobe
+	AttributeGoGoroutineEngineTrampoline
+)
+
+// String returns the string representation of the AttributeGoGoroutineEngine.
+func (av AttributeGoGoroutineEngine) String() string {
+	switch av {
+	case AttributeGoGoroutineEngineUprobe:
+		return "uprobe"
+	case AttributeGoGoroutineEngineTrampoline:
+		return "trampoline"
+	}
+	return ""
+}
+
+// MapAttributeGoGoroutineEngine is a helper map of string to AttributeGoGoroutineEngine attribute value.
+var MapAttributeGoGoroutineEngine = map[string]AttributeGoGoroutineEngine{
+	"uprobe":     AttributeGoGoroutineEngineUprobe,
+	"trampoline": AttributeGoGoroutineEngineTrampoline,
+}
+
 // AttributeGoGoroutineOverheadLevel specifies the value go.goroutine.overhead.level attribute.
 type AttributeGoGoroutineOverheadLevel int
 
@@ -129,6 +155,7 @@ const (
 	AttributeReasonLayout
 	AttributeReasonResources
 	AttributeReasonGone
+	AttributeReasonRefused
 	AttributeReasonOther
 )
 
@@ -147,6 +174,8 @@ func (av AttributeReason) String() string {
 		return "resources"
 	case AttributeReasonGone:
 		return "gone"
+	case AttributeReasonRefused:
+		return "refused"
 	case AttributeReasonOther:
 		return "other"
 	}
@@ -161,7 +190,82 @@ var MapAttributeReason = map[string]AttributeReason{
 	"layout":     AttributeReasonLayout,
 	"resources":  AttributeReasonResources,
 	"gone":       AttributeReasonGone,
+	"refused":    AttributeReasonRefused,
 	"other":      AttributeReasonOther,
+}
+
+// AttributeTrampolineReason specifies the value trampoline.reason attribute.
+type AttributeTrampolineReason int
+
+const (
+	_ AttributeTrampolineReason = iota
+	AttributeTrampolineReasonArch
+	AttributeTrampolineReasonCode
+	AttributeTrampolineReasonForeignBytes
+	AttributeTrampolineReasonMemoryProtection
+	AttributeTrampolineReasonNoRoom
+	AttributeTrampolineReasonOtherCollector
+	AttributeTrampolineReasonPermission
+	AttributeTrampolineReasonSeccomp
+	AttributeTrampolineReasonTraced
+	AttributeTrampolineReasonTsc
+	AttributeTrampolineReasonTscAux
+	AttributeTrampolineReasonVfork
+	AttributeTrampolineReasonYama
+	AttributeTrampolineReasonOther
+)
+
+// String returns the string representation of the AttributeTrampolineReason.
+func (av AttributeTrampolineReason) String() string {
+	switch av {
+	case AttributeTrampolineReasonArch:
+		return "arch"
+	case AttributeTrampolineReasonCode:
+		return "code"
+	case AttributeTrampolineReasonForeignBytes:
+		return "foreign_bytes"
+	case AttributeTrampolineReasonMemoryProtection:
+		return "memory_protection"
+	case AttributeTrampolineReasonNoRoom:
+		return "no_room"
+	case AttributeTrampolineReasonOtherCollector:
+		return "other_collector"
+	case AttributeTrampolineReasonPermission:
+		return "permission"
+	case AttributeTrampolineReasonSeccomp:
+		return "seccomp"
+	case AttributeTrampolineReasonTraced:
+		return "traced"
+	case AttributeTrampolineReasonTsc:
+		return "tsc"
+	case AttributeTrampolineReasonTscAux:
+		return "tsc_aux"
+	case AttributeTrampolineReasonVfork:
+		return "vfork"
+	case AttributeTrampolineReasonYama:
+		return "yama"
+	case AttributeTrampolineReasonOther:
+		return "other"
+	}
+	return ""
+}
+
+// MapAttributeTrampolineReason is a helper map of string to AttributeTrampolineReason attribute value.
+var MapAttributeTrampolineReason = map[string]AttributeTrampolineReason{
+	"arch":              AttributeTrampolineReasonArch,
+	"code":              AttributeTrampolineReasonCode,
+	"foreign_bytes":     AttributeTrampolineReasonForeignBytes,
+	"memory_protection": AttributeTrampolineReasonMemoryProtection,
+	"no_room":           AttributeTrampolineReasonNoRoom,
+	"other_collector":   AttributeTrampolineReasonOtherCollector,
+	"permission":        AttributeTrampolineReasonPermission,
+	"seccomp":           AttributeTrampolineReasonSeccomp,
+	"traced":            AttributeTrampolineReasonTraced,
+	"tsc":               AttributeTrampolineReasonTsc,
+	"tsc_aux":           AttributeTrampolineReasonTscAux,
+	"vfork":             AttributeTrampolineReasonVfork,
+	"yama":              AttributeTrampolineReasonYama,
+	"other":             AttributeTrampolineReasonOther,
 }
 
 var MetricsInfo = metricsInfo{
@@ -176,6 +280,10 @@ var MetricsInfo = metricsInfo{
 	GoGoroutineCreated: metricInfo{
 		Name:       "go.goroutine.created",
 		Attributes: []string{"code.function.name", "go.goroutine.estimated"},
+	},
+	GoGoroutineEngineStatus: metricInfo{
+		Name:       "go.goroutine.engine.status",
+		Attributes: []string{"go.goroutine.engine"},
 	},
 	GoGoroutineExited: metricInfo{
 		Name:       "go.goroutine.exited",
@@ -202,6 +310,7 @@ type metricsInfo struct {
 	GoGoroutineBlocked          metricInfo
 	GoGoroutineCount            metricInfo
 	GoGoroutineCreated          metricInfo
+	GoGoroutineEngineStatus     metricInfo
 	GoGoroutineExited           metricInfo
 	GoGoroutineOverheadCoverage metricInfo
 	GoGoroutineOverheadShare    metricInfo
@@ -494,6 +603,58 @@ func (m *metricGoGoroutineCreated) emit(metrics pmetric.MetricSlice) {
 
 func newMetricGoGoroutineCreated(cfg GoGoroutineCreatedMetricConfig) metricGoGoroutineCreated {
 	m := metricGoGoroutineCreated{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
+type metricGoGoroutineEngineStatus struct {
+	data     pmetric.Metric                      // data buffer for generated metric.
+	config   GoGoroutineEngineStatusMetricConfig // metric config provided by user.
+	capacity int                                 // max observed number of data points added to the metric.
+}
+
+// init fills go.goroutine.engine.status metric with initial data.
+func (m *metricGoGoroutineEngineStatus) init() {
+	m.data.SetName("go.goroutine.engine.status")
+	m.data.SetDescription("1 for the engine that sees the process, 0 for the other.")
+	m.data.SetUnit("{process}")
+	m.data.SetEmptyGauge()
+	m.data.Gauge().DataPoints().EnsureCapacity(m.capacity)
+}
+
+func (m *metricGoGoroutineEngineStatus) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64, goGoroutineEngineAttributeValue string) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Gauge().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetIntValue(val)
+	dp.Attributes().PutStr("go.goroutine.engine", goGoroutineEngineAttributeValue)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricGoGoroutineEngineStatus) updateCapacity() {
+	if m.data.Gauge().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Gauge().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricGoGoroutineEngineStatus) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Gauge().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricGoGoroutineEngineStatus(cfg GoGoroutineEngineStatusMetricConfig) metricGoGoroutineEngineStatus {
+	m := metricGoGoroutineEngineStatus{config: cfg}
 
 	if cfg.Enabled {
 		m.data = pmetric.NewMetric()
@@ -857,6 +1018,7 @@ type MetricsBuilder struct {
 	metricGoGoroutineBlocked          metricGoGoroutineBlocked
 	metricGoGoroutineCount            metricGoGoroutineCount
 	metricGoGoroutineCreated          metricGoGoroutineCreated
+	metricGoGoroutineEngineStatus     metricGoGoroutineEngineStatus
 	metricGoGoroutineExited           metricGoGoroutineExited
 	metricGoGoroutineOverheadCoverage metricGoGoroutineOverheadCoverage
 	metricGoGoroutineOverheadShare    metricGoGoroutineOverheadShare
@@ -890,6 +1052,7 @@ func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, opt
 		metricGoGoroutineBlocked:          newMetricGoGoroutineBlocked(mbc.Metrics.GoGoroutineBlocked),
 		metricGoGoroutineCount:            newMetricGoGoroutineCount(mbc.Metrics.GoGoroutineCount),
 		metricGoGoroutineCreated:          newMetricGoGoroutineCreated(mbc.Metrics.GoGoroutineCreated),
+		metricGoGoroutineEngineStatus:     newMetricGoGoroutineEngineStatus(mbc.Metrics.GoGoroutineEngineStatus),
 		metricGoGoroutineExited:           newMetricGoGoroutineExited(mbc.Metrics.GoGoroutineExited),
 		metricGoGoroutineOverheadCoverage: newMetricGoGoroutineOverheadCoverage(mbc.Metrics.GoGoroutineOverheadCoverage),
 		metricGoGoroutineOverheadShare:    newMetricGoGoroutineOverheadShare(mbc.Metrics.GoGoroutineOverheadShare),
@@ -1061,6 +1224,7 @@ func (mb *MetricsBuilder) EmitForResource(options ...ResourceMetricsOption) {
 	mb.metricGoGoroutineBlocked.emit(ils.Metrics())
 	mb.metricGoGoroutineCount.emit(ils.Metrics())
 	mb.metricGoGoroutineCreated.emit(ils.Metrics())
+	mb.metricGoGoroutineEngineStatus.emit(ils.Metrics())
 	mb.metricGoGoroutineExited.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadCoverage.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadShare.emit(ils.Metrics())
@@ -1110,6 +1274,11 @@ func (mb *MetricsBuilder) RecordGoGoroutineCountDataPoint(ts pcommon.Timestamp, 
 // RecordGoGoroutineCreatedDataPoint adds a data point to go.goroutine.created metric.
 func (mb *MetricsBuilder) RecordGoGoroutineCreatedDataPoint(ts pcommon.Timestamp, val int64, codeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
 	mb.metricGoGoroutineCreated.recordDataPoint(mb.startTime, ts, val, codeFunctionNameAttributeValue, goGoroutineEstimatedAttributeValue)
+}
+
+// RecordGoGoroutineEngineStatusDataPoint adds a data point to go.goroutine.engine.status metric.
+func (mb *MetricsBuilder) RecordGoGoroutineEngineStatusDataPoint(ts pcommon.Timestamp, val int64, goGoroutineEngineAttributeValue AttributeGoGoroutineEngine) {
+	mb.metricGoGoroutineEngineStatus.recordDataPoint(mb.startTime, ts, val, goGoroutineEngineAttributeValue.String())
 }
 
 // RecordGoGoroutineExitedDataPoint adds a data point to go.goroutine.exited metric.

@@ -100,6 +100,9 @@ func TestMetricsBuilder(t *testing.T) {
 			}
 			defaultMetricsCount++
 			allMetricsCount++
+			mb.RecordGoGoroutineEngineStatusDataPoint(ts, 1, AttributeGoGoroutineEngineUprobe)
+			defaultMetricsCount++
+			allMetricsCount++
 			mb.RecordGoGoroutineExitedDataPoint(ts, 1, "code.function.name-val", true)
 			if tt.name == "reaggregate_set" {
 				mb.RecordGoGoroutineExitedDataPoint(ts, 3, "code.function.name-val-2", false)
@@ -322,6 +325,21 @@ func TestMetricsBuilder(t *testing.T) {
 						_, ok = dp.Attributes().Get("go.goroutine.estimated")
 						assert.False(t, ok)
 					}
+				case "go.goroutine.engine.status":
+					assert.False(t, validatedMetrics["go.goroutine.engine.status"], "Found a duplicate in the metrics slice: go.goroutine.engine.status")
+					validatedMetrics["go.goroutine.engine.status"] = true
+					assert.Equal(t, pmetric.MetricTypeGauge, mi.Type())
+					assert.Equal(t, 1, mi.Gauge().DataPoints().Len())
+					assert.Equal(t, "1 for the engine that sees the process, 0 for the other.", mi.Description())
+					assert.Equal(t, "{process}", mi.Unit())
+					dp := mi.Gauge().DataPoints().At(0)
+					assert.Equal(t, start, dp.StartTimestamp())
+					assert.Equal(t, ts, dp.Timestamp())
+					assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+					assert.Equal(t, int64(1), dp.IntValue())
+					goGoroutineEngineAttrVal, ok := dp.Attributes().Get("go.goroutine.engine")
+					assert.True(t, ok)
+					assert.Equal(t, "uprobe", goGoroutineEngineAttrVal.Str())
 				case "go.goroutine.exited":
 					if tt.name != "reaggregate_set" {
 						assert.False(t, validatedMetrics["go.goroutine.exited"], "Found a duplicate in the metrics slice: go.goroutine.exited")

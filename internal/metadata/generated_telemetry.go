@@ -32,6 +32,7 @@ type TelemetryBuilder struct {
 	ReceiverGoroutineDurationsLost       metric.Int64ObservableCounter
 	ReceiverGoroutineEventsLost          metric.Int64ObservableCounter
 	ReceiverGoroutineTargets             metric.Int64ObservableUpDownCounter
+	ReceiverGoroutineTrampolineRefusals  metric.Int64Counter
 	ReceiverGoroutineTransitions         metric.Int64ObservableCounter
 	ReceiverGoroutineTransitionsMissed   metric.Int64ObservableCounter
 	ReceiverGoroutineTransitionsRepeated metric.Int64ObservableCounter
@@ -219,6 +220,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ReceiverGoroutineTargets, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_receiver_goroutine_targets",
 		metric.WithDescription("Processes that are followed. [Development]"),
+		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverGoroutineTrampolineRefusals, err = builder.meter.Int64Counter(
+		"otelcol_receiver_goroutine_trampoline_refusals",
+		metric.WithDescription("Processes that do not permit trampolines, by reason. With engine auto they keep uprobes. [Development]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)

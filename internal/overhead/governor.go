@@ -66,6 +66,8 @@ type Change struct {
 	Reason   Reason
 	// PID is the process because of which it was, 0 if it was because of all or of others.
 	PID int
+	// Move says that less would be seen if there was no alternative: the level stays as it is.
+	Move bool
 }
 
 // NewGovernor returns a Governor that begins with all that the configuration asks for.
@@ -101,7 +103,8 @@ func (g *Governor) Share(pid int) float64 {
 // Coverage returns how much was seen up to now.
 func (g *Governor) Coverage() Coverage { return g.coverage }
 
-// Observe takes what the probes cost since the last call, and decides anew. It tells of a change of level.
+// Observe takes what the probes cost since the last call, and decides anew. It tells of a change of level, and that the alternative is to be
+// taken.
 func (g *Governor) Observe(o Observation) (Change, bool) {
 	if o.Elapsed <= 0 {
 		return Change{}, false
@@ -116,6 +119,9 @@ func (g *Governor) Observe(o Observation) (Change, bool) {
 		return Change{}, false
 	}
 	before := g.Level()
+	if worst, reason, pid := g.worst(); o.Alternative && worst.credit < 0 {
+		return Change{From: before, To: before, Reason: reason, PID: pid, Move: true}, true
+	}
 	reason, pid := g.decide()
 	return Change{From: before, To: g.Level(), Reason: reason, PID: pid}, g.Level() != before
 }
@@ -332,6 +338,16 @@ type Coverage struct {
 	Elapsed, Attached time.Duration
 	// Traced is that with probes, multiplied by the part of the trees that was sampled of those that the configuration asks for.
 	Traced time.Duration
+}
+
+// Plus returns the sums of both.
+func (c Coverage) Plus(o Coverage) Coverage {
+	return Coverage{c.Elapsed + o.Elapsed, c.Attached + o.Attached, c.Traced + o.Traced}
+}
+
+// Minus returns what was seen since o.
+func (c Coverage) Minus(o Coverage) Coverage {
+	return Coverage{c.Elapsed - o.Elapsed, c.Attached - o.Attached, c.Traced - o.Traced}
 }
 
 func (c *Coverage) add(elapsed time.Duration, attached bool, ratio float64) {

@@ -43,6 +43,8 @@ type Observation struct {
 	// Attaching says that in some of the time, probes were being put on or taken away, or processes were yet to be followed that will be: then
 	// it is these that Unfollowed tells of, and nothing can be concluded from how little was seen.
 	Attaching bool
+	// Alternative says that the processes can be seen in a way that costs less. Then what costs too much does not lower the level.
+	Alternative bool
 }
 
 // attributed returns the observation with what was unfollowed attributed to the processes that are followed, if they were yet to be: by

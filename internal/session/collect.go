@@ -173,7 +173,7 @@ func (l *loop) collect(began int64) (live []collected, final []telemetry.Process
 		if !s.ready {
 			continue
 		}
-		c := collected{ProcessStats: l.stats(s, l.host.Now()), of: s, pid: s.PID, program: s.program, bias: s.bias, looked: s.program.governor.Level() >= overhead.Windows}
+		c := collected{ProcessStats: l.stats(s, l.host.Now()), of: s, pid: s.PID, program: s.program, bias: s.bias, looked: s.isLookedAt()}
 		if w := s.window; w != nil && w.began.at <= began {
 			counts, err := w.Counts()
 			if err != nil {
@@ -190,6 +190,11 @@ func (l *loop) collect(began int64) (live []collected, final []telemetry.Process
 	return live, final
 }
 
+// isLookedAt tells whether a session's goroutines are to be counted in the process's memory, as the engine does not know them all the time.
+func (s *session) isLookedAt() bool {
+	return s.program.governor.Level() >= overhead.Windows || s.window == nil && s.past.windows > 0
+}
+
 // releaseCollected lets go of the programs whose names the collection before needed.
 func (l *loop) releaseCollected() {
 	for _, p := range l.handedOut {
@@ -201,11 +206,11 @@ func (l *loop) releaseCollected() {
 // stats returns what is known of a session, but for its present window.
 func (l *loop) stats(s *session, now int64) telemetry.ProcessStats {
 	level := s.program.governor.Level()
-	f := telemetry.ProcessStats{Process: s.telemetry, Start: s.since, Time: now}
+	f := telemetry.ProcessStats{Process: s.telemetry, Start: s.since, Time: now, Engine: s.program.engineName()}
 	f.Estimated = s.past.estimate.Totals()
 	if l.options.Overhead.Budget > 0 {
 		f.Overhead = &telemetry.Overhead{
-			Level: level.String(), Share: s.program.governor.Share(s.PID), Coverage: telemetry.Coverage(s.program.governor.Coverage()),
+			Level: level.String(), Share: s.program.governor.Share(s.PID), Coverage: telemetry.Coverage(s.coverage()),
 		}
 	}
 	f.Add(s.past.seen)

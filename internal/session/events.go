@@ -43,10 +43,12 @@ func (l *loop) handleOf(s *session, e *lifecycle.Event) {
 
 // firstThreadExited ends a session, unless the process goes on without its first thread: then a scan will see its end.
 func (l *loop) firstThreadExited(s *session, at int64) {
-	pid, by := s.PID, s.program.attachment
+	pid, by, given := s.PID, s.program.attachment, s.program.given
 	l.work(func() {
 		if l.host.GoesOn(pid) {
-			l.includeAgain(pid, by)
+			if given && by != nil {
+				l.includeAgain(pid, by)
+			}
 			return
 		}
 		l.post(func(l *loop) {
@@ -59,9 +61,6 @@ func (l *loop) firstThreadExited(s *session, at int64) {
 
 // includeAgain keeps a process attached whose first thread has exited, if it was by that thread.
 func (m *Manager) includeAgain(pid int, by engine.Attachment) {
-	if by == nil || m.options.Newcomers {
-		return
-	}
 	if err := by.Include(pid); err != nil {
 		m.options.Logger.Warn("A process without its first thread is not seen any more", zap.Int("pid", pid), zap.Error(err))
 	}

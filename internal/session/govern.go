@@ -49,7 +49,10 @@ func (l *loop) govern() time.Duration {
 func (l *loop) regulate(p *program) (busy bool) {
 	ratio := p.governor.Ratio()
 	observed := l.observe(p)
-	if change, is := p.governor.Observe(observed); is {
+	observed.Alternative = l.hasAlternative(p)
+	if change, is := p.governor.Observe(observed); is && change.Move {
+		l.beginMove(p, change)
+	} else if is {
 		l.announce(p, change)
 	}
 	if p.governor.Ratio() != ratio {
@@ -58,16 +61,19 @@ func (l *loop) regulate(p *program) (busy bool) {
 		}
 	}
 	switch {
+	case p.moving:
 	case p.state == attached && (!p.governor.Attached() || p.syscalls != l.seesSyscalls(p)):
 		l.detach(p)
 	case p.state == detached && p.governor.Attached() && l.reattachable(p):
 		l.reattach(p)
 	}
-	return p.state != attached || costsAnything(observed)
+	return p.state != attached && l.reattachable(p) || costsAnything(observed)
 }
 
-// seesSyscalls tells whether a program's probes that only see system calls are to be attached.
-func (l *loop) seesSyscalls(p *program) bool { return l.options.Syscalls && p.governor.Syscalls() }
+// seesSyscalls tells whether what only sees a program's system calls is to be attached. With trampolines, that costs nothing to have there.
+func (l *loop) seesSyscalls(p *program) bool {
+	return l.options.Syscalls && (p.trampolines || p.governor.Syscalls())
+}
 
 func costsAnything(o overhead.Observation) bool {
 	for _, u := range o.Processes {
@@ -138,7 +144,7 @@ func (l *loop) announce(p *program, c overhead.Change) {
 		}
 		l.options.Logger.Info("What is seen of a process changes, as overhead demands or allows", fields...)
 		l.sink.OnLevelChange(s.telemetry, telemetry.LevelChange{
-			At: l.host.Now(), From: c.From.String(), To: c.To.String(), Reason: c.Reason.String(), Share: share, Budget: budget, Less: c.To > c.From,
+			At: l.host.Now(), From: c.From.String(), To: c.To.String(), Engine: p.engineName(), Reason: c.Reason.String(), Share: share, Budget: budget, Less: c.To > c.From,
 		})
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
-	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
 
@@ -27,7 +26,7 @@ const (
 type loop struct {
 	*Manager
 	sessions  map[int]*session
-	programs  map[processes.File]*program
+	programs  map[programKey]*program
 	newcomers map[int]*newcomer
 	ending    map[*session]bool // over, but their last figures are not read yet
 	early     int               // events that wait for a session to be ready
@@ -59,7 +58,7 @@ type deferred struct {
 }
 
 func newLoop(m *Manager) *loop {
-	return &loop{Manager: m, working: 1, governed: governInterval, sessions: map[int]*session{}, programs: map[processes.File]*program{}, newcomers: map[int]*newcomer{}, ending: map[*session]bool{}}
+	return &loop{Manager: m, working: 1, governed: governInterval, sessions: map[int]*session{}, programs: map[programKey]*program{}, newcomers: map[int]*newcomer{}, ending: map[*session]bool{}}
 }
 
 // run handles events and what workers post until the Manager stops.

@@ -32,8 +32,10 @@ type Options struct {
 	// Newcomers lets the engine follow processes by itself that begin to run a known executable. Without, all processes that can count run
 	// already, and the engine leaves all others alone.
 	Newcomers bool
-	Settings  engine.Settings
-	Limits    lifecycle.Limits
+	// Trampolines says which processes are seen by trampolines.
+	Trampolines Trampolines
+	Settings    engine.Settings
+	Limits      lifecycle.Limits
 	// SpansPerSecond is how many spans and log records of a process are made in a second: trees that begin while there are more are not
 	// sampled; 0 sets no limit.
 	SpansPerSecond int
@@ -50,6 +52,8 @@ type Options struct {
 	Logger   *zap.Logger
 	// Followed is called with each process that begins to be followed.
 	Followed func(processes.Process)
+	// Refused is called with each process that stays with probes because it does not permit trampolines.
+	Refused func(processes.Process, error)
 }
 
 // Sink takes what is seen. Its methods are called by one goroutine, and must not wait for anything.

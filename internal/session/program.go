@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
@@ -17,18 +18,26 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
-// program is an executable file that sessions' processes run. The loop owns it; Executable is valid once it has been attached, and until
-// it is closed.
+// program is an executable file that sessions' processes run, and that is attached in one way. The loop owns it; Executable is valid once it
+// has been attached, and until it is closed.
 type program struct {
 	*Executable
-	file       processes.File
-	state      attachmentState
-	attachment engine.Attachment
-	syscalls   bool // the attachment has the probes that only see system calls
-	system     map[uint64]bool
-	governor   *overhead.Governor
-	observed   int64 // when the governor was last told what following costs, in ns of CLOCK_MONOTONIC
-	sessions   map[int]*session
+	file        processes.File
+	trampolines bool // it is attached by those, not by probes
+	state       attachmentState
+	attachment  engine.Attachment
+	syscalls    bool // the attachment has the probes that only see system calls
+	given       bool // the attachment is for the processes of sessions only
+	// origin is the program of the same file with probes, from which the processes of this one have moved; nil if it has none.
+	origin *program
+	// moving tells that its processes are being moved to trampolines, because why; refusal is why they cannot be, nil if that is not known.
+	moving   bool
+	because  overhead.Change
+	refusal  *refusal
+	system   map[uint64]bool
+	governor *overhead.Governor
+	observed int64 // when the governor was last told what following costs, in ns of CLOCK_MONOTONIC
+	sessions map[int]*session
 	// hitsOfOthers are those of processes that are not followed, at the present attachment, as last seen; uncharged is what those of them cost
 	// that the governor has not been told of. changed tells that it has been attached or detached since then.
 	hitsOfOthers uint64
@@ -47,6 +56,12 @@ const (
 	detaching
 	detached
 )
+
+func newProgram(file processes.File, trampolines bool) *program {
+	return &program{file: file, trampolines: trampolines, state: attaching, sessions: map[int]*session{}}
+}
+
+func (p *program) key() programKey { return programKey{p.file, p.trampolines} }
 
 func (p *program) retain() { p.users++ }
 
@@ -67,22 +82,29 @@ func (p *program) isSystem(start uint64) bool { return p.system[start] }
 
 // attach has a worker analyse the executable that a process runs, and attach it.
 func (l *loop) attach(of processes.Process) *program {
-	p := &program{file: of.File, state: attaching, sessions: map[int]*session{}}
-	l.programs[of.File] = p
+	p := newProgram(of.File, l.options.Trampolines == TrampolinesOnly)
+	l.programs[p.key()] = p
+	o := l.attachOptions(p, l.options.Syscalls, of.PID)
 	l.work(func() {
-		executable, attachment, err := l.openAndAttach(of.File, l.attachOptions(l.options.Syscalls, of.PID))
+		executable, attachment, err := l.openAndAttach(of.File, o)
 		l.post(func(l *loop) { l.opened(p, executable, attachment, err) })
 	})
 	return p
 }
 
-// attachOptions attaches to a program's given processes alone, if no others can count.
-func (m *Manager) attachOptions(syscalls bool, pids ...int) engine.AttachOptions {
-	o := engine.AttachOptions{Syscalls: syscalls}
-	if !m.options.Newcomers {
+// attachOptions says how a program is to be attached: to given processes alone, if no others can count or are to be seen so.
+func (l *loop) attachOptions(p *program, syscalls bool, pids ...int) engine.AttachOptions {
+	o := engine.AttachOptions{Syscalls: syscalls, Trampolines: p.trampolines}
+	if p.given = !l.isForAll(p); p.given {
 		o.PIDs = pids
 	}
 	return o
+}
+
+// isForAll tells whether a program is to be attached to all processes that run it, now or later. Trampolines do nothing to a process that is
+// not followed; probes slow all processes, also those that are seen by trampolines.
+func (l *loop) isForAll(p *program) bool {
+	return p.trampolines || l.options.Newcomers && l.programs[programKey{p.file, true}] == nil
 }
 
 // openAndAttach analyses an executable and attaches it.
@@ -105,10 +127,16 @@ func (m *Manager) openAndAttach(of processes.File, o engine.AttachOptions) (*Exe
 // opened takes an executable that has been attached for the first time.
 func (l *loop) opened(p *program, executable *Executable, attachment engine.Attachment, err error) {
 	if err != nil {
-		delete(l.programs, p.file)
-		l.refuseFile(p, err)
+		delete(l.programs, p.key())
+		l.refuseAll(p, err)
 		return
 	}
+	l.analysed(p, executable)
+	l.attached(p, attachment, l.options.Syscalls)
+}
+
+// analysed takes what is known of a program's executable.
+func (l *loop) analysed(p *program, executable *Executable) {
 	p.Executable = executable
 	p.system = map[uint64]bool{}
 	for _, pc := range p.Binary.SystemStarts {
@@ -116,12 +144,13 @@ func (l *loop) opened(p *program, executable *Executable, attachment engine.Atta
 	}
 	seesSyscalls := slices.ContainsFunc(p.Binary.Sites, func(s goexe.Site) bool { return s.Syscall })
 	p.governor = overhead.NewGovernor(overhead.Options{
-		Limits: l.options.Overhead, Arbiter: l.arbiter, Syscalls: l.options.Syscalls && seesSyscalls, Sampled: l.options.Settings.SamplingRatio > 0,
+		Limits: l.options.Overhead, Arbiter: l.arbiter, Syscalls: l.options.Syscalls && seesSyscalls && !p.trampolines, Sampled: l.options.Settings.SamplingRatio > 0,
 	})
 	p.observed = l.host.Now()
 	p.idle = time.Now()
-	l.warnOfCost(p)
-	l.attached(p, attachment, l.options.Syscalls)
+	if !p.trampolines {
+		l.warnOfCost(p)
+	}
 }
 
 // attached lets the engine see the processes of a program that has been attached.
@@ -136,9 +165,13 @@ func (l *loop) attached(p *program, attachment engine.Attachment, syscalls bool)
 	l.followNewcomers(p)
 }
 
-// refuseFile ends the sessions of a program that cannot be attached.
-func (l *loop) refuseFile(p *program, err error) {
+// refuseAll ends the sessions of a program that cannot be attached.
+func (l *loop) refuseAll(p *program, err error) {
 	for _, s := range p.sessions {
+		if errors.Is(err, unix.ESRCH) { // it was for these processes only
+			l.refuse(s, err)
+			continue
+		}
 		l.registry.RefuseFile(s.Process, err)
 		l.end(s, l.host.Now(), lifecycle.Unfollowed)
 	}
@@ -146,7 +179,7 @@ func (l *loop) refuseFile(p *program, err error) {
 
 // followNewcomers lets the engine follow processes by itself that begin to run a program, if such may count.
 func (l *loop) followNewcomers(p *program) {
-	if !l.options.Newcomers || l.ctx.Err() != nil {
+	if !l.options.Newcomers || p.given || l.ctx.Err() != nil {
 		return
 	}
 	if err := p.attachment.FollowNewcomers(l.options.Settings); err != nil {
@@ -164,14 +197,16 @@ func (l *loop) warnOfCost(p *program) {
 	}
 }
 
-// reattachable tells whether somebody would be seen if a program was attached again: without given processes, it would be to all.
-func (l *loop) reattachable(p *program) bool { return l.options.Newcomers || len(p.sessions) > 0 }
+// reattachable tells whether somebody would be seen if a program was attached again.
+func (l *loop) reattachable(p *program) bool {
+	return len(p.sessions) > 0 || l.options.Newcomers && l.isForAll(p)
+}
 
 // reattach has a worker attach a program again.
 func (l *loop) reattach(p *program) {
 	p.state = attaching
 	syscalls := l.seesSyscalls(p)
-	o := l.attachOptions(syscalls, slices.Collect(maps.Keys(p.sessions))...)
+	o := l.attachOptions(p, syscalls, slices.Collect(maps.Keys(p.sessions))...)
 	l.work(func() {
 		attachment, err := l.engine.Attach(p.Binary, p.Path, o)
 		l.post(func(l *loop) {
@@ -180,7 +215,7 @@ func (l *loop) reattach(p *program) {
 				return
 			}
 			p.state = detached
-			l.refuseFile(p, err)
+			l.refuseAll(p, err)
 		})
 	})
 }
@@ -246,6 +281,9 @@ func (l *loop) detached(p *program, attachment engine.Attachment, seen []*closin
 		l.windowClosed(c)
 		l.discard(c.window)
 	}
+	if p.moving {
+		l.moveSessions(p, attachment)
+	}
 }
 
 // linger is how long an executable that no process runs stays attached: it may be started again at once.
@@ -262,7 +300,10 @@ func (l *loop) closeIdle() {
 
 // closeProgram has a worker take all away that is known of an executable.
 func (l *loop) closeProgram(p *program) {
-	delete(l.programs, p.file)
+	delete(l.programs, p.key())
+	if p.origin != nil {
+		p.origin.release()
+	}
 	if p.governor != nil {
 		p.governor.Close()
 	}

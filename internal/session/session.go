@@ -10,6 +10,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 )
@@ -30,6 +31,11 @@ type session struct {
 	past       history
 	spans      spanBucket
 	meter      meter
+	// covered is what was seen of it as one of another program, less what the present one had seen before. moved is why it is to be seen by
+	// trampolines, until it is; refusal why it is not, nil if it has not refused.
+	covered overhead.Coverage
+	moved   *move
+	refusal *refusal
 
 	early    []lifecycle.Event // came before it was ready
 	newcomer *newcomer         // the engine follows it by itself; nil if it does not, or since it was accepted
@@ -121,10 +127,7 @@ func (s *session) isSeen() bool { return s.window != nil && !s.window.closing &&
 
 // begin begins a session as soon as its executable is attached.
 func (l *loop) begin(p processes.Process, n *newcomer) {
-	program := l.programs[p.File]
-	if program == nil {
-		program = l.attach(p)
-	}
+	program := l.programOf(p)
 	s := &session{
 		Process: p, program: program, since: l.host.Now(), tracker: lifecycle.NewTracker(l.options.Limits),
 		spans: newSpanBucket(l.options.SpansPerSecond, l.host.Now()),
@@ -154,8 +157,12 @@ type facts struct {
 // inspect has a worker find out what must be known of a session's process, and let the engine see it if its executable is attached.
 func (l *loop) inspect(s *session) {
 	s.inspecting = true
+	if s.program.trampolines { // it was still seen by probes
+		l.releaseNewcomer(s)
+	}
 	process, program, n, known, f := s.Process, s.program, s.newcomer, s.ready, facts{bias: s.bias, telemetry: s.telemetry}
 	var by engine.Attachment
+	given := program.given
 	if program.state == attached {
 		by = program.attachment
 	}
@@ -165,16 +172,16 @@ func (l *loop) inspect(s *session) {
 			f, err = l.read(process, program)
 		}
 		if err == nil && by != nil {
-			err = l.see(process.PID, &f, by, n)
+			err = l.see(process.PID, &f, by, given, n)
 		}
 		l.post(func(l *loop) { l.inspected(s, f, err) })
 	})
 }
 
 // see lets the engine see a process, if it does not do so already.
-func (m *Manager) see(pid int, f *facts, by engine.Attachment, n *newcomer) (err error) {
+func (m *Manager) see(pid int, f *facts, by engine.Attachment, given bool, n *newcomer) (err error) {
 	f.by = by
-	if !m.options.Newcomers {
+	if given {
 		if err := by.Include(pid); err != nil {
 			return err
 		}
@@ -228,7 +235,9 @@ func (l *loop) inspected(s *session, f facts, err error) {
 			l.inspect(s)
 		}
 	case err != nil:
-		l.refuse(s, err)
+		if f.by == nil || !l.fallBack(s, err) {
+			l.refuse(s, err)
+		}
 	case f.window == nil && s.program.state == attached: // since then
 		l.inspect(s)
 	default:
@@ -243,7 +252,7 @@ func (l *loop) ready(s *session, f facts) {
 	if !s.ready {
 		s.ready = true
 		l.options.Logger.Info("Following process", zap.Int("pid", s.PID), zap.String("executable", s.Executable),
-			zap.String("go", s.program.Binary.GoVersion), zap.Int("probes", len(s.program.Binary.Sites)))
+			zap.String("go", s.program.Binary.GoVersion), zap.String("engine", s.program.engineName()), zap.Int("probes", len(s.program.Binary.Sites)))
 		l.options.Followed(s.Process)
 	}
 	if f.window != nil {

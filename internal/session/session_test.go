@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/combined"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/enginefake"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -243,11 +244,13 @@ type world struct {
 	*Manager
 	t        *testing.T
 	engine   *enginefake.Engine
+	patcher  *enginefake.Engine // by trampolines, beside the other; nil if there are none
 	registry *registry
 	host     *host
 	sink     *sink
 	log      *observer.ObservedLogs
 	followed []int
+	stayed   []int // because they refused trampolines
 }
 
 const pid = 7
@@ -268,18 +271,39 @@ func in(t *testing.T, change func(*Options), test func(t *testing.T, w *world)) 
 			Limits:   lifecycle.Limits{Intervals: 100, Segment: time.Minute},
 			Resource: func(processes.Process, *goexe.Binary) pcommon.Resource { return pcommon.NewResource() },
 			Followed: func(p processes.Process) { w.followed = append(w.followed, p.PID) },
+			Refused:  func(p processes.Process, _ error) { w.stayed = append(w.stayed, p.PID) },
 		}
 		if change != nil {
 			change(&o)
 		}
-		w.Manager = New(o, w.engine, w.registry, w.host, w.sink)
+		w.Manager = New(o, w.engines(o), w.registry, w.host, w.sink)
 		defer func() { _ = w.Stop(t.Context()) }()
 		test(t, w)
 		require.NoError(t, w.Stop(t.Context()))
 		require.True(t, w.engine.Closed())
 		require.Zero(t, w.engine.Attached(), "attachments are left")
+		if w.patcher != nil {
+			require.True(t, w.patcher.Closed())
+			require.Zero(t, w.patcher.Attached(), "attachments with trampolines are left")
+		}
 		require.Zero(t, w.host.opened, "executables are left open")
 	})
+}
+
+// engines returns the engine that the options ask for.
+func (w *world) engines(o Options) engine.Engine {
+	if o.Trampolines == NoTrampolines {
+		return w.engine
+	}
+	w.engine.Cost = engine.Cost{Usual: time.Microsecond, Most: time.Microsecond}
+	w.patcher = enginefake.New(combined.FirstUserID - 1)
+	w.patcher.Cost = engine.Cost{Usual: 10 * time.Nanosecond, Most: 10 * time.Nanosecond}
+	both, err := combined.New(w.engine, func(ready func()) (engine.Engine, error) {
+		w.patcher.Ready = ready
+		return w.patcher, nil
+	})
+	require.NoError(w.t, err)
+	return both
 }
 
 // start starts the manager with a process that runs.

@@ -17,6 +17,10 @@ import (
 func (l *loop) open(s *session, w *window) {
 	s.window = w
 	s.program.changed = true
+	if s.moved != nil && s.program.trampolines {
+		l.announceMove(s, *s.moved)
+		s.moved = nil
+	}
 	s.past.missed(w.began)
 	l.throttle(s)
 	pid, bias, ctx := s.PID, s.bias, l.ctx

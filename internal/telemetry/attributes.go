@@ -31,6 +31,7 @@ const (
 	attributeThread            = "thread.id"
 	attributeProcess           = "process.pid"
 
+	attributeEngine         = "go.goroutine.engine"
 	attributeEstimated      = "go.goroutine.estimated"
 	attributeLevel          = "go.goroutine.overhead.level"
 	attributeLevelBefore    = "go.goroutine.overhead.level.before"

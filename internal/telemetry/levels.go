@@ -8,12 +8,14 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// LevelChange is a change of how much is seen of a process.
+// LevelChange is a change of how much is seen of a process, or of what sees it.
 type LevelChange struct {
 	// At is when, in ns of CLOCK_MONOTONIC.
 	At int64
 	// From and To name the levels.
 	From, To string
+	// Engine names what sees the process from then on.
+	Engine string
 	// Reason names why.
 	Reason string
 	// Share is the probes' share of the process's processor time of late, Budget what it may be.
@@ -29,10 +31,11 @@ func (l *Logs) AddLevelChange(p *Process, c LevelChange) {
 		severity = plog.SeverityNumberWarn
 	}
 	r := l.addRecord(p, eventLevel, severity, c.At)
-	r.Body().SetStr(fmt.Sprintf("%s -> %s: %s; probes took %.1f %% of the CPU time", c.From, c.To, c.Reason, 100*c.Share))
+	r.Body().SetStr(fmt.Sprintf("%s -> %s by %s: %s; probes took %.1f %% of the CPU time", c.From, c.To, c.Engine, c.Reason, 100*c.Share))
 	a := r.Attributes()
 	a.PutStr(attributeLevelBefore, c.From)
 	a.PutStr(attributeLevel, c.To)
+	a.PutStr(attributeEngine, c.Engine)
 	a.PutStr(attributeOverheadReason, c.Reason)
 	a.PutDouble(attributeOverheadShare, c.Share)
 	a.PutDouble(attributeOverheadBudget, c.Budget)

@@ -31,7 +31,7 @@ func TestEstimates(t *testing.T) {
 	estimated.Counts.Time[lifecycle.Running] = uint64(2500 * time.Millisecond)
 	covered := Coverage{Elapsed: 10 * time.Second, Attached: 5 * time.Second, Traced: 2 * time.Second}
 	made := m.Make([]ProcessStats{{
-		Process: testProcess(), Totals: seen, Estimated: &estimated, Overhead: &Overhead{Level: "windows", Share: 0.25, Coverage: covered},
+		Process: testProcess(), Totals: seen, Estimated: &estimated, Engine: "trampoline", Overhead: &Overhead{Level: "windows", Share: 0.25, Coverage: covered},
 	}})
 	found := map[string]map[bool]float64{} // by whether it is estimated
 	note := func(name string, estimated bool, value float64) {
@@ -56,8 +56,9 @@ func TestEstimates(t *testing.T) {
 		case pmetric.MetricTypeGauge:
 			for _, p := range metric.Gauge().DataPoints().All() {
 				level, _ := p.Attributes().Get(attributeLevel)
+				engine, _ := p.Attributes().Get(attributeEngine)
 				signal, _ := p.Attributes().Get("go.goroutine.overhead.signal")
-				note(metric.Name()+level.Str()+signal.Str(), false, float64(p.IntValue())+p.DoubleValue())
+				note(metric.Name()+level.Str()+signal.Str()+engine.Str(), false, float64(p.IntValue())+p.DoubleValue())
 			}
 		}
 	}
@@ -67,6 +68,8 @@ func TestEstimates(t *testing.T) {
 		"go.goroutine.time":                     {false: 1, true: 2.5},
 		"go.goroutine.run.duration":             {false: 2, true: 5},
 		"go.goroutine.overhead.share":           {false: 0.25},
+		"go.goroutine.engine.statustrampoline":  {false: 1},
+		"go.goroutine.engine.statusuprobe":      {false: 0},
 		"go.goroutine.overhead.statuswindows":   {false: 1},
 		"go.goroutine.overhead.statusfull":      {false: 0}, // else one that was left would stay 1
 		"go.goroutine.overhead.coveragemetrics": {false: 0.5},
@@ -78,14 +81,14 @@ func TestEstimates(t *testing.T) {
 
 func TestLevelChange(t *testing.T) {
 	l := NewLogs(scope, testClock())
-	l.AddLevelChange(testProcess(), LevelChange{At: 5, From: "full", To: "windows", Reason: "budget", Share: 0.31, Budget: 0.05, Less: true})
-	l.AddLevelChange(testProcess(), LevelChange{At: 6, From: "windows", To: "full", Reason: "room", Share: 0.01, Budget: 0.05})
+	l.AddLevelChange(testProcess(), LevelChange{At: 5, From: "full", To: "windows", Engine: "uprobe", Reason: "budget", Share: 0.31, Budget: 0.05, Less: true})
+	l.AddLevelChange(testProcess(), LevelChange{At: 6, From: "windows", To: "full", Engine: "uprobe", Reason: "room", Share: 0.01, Budget: 0.05})
 	records := l.Take().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 	require.Equal(t, plog.SeverityNumberWarn, records.At(0).SeverityNumber())
-	require.Equal(t, "full -> windows: budget; probes took 31.0 % of the CPU time", records.At(0).Body().Str())
+	require.Equal(t, "full -> windows by uprobe: budget; probes took 31.0 % of the CPU time", records.At(0).Body().Str())
 	require.Equal(t, map[string]any{
 		"go.goroutine.overhead.level.before": "full", "go.goroutine.overhead.level": "windows",
-		"go.goroutine.overhead.reason": "budget", "go.goroutine.overhead.share": 0.31, "go.goroutine.overhead.budget": 0.05,
+		"go.goroutine.engine": "uprobe", "go.goroutine.overhead.reason": "budget", "go.goroutine.overhead.share": 0.31, "go.goroutine.overhead.budget": 0.05,
 	}, records.At(0).Attributes().AsRaw())
 }
 

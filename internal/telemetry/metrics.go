@@ -27,6 +27,8 @@ type ProcessStats struct {
 	Last bool
 	// Estimated is what the goroutines may have done while nobody looked, nil if there was no such time.
 	Estimated *lifecycle.Totals
+	// Engine names what sees the process, empty if nothing does but looks at its memory.
+	Engine string
 	// Overhead is what the probes cost, nil if nobody asks.
 	Overhead *Overhead
 	// Waiting and Blocked are how many goroutines wait, by reason, and where they are blocked; Changes is what is new of that. They are
@@ -151,6 +153,7 @@ func (m *Metrics) Make(all []ProcessStats) pmetric.Metrics {
 		start, now := f.Process.start.timestamp(f.Start, reading), reading.Timestamp(f.Time)
 		m.recordCounts(f, now)
 		m.recordBlocked(f, now)
+		m.recordEngine(f, now)
 		m.recordOverhead(f, now)
 		for _, k := range f.kinds() {
 			m.recordTimes(k, now)
@@ -223,6 +226,23 @@ func markEstimates(made pmetric.Metrics) {
 	}
 }
 
+func (m *Metrics) recordEngine(f ProcessStats, now pcommon.Timestamp) {
+	if f.Engine == "" {
+		return
+	}
+	for name, engine := range metadata.MapAttributeGoGoroutineEngine {
+		m.builder.RecordGoGoroutineEngineStatusDataPoint(now, oneIf(name == f.Engine), engine)
+	}
+}
+
+// oneIf returns 1 for what is so, 0 for what is not: a status that was left must not stay 1.
+func oneIf(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
 func (m *Metrics) recordOverhead(f ProcessStats, now pcommon.Timestamp) {
 	if f.Overhead == nil {
 		return
@@ -232,11 +252,7 @@ func (m *Metrics) recordOverhead(f ProcessStats, now pcommon.Timestamp) {
 	m.builder.RecordGoGoroutineOverheadCoverageDataPoint(now, seen, metadata.AttributeGoGoroutineOverheadSignalMetrics)
 	m.builder.RecordGoGoroutineOverheadCoverageDataPoint(now, traced, metadata.AttributeGoGoroutineOverheadSignalTraces)
 	for name, level := range metadata.MapAttributeGoGoroutineOverheadLevel {
-		is := int64(0)
-		if name == f.Overhead.Level {
-			is = 1
-		}
-		m.builder.RecordGoGoroutineOverheadStatusDataPoint(now, is, level)
+		m.builder.RecordGoGoroutineOverheadStatusDataPoint(now, oneIf(name == f.Overhead.Level), level)
 	}
 }
 
