@@ -44,6 +44,7 @@ fuzz:
 	go test -run '^$$' -fuzz '^FuzzDebugInfo$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
 	go test -run '^$$' -fuzz '^FuzzLayout$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
 	go test -run '^$$' -fuzz '^FuzzPatches$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/goexe
+	go test -run '^$$' -fuzz '^FuzzReader$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/engine/trampoline/ring
 	go test -run '^$$' -fuzz '^FuzzTable$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/pclntab
 	go test -run '^$$' -fuzz '^FuzzStringsAreUTF8$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/telemetry
 

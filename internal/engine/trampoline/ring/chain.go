@@ -163,13 +163,13 @@ func (e *gEntry) set(s uint8)   { *e = *e&^15 | gKnown | gEntry(s&15) }
 // find.
 type gTable struct {
 	entries []gEntry
-	n       int
+	n, most int
 	shift   int
 	factor  uint64
 }
 
 func newGTable() gTable {
-	t := gTable{factor: rand.Uint64() | 1}
+	t := gTable{factor: rand.Uint64() | 1, most: maxGs}
 	t.resize(1 << 10)
 	return t
 }
@@ -211,7 +211,7 @@ func (t *gTable) add(g uint64, at *gEntry) *gEntry {
 }
 
 func (t *gTable) grow() {
-	if t.n >= maxGs {
+	if t.n >= t.most {
 		t.clear()
 		return
 	}

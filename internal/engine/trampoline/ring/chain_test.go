@@ -3,6 +3,7 @@
 package ring
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -54,5 +55,75 @@ func TestChain(t *testing.T) {
 				t.Errorf("%v, %d inversions, %d misfits; want %v, %d, %d", got, c.Inversions, c.Misfits, test.want, test.inversions, test.misfits)
 			}
 		})
+	}
+}
+
+// TestChainTruth shakes the clocks of many goroutines' changes, and has the Chain find their order.
+func TestChainTruth(t *testing.T) {
+	const goroutines, changes, between = 20, 1000, 40
+	random := rand.New(rand.NewPCG(1, 2))
+	var records []Record
+	for g := range uint64(goroutines) {
+		status, tsc := uint8(6), 1000+random.Uint64N(1000)
+		for n := range uint64(changes) {
+			next := nextStatus[status]
+			tsc += between + random.Uint64N(100)
+			early := random.Uint64N(2 * between) // less than what two changes take: at most the next is seen first
+			if n == 0 {
+				early = 2 * between // where a Chain begins it knows nothing
+			}
+			records = append(records, Record{TSC: tsc - early, G: 512 * (g + 1), GoID: n, Old: status, New: next, Stack: []uint64{g, n}})
+			status = next
+		}
+	}
+	slices.SortStableFunc(records, func(a, b Record) int { return int(int64(a.TSC - b.TSC)) })
+	c := NewChain(runtimeStatuses(), 1000)
+	next, clock := map[uint64]uint64{}, map[uint64]uint64{}
+	for i := range records {
+		c.Add(&records[i], func(r *Record) {
+			if r.GoID != next[r.G] || r.TSC < clock[r.G] || r.Stack[1] != r.GoID {
+				t.Fatalf("%+v after %d at %d", r, next[r.G], clock[r.G])
+			}
+			next[r.G], clock[r.G] = r.GoID+1, r.TSC
+		})
+	}
+	if len(next) != goroutines || c.Inversions < 100 || c.Misfits != 0 || c.held != 0 {
+		t.Errorf("%d goroutines, %d inversions, %d misfits, %d held", len(next), c.Inversions, c.Misfits, c.held)
+	}
+}
+
+// TestChainBounds has goroutines without end, and records that never fit.
+func TestChainBounds(t *testing.T) {
+	c := NewChain(runtimeStatuses(), 100)
+	c.gs.most = 1 << 12
+	in, out := 0, 0
+	add := func(r Record) {
+		in++
+		c.Add(&r, func(*Record) { out++ })
+	}
+	for i := range uint64(3 * c.gs.most) {
+		add(Record{G: i, Old: 1, New: 2})
+		if i%64 == 0 {
+			add(Record{G: i, Old: 1, New: 2})
+		}
+	}
+	c.Flush(101, func(*Record) { out++ })
+	if in != out || len(c.gs.entries) > 2*c.gs.most || c.held > 0 {
+		t.Errorf("%d in, %d out, %d entries, %d held", in, out, len(c.gs.entries), c.held)
+	}
+}
+
+// TestChainUncertain forgets what it knew when changes may be missing.
+func TestChainUncertain(t *testing.T) {
+	c := NewChain(runtimeStatuses(), 100)
+	var got []uint64
+	emit := func(r *Record) { got = append(got, r.TSC) }
+	c.Add(&Record{TSC: 1, G: 1, Old: 1, New: 2}, emit)
+	c.Add(&Record{TSC: 2, G: 1, Old: 1, New: 2}, emit) // held
+	c.Add(&Record{TSC: 3, G: 2, Old: 1, New: 2, Uncertain: true}, emit)
+	c.Add(&Record{TSC: 4, G: 1, Old: 4, New: 1}, emit)
+	c.Add(&Record{TSC: 5, G: 2, Old: 4, New: 1}, emit)
+	if !slices.Equal(got, []uint64{1, 2, 3, 4, 5}) {
+		t.Error(got)
 	}
 }

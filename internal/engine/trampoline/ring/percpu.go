@@ -76,44 +76,50 @@ func (r *perCPU) look() uint64 {
 // read copies what was committed, up to a number of slots that are not extra.
 func (r *perCPU) read(most int, now uint64) {
 	if r.tail == r.reserved && len(r.holes) == 0 {
+		r.publish()
 		return
 	}
 	first := r.oldest()
 	r.fill(now)
-	for ; most > 0 && r.tail != r.reserved; most-- {
-		r.step(now)
-	}
+	r.copy(most, now)
 	r.cut = r.tail != r.reserved
 	// What was written over while it was read may be a mixture.
 	r.lost = r.lost || atomic.LoadUint64(r.head)-first > r.size()
 	r.publish()
 }
 
-// step looks at the slot at the tail.
-func (r *perCPU) step(now uint64) {
-	index := r.tail
-	s := r.slot(index)
-	last := atomic.LoadUint64(&s[3])
-	switch uint16(last) {
-	case r.commit(index):
-		r.tail = r.take(index, last)
-	case r.commit(index) | Extra:
-		// Its head is an open hole, and takes it along when it is committed.
-		r.tail = index + 1
-	default:
-		if len(r.holes) < maxHoles {
-			r.holes = append(r.holes, hole{index, now})
-		} else {
-			r.lost = true
+// copy goes from the tail to the head.
+func (r *perCPU) copy(most int, now uint64) {
+	r.pending = slices.Grow(r.pending, most)
+	tail := r.tail
+	for ; most > 0 && tail != r.reserved; most-- {
+		s := r.slot(tail)
+		last := atomic.LoadUint64(&s[3])
+		switch uint16(last) {
+		case r.commit(tail):
+			tail = r.take(tail, change{tsc: s[0], who: s[1], what: s[2], where: last})
+		case r.commit(tail) | Extra:
+			// Its head is an open hole, and takes it along when it is committed.
+			tail++
+		default:
+			r.open(hole{tail, now})
+			tail++
 		}
-		r.tail = index + 1
+	}
+	r.tail = tail
+}
+
+// open keeps a slot to look at again.
+func (r *perCPU) open(h hole) {
+	if len(r.holes) < maxHoles {
+		r.holes = append(r.holes, h)
+	} else {
+		r.lost = true
 	}
 }
 
-// take copies a change and returns the index behind its last slot.
-func (r *perCPU) take(index, last uint64) uint64 {
-	s := r.slot(index)
-	c := change{tsc: s[0], who: s[1], what: s[2], where: last}
+// take keeps a change that was copied from its head slot, with its extra slots, and returns the index behind them.
+func (r *perCPU) take(index uint64, c change) uint64 {
 	index++
 	if n := c.who >> ShiftExtras & 15; n != 0 && n <= MaxExtras && n <= r.reserved-index {
 		c.extras = uint32(len(r.extras))
@@ -139,15 +145,17 @@ func (r *perCPU) takeExtras(index, n uint64) uint64 {
 
 // fill takes the changes whose slots were holes when they were looked at first.
 func (r *perCPU) fill(now uint64) {
+	full := r.reserved-r.oldest() >= r.size()-r.slack()
 	kept := r.holes[:0]
 	for _, h := range r.holes {
-		last := atomic.LoadUint64(&r.slot(h.index)[3])
+		s := r.slot(h.index)
+		last := atomic.LoadUint64(&s[3])
 		switch uint16(last) {
 		case r.commit(h.index):
-			r.take(h.index, last)
+			r.take(h.index, change{tsc: s[0], who: s[1], what: s[2], where: last})
 		case r.commit(h.index) | Extra:
 		default:
-			if r.hopeless(h, now) {
+			if r.hopeless(h, full, now) {
 				r.lost = true
 			} else {
 				kept = append(kept, h)
@@ -157,11 +165,10 @@ func (r *perCPU) fill(now uint64) {
 	r.holes = kept
 }
 
-// hopeless tells whether to give a hole up: it was lapped, or has kept writers from a full ring for too long. Whoever reserved it may
-// have been a copy of the process that is gone.
-func (r *perCPU) hopeless(h hole, now uint64) bool {
-	ahead := r.reserved - h.index
-	return ahead > r.size() || ahead >= r.size()-r.slack() && now-h.since > holeTicks
+// hopeless tells whether to give a hole up: it was lapped, or is among those that have kept writers from a full ring for too long. Whoever
+// reserved it may have been a copy of the process that is gone.
+func (r *perCPU) hopeless(h hole, full bool, now uint64) bool {
+	return r.reserved-h.index > r.size() || full && now-h.since > holeTicks
 }
 
 // oldest is the index of the first slot that is still to be read: holes are in the order of their indexes.
@@ -172,9 +179,12 @@ func (r *perCPU) oldest() uint64 {
 	return r.tail
 }
 
-// publish tells writers how far they may go.
+// publish tells writers how far they may go, in each pass, as the process can overwrite it. The writers' copies of the word stay valid if it
+// is the same.
 func (r *perCPU) publish() {
-	atomic.StoreUint64(r.limit, r.oldest()+r.size()-r.slack())
+	if limit := r.oldest() + r.size() - r.slack(); atomic.LoadUint64(r.limit) != limit {
+		atomic.StoreUint64(r.limit, limit)
+	}
 }
 
 // order sorts what is pending by clocks, none of which is before the first or after the last that can be.

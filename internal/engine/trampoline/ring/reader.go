@@ -15,7 +15,6 @@ type Reader struct {
 	// uncertain is the clock up to which changes may have been dropped, dropped how many were known to be.
 	uncertain, dropped uint64
 	record             Record
-	stack              [MaxStackSlots * AddressesPerSlot]uint64
 	merge              merge
 }
 
@@ -27,6 +26,8 @@ type PassResult struct {
 	More bool
 	// Lossy tells that some of the records were uncertain.
 	Lossy bool
+	// Until is the clock up to which all was visited that does not come late.
+	Until uint64
 	// Backlog is how many slots are not yet read, and records not yet visited.
 	Backlog int
 }
@@ -36,6 +37,7 @@ func NewReader(m *Memory) *Reader { return newReader(m, TSC) }
 
 func newReader(m *Memory, now func() uint64) *Reader {
 	r := &Reader{memory: m, now: now, cpus: make([]perCPU, m.geometry.CPUs), start: now(), dropped: m.Dropped()}
+	r.record.Stack = make([]uint64, 0, MaxStackSlots*AddressesPerSlot)
 	for cpu := range r.cpus {
 		r.cpus[cpu] = newPerCPU(m, uint32(cpu))
 	}
@@ -67,6 +69,7 @@ func (r *Reader) Pass(limit int, visit func(*Record)) PassResult {
 	r.record.Uncertain = result.Lossy
 	result.Visited = r.visit(water, visit)
 	r.water = max(r.water, water)
+	result.Until = r.water
 	result.Backlog = r.backlog()
 	return result
 }
@@ -111,15 +114,15 @@ func (r *Reader) visit(water uint64, visit func(*Record)) (n int) {
 	r.merge.reset(r.cpus, water)
 	for r.merge.active() {
 		c := &r.cpus[r.merge.first()]
-		next, until := r.merge.position(), r.merge.second()
-		from := next
-		for next < len(c.pending) && c.pending[next].tsc <= until {
-			r.decode(&c.pending[next], c.extras, &r.record)
+		from, until := r.merge.position(), r.merge.second()
+		run := c.pending[from:]
+		i := 0
+		for ; i < len(run) && run[i].tsc <= until; i++ {
+			r.decode(&run[i], c.extras)
 			visit(&r.record)
-			next++
 		}
-		n += next - from
-		r.merge.advance(c, next)
+		n += i
+		r.merge.advance(c, from+i)
 	}
 	for i := range r.cpus {
 		r.cpus[i].forget(r.merge.visited(i))

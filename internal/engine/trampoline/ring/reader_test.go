@@ -106,12 +106,17 @@ func TestOrder(t *testing.T) {
 		_, _, w, r := newBench(t, Geometry{CPUs: 5, Bits: 10})
 		var want, got []uint64
 		read := func() PassResult {
-			return r.Pass(limit, func(x *Record) { got = append(got, x.GoID) })
+			return r.Pass(limit, func(x *Record) {
+				got = append(got, x.GoID)
+				if len(x.Stack) > 0 != (x.GoID%3 == 0) || len(x.Stack) > 0 && x.Stack[6] != x.GoID+1 {
+					t.Fatalf("stack of %d is %v", x.GoID, x.Stack)
+				}
+			})
 		}
 		for i := range uint64(3000) {
 			c := written{g: 64, goid: i, old: 1, new: 2}
 			if i%3 == 0 {
-				c.stack = []uint32{1, 2, 3, 4, 5, 6, 7}
+				c.stack = []uint32{1, 2, 3, 4, 5, 6, uint32(i) + 1}
 			}
 			// One CPU is busier than the others.
 			if !w.write(uint32(max(0, int(i%9)-4)), c) {
@@ -206,3 +211,143 @@ func TestDrops(t *testing.T) {
 		t.Error("written past the deadline")
 	}
 }
+
+// TestDisorder has changes whose clocks are in any order in the ring, with some that are the same.
+func TestDisorder(t *testing.T) {
+	tests := map[string]func(i uint64) uint64{
+		"pairs":  func(i uint64) uint64 { return i ^ 1 },
+		"back":   func(i uint64) uint64 { return 1000 - i },
+		"hashed": func(i uint64) uint64 { return i * 7919 % 1009 },
+		"equal":  func(i uint64) uint64 { return i / 8 },
+		"steps":  func(i uint64) uint64 { return (1000 - i) / 8 },
+	}
+	for name, clock := range tests {
+		t.Run(name, func(t *testing.T) {
+			const n = 160
+			_, now, w, r := newBench(t, small)
+			began := now.t.Load()
+			now.t.Add(2000)
+			for i := range uint64(n) {
+				c, ok := w.reserveAt(0, began+clock(i), written{goid: i, stack: []uint32{uint32(i) + 1}[:i%10/9]})
+				if !ok {
+					t.Fatal("dropped")
+				}
+				c.commit()
+			}
+			got, _ := all(r, 1000)
+			for i, x := range got {
+				if i > 0 && (x.TSC < got[i-1].TSC || x.TSC == got[i-1].TSC && x.GoID < got[i-1].GoID) {
+					t.Fatalf("%+v after %+v", x, got[i-1])
+				}
+				if len(x.Stack) != int(x.GoID%10/9) || len(x.Stack) > 0 && x.Stack[0] != x.GoID+1 {
+					t.Fatalf("stack of %d is %v", x.GoID, x.Stack)
+				}
+			}
+			if len(got) != n {
+				t.Errorf("%d records", len(got))
+			}
+		})
+	}
+}
+
+// TestImpossibleClocks has clocks from before the reader and from the time to come: they do not stay, and do not hold others up.
+func TestImpossibleClocks(t *testing.T) {
+	_, now, w, r := newBench(t, small)
+	began := now.t.Load()
+	for i, tsc := range []uint64{0, 1 << 61, began + 1, 1 << 60, 3} {
+		c, _ := w.reserveAt(0, tsc, written{goid: uint64(i)})
+		c.commit()
+	}
+	got, _ := all(r, 10)
+	for _, x := range got {
+		if x.TSC < began || x.TSC > now.t.Load() {
+			t.Errorf("%+v", x)
+		}
+	}
+	if len(got) != 5 {
+		t.Errorf("%d records", len(got))
+	}
+}
+
+// TestOverrun has threads that saw room at once and together wrote over what was not yet read.
+func TestOverrun(t *testing.T) {
+	m, _, w, r := newBench(t, small)
+	lost, _ := w.reserve(0, written{goid: 1})
+	atomic.StoreUint64(m.header(0, OffLimit), 1<<40)
+	all(r, 1000) // the hole is known
+	atomic.StoreUint64(m.header(0, OffLimit), 1<<40)
+	for i := range uint64(1 << small.Bits) {
+		w.write(0, written{goid: 2 + i})
+	}
+	got, lossy := all(r, 1000)
+	if !lossy || len(got) != 1<<small.Bits || !got[0].Uncertain {
+		t.Errorf("%d records, lossy %v", len(got), lossy)
+	}
+	lost.commit()
+	all(r, 1000)
+	w.write(0, written{goid: 3})
+	if got, lossy := all(r, 1000); len(got) != 1 || lossy {
+		t.Errorf("after: %v, lossy %v", got, lossy)
+	}
+	atomic.StoreUint64(m.header(0, OffLimit), 1<<40)
+	for range 2 << small.Bits {
+		w.write(0, written{goid: 4})
+	}
+	if got, lossy := all(r, 1000); len(got) != 0 || !lossy {
+		t.Errorf("lapped: %v, lossy %v", got, lossy)
+	}
+}
+
+// TestDeadHole has a writer that never commits: it holds up a full ring for some seconds.
+func TestDeadHole(t *testing.T) {
+	_, now, w, r := newBench(t, small)
+	fill := func() (n int) {
+		for w.write(0, written{}) {
+			n++
+		}
+		return n
+	}
+	if _, ok := w.reserve(0, written{stack: make([]uint32, 60)}); !ok {
+		t.Fatal("dropped")
+	}
+	now.t.Add(2 * holeTicks)
+	all(r, 1000)
+	now.t.Add(2 * holeTicks)
+	all(r, 1000)
+	if n := fill(); n != 3<<small.Bits/4-11 {
+		t.Fatalf("%d changes fit behind the hole", n)
+	}
+	all(r, 1000)
+	if n := fill(); n != 3<<small.Bits/4 {
+		t.Errorf("%d changes fit when the hole was given up", n)
+	}
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	_, _, w, r := newBench(t, Geometry{CPUs: 2, Bits: 12})
+	c := NewChain(runtimeStatuses(), 100)
+	emitted := 0
+	emit := func(*Record) { emitted++ }
+	visit := func(x *Record) { x.Uncertain = false; c.Add(x, emit) }
+	pass := func() {
+		for i := range uint64(300) {
+			change := written{g: 512 * (i % 10), old: uint8(i * 3 % 5), new: uint8(i % 4)}
+			if i%3 == 0 {
+				change.stack = leaf
+			}
+			w.write(uint32(i%2), change)
+		}
+		hole, _ := w.reserve(0, written{g: 512})
+		r.Pass(100, visit)
+		r.Pass(1000, visit)
+		hole.commit()
+		r.Pass(1000, visit)
+	}
+	pass()
+	pass()
+	if n := testing.AllocsPerRun(100, pass); n != 0 || emitted == 0 || c.Misfits == 0 {
+		t.Errorf("%v allocations, %d emitted, %d misfits", n, emitted, c.Misfits)
+	}
+}
+
+var leaf = []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9}

@@ -35,50 +35,50 @@ type change struct {
 	extras, extrasLen     uint32
 }
 
-// decode makes a record of a change, with a stack in the reader's buffer.
-func (r *Reader) decode(c *change, extras []slot, into *Record) {
-	into.TSC = c.tsc
-	into.G = c.who & pointerMask
-	into.Old, into.New = uint8(c.who>>ShiftOld)&15, uint8(c.who>>ShiftNew)&15
-	into.GoID, into.Reason = c.what&(1<<ShiftReason-1), uint8(c.what>>ShiftReason)
-	into.M = c.where >> ShiftM
-	into.Created, into.HasLabels, into.Stack = false, false, nil
+// decode makes the reader's record that of a change.
+func (r *Reader) decode(c *change, extras []slot) {
+	x := &r.record
+	x.TSC = c.tsc
+	x.G, x.Old, x.New = c.who&pointerMask, uint8(c.who>>ShiftOld)&15, uint8(c.who>>ShiftNew)&15
+	x.GoID, x.Reason = c.what&(1<<ShiftReason-1), uint8(c.what>>ShiftReason)
+	x.M = c.where >> ShiftM
+	x.Created, x.HasLabels, x.Stack = false, false, x.Stack[:0]
 	if c.extrasLen != 0 {
-		r.decodeExtras(uint8(c.who>>ShiftKinds), extras[c.extras:][:c.extrasLen], into)
+		x.decodeExtras(uint8(c.who>>ShiftKinds), extras[c.extras:][:c.extrasLen], r.memory.textBase.Load())
 	}
 }
 
-func (r *Reader) decodeExtras(kinds uint8, extras []slot, into *Record) {
+func (x *Record) decodeExtras(kinds uint8, extras []slot, textBase uint64) {
 	if kinds&KindCreation != 0 {
 		s := extras[0]
 		extras = extras[1:]
-		into.Created, into.StartPC, into.CreationPC, into.ParentG = true, s[0], s[1], s[3]>>ShiftM
-		into.HasLabels, into.Labels = true, s[2]
+		x.Created, x.StartPC, x.CreationPC, x.ParentG = true, s[0], s[1], s[3]>>ShiftM
+		x.HasLabels, x.Labels = true, s[2]
 	}
 	if kinds&KindLabels != 0 && len(extras) > 0 {
-		into.HasLabels, into.Labels = true, extras[0][0]
+		x.HasLabels, x.Labels = true, extras[0][0]
 		extras = extras[1:]
 	}
-	if len(extras) > 0 {
-		into.Stack = r.decodeStack(extras)
+	for i := range extras {
+		if !x.decodeStack(&extras[i], textBase) {
+			return
+		}
 	}
 }
 
-func (r *Reader) decodeStack(slots []slot) []uint64 {
-	stack, base := r.stack[:0], r.memory.textBase.Load()
-	for i := range slots {
-		for _, pair := range slots[i][:3] {
-			for _, relative := range [2]uint32{uint32(pair), uint32(pair >> 32)} {
-				switch relative {
-				case 0:
-					return stack
-				case NoAddress:
-					stack = append(stack, 0)
-				default:
-					stack = append(stack, base+uint64(relative))
-				}
+// decodeStack appends the addresses in a slot; false after the last.
+func (x *Record) decodeStack(s *slot, textBase uint64) bool {
+	for _, pair := range s[:3] {
+		for _, relative := range [2]uint32{uint32(pair), uint32(pair >> 32)} {
+			switch relative {
+			case 0:
+				return false
+			case NoAddress:
+				x.Stack = append(x.Stack, 0)
+			default:
+				x.Stack = append(x.Stack, textBase+uint64(relative))
 			}
 		}
 	}
-	return stack
+	return true
 }
