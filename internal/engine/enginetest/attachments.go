@@ -13,6 +13,7 @@ import (
 var others = []subtest{
 	{"GivenProcesses", givenProcesses},
 	{"HitsOfOthers", hitsOfOthers},
+	{"TwoEngines", twoEngines},
 }
 
 // attachments are about what is put on executables or into processes, and taken away.

@@ -20,7 +20,6 @@ var counts = []subtest{
 	{"DistributionsAgreeWithCounts", distributionsAgreeWithCounts},
 	{"LivesByFunction", livesByFunction},
 	{"GoroutinesOneByOne", goroutinesOneByOne},
-	{"TwoEngines", twoEngines},
 }
 
 // The goroutines that most tests make, in one round of testdata/family.

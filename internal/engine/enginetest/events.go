@@ -221,7 +221,11 @@ func labels(t *test) {
 	o.Labels = engine.LabelNames{TraceID: []string{"trace_id"}, SpanID: []string{"span_id"}}
 	f := t.follow(t.family(), o, everything)
 	labelled := map[uint64]bool{}
-	for _, e := range f.whole() {
+	f.adoptAll(true)
+	f.step("waiting")
+	f.rest(members) // an engine may read labels of goroutines that still have them
+	f.step("done")
+	for _, e := range t.eventsOf(f.engine, f.PID(), exits(members)) {
 		if e.Kind != lifecycle.Labelled {
 			continue
 		}

@@ -6,7 +6,11 @@ import "github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 
 // event adds an event of a sampled goroutine to the queue. If there is no room, that is counted, on the goroutine too, and it returns nil.
 func (m *machine) event(kind lifecycle.Kind, c *change, g *goroutine) *lifecycle.Event {
-	e := m.queue.add(kind == lifecycle.Created || kind == lifecycle.Exited)
+	vital := kind == lifecycle.Created || kind == lifecycle.Exited
+	var e *lifecycle.Event
+	if vital || !m.summaries {
+		e = m.queue.add(vital)
+	}
 	if e == nil {
 		m.figures.counts.EventsLost++
 		g.lost++
@@ -77,21 +81,25 @@ func (m *machine) tellExit(c *change, g *goroutine) {
 	}
 }
 
-// tellLabels tells of a goroutine that has other labels than before.
+// tellLabels tells of a goroutine that has other labels than before. Those of one that has exited by now, or has others again, are not told.
 func (m *machine) tellLabels(c *change, g *goroutine) {
-	if m.labels == nil || c.Labels == g.labels {
+	labels := uint64(0)
+	if c.HasLabels {
+		labels = c.Labels
+	}
+	if m.labels == nil || labels == g.labels {
 		return
 	}
-	if c.Labels == 0 {
+	if labels == 0 {
 		g.labels = 0
 		return
 	}
-	context, ok := m.labels.context(c.G, c.GoID, c.Labels, m.staleGoID && c.Created)
+	context, ok := m.labels.context(c.G, c.GoID, labels, m.staleGoID && c.Created)
 	if !ok {
 		return
 	}
 	if e := m.event(lifecycle.Labelled, c, g); e != nil {
 		e.From, e.Context = c.from, context
-		g.labels = c.Labels
+		g.labels = labels
 	}
 }

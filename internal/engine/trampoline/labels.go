@@ -14,8 +14,7 @@ type labelReader struct {
 	memory memory
 	names  engine.LabelNames
 	asMap  bool   // labels are a map, and not a list
-	goid   uint64 // offsets in runtime.g
-	labels uint64
+	labels uint64 // the offset of g.labels
 
 	pairs [maxLabels * pairSize]byte
 	text  [maxLabelText]byte

@@ -23,6 +23,7 @@ type machine struct {
 	memory     memory
 	labels     *labelReader // nil if labels are not looked for
 	queue      *queue
+	summaries  bool // no tree is sampled, and no event made but of ends
 }
 
 // change is one of state on its way through the machine.
@@ -161,7 +162,7 @@ func (m *machine) sample(c *change, g *goroutine, parent uint64) {
 	draw := uint64(rand.Uint32())
 	switch {
 	case draw >= m.below:
-	case draw < m.withheld, m.queue.busy():
+	case draw < m.withheld, m.summaries, m.queue.busy():
 		m.figures.counts.TreesWithheld++
 	default:
 		g.sampled = true

@@ -1,0 +1,141 @@
+//go:build linux
+
+package trampoline
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+// Attachment is what is known of one executable whose processes can be followed. It implements engine.Attachment.
+type Attachment struct {
+	engine  *Engine
+	binary  *goexe.Binary
+	patches []goexe.Patch
+	rules   *rules
+
+	mu        sync.Mutex // guards what follows
+	processes map[*Process]bool
+	closed    bool
+}
+
+// includeAny checks that one of some processes lives, if there are any.
+func (a *Attachment) includeAny(pids []int) error {
+	var errs []error
+	for _, pid := range pids {
+		err := a.Include(pid)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Include has nothing to do: a process is touched when it is followed.
+func (a *Attachment) Include(pid int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return os.ErrClosed
+	}
+	if err := unix.Kill(pid, 0); errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// Follow puts trampolines into a process and begins to follow it. Its error wraps *engine.Refusal if the process does not permit that.
+func (a *Attachment) Follow(pid int, bias uint64, s engine.Settings) (engine.Process, error) {
+	p := &Process{engine: a.engine, attachment: a, machine: a.machine(pid, bias, s)}
+	p.seen.Store(true)
+	if err := a.engine.reserve(p); err != nil {
+		return nil, err
+	}
+	err := a.add(p)
+	if err == nil {
+		p.source, err = a.install(p)
+	}
+	if err != nil {
+		p.seen.Store(false)
+		a.remove(p)
+		a.engine.forget(p)
+		return nil, fmt.Errorf("process %d: %w", pid, err)
+	}
+	a.engine.announce()
+	p.watch()
+	return p, nil
+}
+
+// machine returns one for a process of which nothing is known yet.
+func (a *Attachment) machine(pid int, bias uint64, s engine.Settings) machine {
+	o, memory := &a.engine.options, newLiveMemory(pid, a.binary.Layout)
+	m := machine{
+		rules: a.rules, sampling: samplingOf(s), pid: pid, bias: bias, memory: memory, threads: threads{memory: memory}, queue: a.engine.queue,
+		goroutines: newTable(o.MaxGoroutinesPerProcess, &a.engine.room),
+	}
+	if o.ByFunction {
+		m.figures.functions = map[uint64]lifecycle.Lives{}
+	}
+	if o.Labels.Used() {
+		g := a.binary.Layout.G
+		m.labels = &labelReader{memory: memory, names: o.Labels, asMap: a.binary.Layout.Traits().LabelMap, labels: uint64(g.Labels)}
+	}
+	return m
+}
+
+func (a *Attachment) add(p *Process) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return os.ErrClosed
+	}
+	a.processes[p] = true
+	return nil
+}
+
+func (a *Attachment) remove(p *Process) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.processes, p)
+}
+
+// FollowNewcomers has nothing to begin: a process is followed from when Follow is called.
+func (a *Attachment) FollowNewcomers(engine.Settings) error { return nil }
+
+// IgnoreNewcomers has nothing to end.
+func (a *Attachment) IgnoreNewcomers() error { return nil }
+
+// Accept is for processes that the engine follows by itself.
+func (a *Attachment) Accept(int, engine.ID) (engine.Process, error) { return nil, errNoNewcomers }
+
+// HitsOfOthers returns 0: no process is slowed that is not followed.
+func (a *Attachment) HitsOfOthers() (uint64, error) { return 0, nil }
+
+// HitCost returns what it costs a process to have a change of state recorded.
+func (a *Attachment) HitCost() engine.Cost { return a.engine.cost }
+
+// Close puts the code of all processes back. What is known of them stays until they are left.
+func (a *Attachment) Close() error {
+	a.mu.Lock()
+	a.closed = true
+	processes := make([]*Process, 0, len(a.processes))
+	for p := range a.processes {
+		processes = append(processes, p)
+	}
+	clear(a.processes)
+	a.mu.Unlock()
+	var errs []error
+	for _, p := range processes {
+		errs = append(errs, p.remove())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,81 @@
+//go:build linux
+
+package trampoline
+
+import (
+	"math/bits"
+	"os"
+	"regexp"
+	"sync"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/code"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/inject"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+)
+
+const (
+	// maxBits and minBits bound the logarithm of how many slots the ring of a CPU has: the reader sleeps for some milliseconds, in which the busiest
+	// program fills the largest.
+	maxBits, minBits = 17, 12
+	// ringBytes is how much memory all rings of a process may take on machines with many CPUs.
+	ringBytes = 16 << 20
+)
+
+// geometryFor returns the size of a process's rings on a machine with so many CPUs.
+func geometryFor(cpus uint32) ring.Geometry {
+	each := uint64(ringBytes) / ring.SlotSize / uint64(cpus)
+	return ring.Geometry{CPUs: cpus, Bits: uint32(min(max(bits.Len64(each)-1, minBits), maxBits))}
+}
+
+// install puts trampolines into a process, and returns where they record.
+func (a *Attachment) install(p *Process) (*source, error) {
+	cpus, err := ring.PossibleCPUs()
+	if err != nil {
+		return nil, err
+	}
+	m := &p.machine
+	installed, err := inject.Install(m.pid, a.program(m.bias, geometryFor(cpus)))
+	if err != nil {
+		return nil, err
+	}
+	s := newSource(installed, a.engine.clock, m)
+	m.summaries = a.engine.summaries.Load()
+	s.memory.SetTextBase(a.binary.Base + m.bias)
+	s.configure()
+	s.beat()
+	return s, nil
+}
+
+// program returns what is put into processes that have the executable so much higher than linked.
+func (a *Attachment) program(bias uint64, g ring.Geometry) inject.Program {
+	sites := make([]inject.Site, 0, len(a.patches))
+	for _, p := range a.patches {
+		sites = append(sites, inject.Site{Address: p.Address + bias, Code: p.Code})
+	}
+	o := code.Options{Geometry: g, Layout: a.binary.Layout, RDPID: hasRDPID()}
+	return inject.Program{Sites: sites, Geometry: g, Assemble: func(text, data uint64) ([]byte, []inject.Jump, error) {
+		o.Data = data
+		written, jumps, err := code.Assemble(o, text, bias, a.patches)
+		injected := make([]inject.Jump, 0, len(jumps))
+		for _, j := range jumps {
+			injected = append(injected, inject.Jump(j))
+		}
+		return written, injected, err
+	}}
+}
+
+// hasRDPID tells whether all processors have the instruction.
+var hasRDPID = sync.OnceValue(func() bool {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	lines := regexp.MustCompile(`(?m)^flags\s*:.*$`).FindAll(info, -1)
+	if err != nil || len(lines) == 0 {
+		return false
+	}
+	has := regexp.MustCompile(`\brdpid\b`)
+	for _, flags := range lines {
+		if !has.Match(flags) {
+			return false
+		}
+	}
+	return true
+})

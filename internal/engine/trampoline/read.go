@@ -1,0 +1,147 @@
+//go:build linux
+
+package trampoline
+
+import (
+	"runtime"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
+
+const (
+	// shortest and longest are how long the reader sleeps between two looks at all rings.
+	shortest, longest = time.Millisecond, 4 * time.Millisecond
+	// longestForLabels is the longest where labels are looked for, which are read of goroutines that still have them.
+	longestForLabels = time.Millisecond
+	// manyRecords is how many records of a process in one look make the next come soon.
+	manyRecords = 1 << 11
+	// recordsAtOnce bounds how many records of a process are read before others have their turn.
+	recordsAtOnce = 1 << 16
+	// beatInterval is how often trampolines are told that somebody reads, and it is looked for whether processes have executed other
+	// programs; they believe it for patience.
+	beatInterval, patience = 100 * time.Millisecond, 2 * time.Second
+)
+
+// read reads the rings of all processes until the engine is closed.
+func (e *Engine) read() {
+	runtime.LockOSThread() // whose processor time is looked at
+	defer runtime.UnlockOSThread()
+	pause, beaten, began := shortest, time.Time{}, time.Now()
+	most := longest
+	if e.options.Labels.Used() {
+		most = longestForLabels
+	}
+	limit := budget{limit: e.options.CPU}
+	sleep := time.NewTimer(pause)
+	defer sleep.Stop()
+	for {
+		all := *e.list.Load()
+		if time.Since(beaten) >= beatInterval {
+			beaten = time.Now()
+			e.beat(all)
+			if limit.observe(time.Since(began), threadTime()) {
+				e.summarize(all, limit.over)
+			}
+		}
+		found := 0
+		for _, p := range all {
+			found = max(found, p.read())
+		}
+		pause = min(nextPause(pause, found), most)
+		if len(all) == 0 {
+			pause = beatInterval
+		}
+		sleep.Reset(pause)
+		select {
+		case <-e.closed:
+			return
+		case <-e.hurry:
+		case <-sleep.C:
+		}
+	}
+}
+
+// nextPause returns how long to sleep after a look that has found so many records of one process.
+func nextPause(last time.Duration, found int) time.Duration {
+	switch {
+	case found >= recordsAtOnce:
+		return 0
+	case found >= manyRecords:
+		return shortest
+	}
+	return min(2*max(last, shortest), longest)
+}
+
+// beat does what must be done all the time.
+func (e *Engine) beat(all []*Process) {
+	jumped := e.clock.sync()
+	if jumped != nil {
+		e.options.Logger.Warn("All processes are followed anew", zap.Error(jumped))
+	}
+	for _, p := range all {
+		if jumped != nil {
+			e.running.Go(p.beginAnew)
+		} else if p.beat() {
+			p.ended(lifecycle.ProcessExecuted)
+		}
+	}
+}
+
+// summarize has only figures made of the records, or all again.
+func (e *Engine) summarize(all []*Process, only bool) {
+	e.summaries.Store(only)
+	e.options.Logger.Info("What is made of trampolines' records changes, as overhead::collector demands or allows", zap.Bool("only_metrics", only))
+	for _, p := range all {
+		p.summarize()
+	}
+}
+
+// beat lets the process's trampolines record for some more time. It tells whether the process executes another program by now.
+func (p *Process) beat() (gone bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.source == nil {
+		return false
+	}
+	p.source.beat()
+	return p.source.gone()
+}
+
+// read reads some of the process's records, and returns how many.
+func (p *Process) read() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.source == nil {
+		return 0
+	}
+	n, _ := p.source.pass(recordsAtOnce)
+	return n
+}
+
+// catchUp reads what was recorded until now. p.mu is held.
+func (p *Process) catchUp() {
+	if p.source == nil {
+		return
+	}
+	for range passesToCatchUp {
+		if _, more := p.source.pass(recordsAtOnce); !more {
+			return
+		}
+	}
+}
+
+// passesToCatchUp bounds how long one who asks waits for what goes on being recorded meanwhile.
+const passesToCatchUp = 8
+
+// summarize has the process's machine make events or not, as the engine does.
+func (p *Process) summarize() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.machine.summaries = p.engine.summaries.Load()
+	if p.source != nil {
+		p.source.configure()
+	}
+}

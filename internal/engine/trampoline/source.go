@@ -1,0 +1,83 @@
+//go:build linux
+
+package trampoline
+
+import (
+	"time"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/inject"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+)
+
+// source is where the records of a process come from. Process.mu guards it, but for remove.
+type source struct {
+	installed *inject.Installed
+	memory    *ring.Memory
+	reader    *ring.Reader
+	chain     *ring.Chain
+	clock     *clock
+	machine   *machine
+	line      *ring.Clock // during a pass
+	dropped   uint64      // as last seen
+
+	add, take func(*ring.Record)
+}
+
+// inversion is how long a record is held that does not fit what is known of its goroutine: the clocks of two CPUs were never seen to disagree
+// by more than a hundredth of it.
+const inversion = 10 * time.Microsecond
+
+func newSource(i *inject.Installed, clock *clock, m *machine) *source {
+	memory := i.Memory()
+	s := &source{
+		installed: i, memory: memory, reader: ring.NewReader(memory), chain: ring.NewChain(m.equalStatuses(), clock.ticks(inversion)), clock: clock, machine: m,
+	}
+	s.take = func(r *ring.Record) { m.take(r, s.line.Nanos(r.TSC)) }
+	s.add = func(r *ring.Record) { s.chain.Add(r, s.take) }
+	return s
+}
+
+// equalStatuses gives statuses the same number that are one state.
+func (r *rules) equalStatuses() (normal [16]uint8) {
+	for status, s := range r.states {
+		normal[status] = uint8(s)
+	}
+	return normal
+}
+
+// pass brings up to so many records, or all that there are, to the machine. It returns how many, and whether there are more.
+func (s *source) pass(limit int) (n int, more bool) {
+	s.machine.queue.begin()
+	defer s.machine.queue.end()
+	s.line = s.clock.now()
+	result := s.reader.Pass(limit, s.add)
+	s.chain.Flush(ring.TSC(), s.take)
+	if dropped := s.memory.Dropped(); dropped != s.dropped {
+		s.machine.figures.counts.EventsLost += dropped - s.dropped
+		s.dropped = dropped
+	}
+	return result.Visited, result.More
+}
+
+// configure has the trampolines record what is wanted beyond changes.
+func (s *source) configure() {
+	frames, labels := s.machine.frames(), s.machine.labels != nil
+	if s.machine.below == 0 || s.machine.summaries {
+		frames, labels = 0, false
+	}
+	s.memory.SetStackSlots((frames + ring.AddressesPerSlot - 1) / ring.AddressesPerSlot)
+	s.memory.SetWantLabels(labels)
+}
+
+// beat lets the trampolines record for some more time.
+func (s *source) beat() { s.memory.Beat(ring.TSC() + s.clock.ticks(patience)) }
+
+// gone tells whether the process has other memory than that of the program that was patched.
+func (s *source) gone() bool { return s.installed.Gone() }
+
+// remove puts the code back.
+func (s *source) remove() error { return s.installed.Remove() }
+
+// close lets go of the shared memory.
+func (s *source) close() error { return s.installed.Close() }
+
