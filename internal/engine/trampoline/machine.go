@@ -42,7 +42,9 @@ func (m *machine) take(r *ring.Record, now int64) {
 		return
 	}
 	m.apply(&c)
-	m.threads.ran(&c)
+	if m.below > 0 {
+		m.threads.ran(&c)
+	}
 }
 
 // isChange tells whether a change of status is one of state. One to waiting gets its reason here.

@@ -80,4 +80,3 @@ func (s *source) remove() error { return s.installed.Remove() }
 
 // close lets go of the shared memory.
 func (s *source) close() error { return s.installed.Close() }
-
