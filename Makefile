@@ -1,16 +1,36 @@
 TOOL = go tool -modfile=tools/go.mod
 COLLECTOR = bin/otelcol-goroutine
-SOURCES = $(shell find . -path ./build -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml
+# The version is the last tag's, with the number of commits since then, if any.
+VERSION ?= $(patsubst v%,%,$(or $(shell git describe --tags --match 'v*' 2>/dev/null),v0.0.0-dev))
+BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+ARCHITECTURES = amd64 arm64
+SOURCES = $(shell find . \( -path ./build -o -path ./packaging \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
-.PHONY: build demo test test-unit test-matrix bench fuzz lint generate clean
+.PHONY: build build-full demo dist test test-unit test-matrix test-dist bench fuzz lint generate clean
 
 build: $(COLLECTOR)
 
-# ocb writes the distribution's main package; --skip-compilation leaves the build to go, which knows what is up to date.
-$(COLLECTOR): $(SOURCES)
+build-full: $(COLLECTOR)-full
+
+# ocb writes a distribution's main package; --skip-compilation leaves the build to go, which knows what is up to date.
+bin/otelcol-goroutine: CONFIG = builder-config.yaml
+bin/otelcol-goroutine-full: CONFIG = builder-config-full.yaml
+bin/otelcol-goroutine bin/otelcol-goroutine-full: $(SOURCES)
 	mkdir -p build bin
-	$(TOOL) builder --config builder-config.yaml --skip-compilation
-	cd build/otelcol-goroutine && go build -ldflags '-s -w' -o ../../$(COLLECTOR) .
+	env 'dist.version=$(VERSION)' $(TOOL) builder --config $(CONFIG) --skip-compilation
+	cd build/$(@F) && $(BUILD) -o ../../$@ .
+
+# What a release offers: DISTRIBUTION=otelcol-goroutine-full makes that of the full one.
+DISTRIBUTION = otelcol-goroutine
+EXECUTABLES = $(ARCHITECTURES:%=build/dist/$(DISTRIBUTION)_linux_%)
+
+dist: $(EXECUTABLES)
+	mkdir -p dist
+	go run -C packaging ./dist -version $(VERSION) -out $(CURDIR)/dist -modules $(CURDIR)/build/$(DISTRIBUTION) \
+		-files $(CURDIR)/LICENSE,$(CURDIR)/README.md,$(CURDIR)/packaging/config.yaml $(abspath $(EXECUTABLES))
+
+build/dist/$(DISTRIBUTION)_linux_%: bin/$(DISTRIBUTION)
+	cd build/$(DISTRIBUTION) && GOOS=linux GOARCH=$* $(BUILD) -o ../../$@ .
 
 demo: build
 	go run ./testdata/demo
@@ -23,6 +43,9 @@ test: build
 # What needs no privilege and no collector, in under a minute once programs are built: RequireRoot leaves out all else.
 test-unit:
 	go test -short -count=1 -timeout 10m $$(go list ./... | grep -v '/test$$')
+
+test-dist: dist
+	VERSION=$(VERSION) ARCHITECTURES='$(ARCHITECTURES)' go test -C packaging -count=1 ./...
 
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
@@ -53,9 +76,10 @@ lint:
 	go vet -tags matrix ./...
 	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go vet -tags matrix ./... || exit 1; done # a distribution is built for all systems
 	$(TOOL) staticcheck -tags matrix ./...
+	cd packaging && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...
 
 generate:
 	go generate ./...
 
 clean:
-	rm -rf bin build
+	rm -rf bin build dist
