@@ -1,8 +1,7 @@
 package code
 
 import (
-	"encoding/binary"
-	"encoding/json"
+	"math"
 	"os"
 	"runtime"
 	"testing"
@@ -11,42 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
-	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 )
-
-// layout is that of a release.
-func layout(t *testing.T, release string) *goexe.Layout {
-	b, err := os.ReadFile("../../../goexe/layouts.json")
-	require.NoError(t, err)
-	var all []goexe.Layout
-	require.NoError(t, json.Unmarshal(b, &all))
-	for _, l := range all {
-		if l.GoVersion == release {
-			return &l
-		}
-	}
-	require.FailNow(t, "no layout", release)
-	return nil
-}
-
-// spill is what casgstatus has behind its prologue, but below the stack pointer, as the tests' function has no frame.
-var spill = []byte{0x48, 0x89, 0x44, 0x24, 0xf8}
-
-const ret = 0xc3
-
-// callPatch is a Call, and the function that it is in.
-func callPatch() (goexe.Patch, []byte) {
-	return goexe.Patch{Kind: goexe.Call, Function: "casgstatus", Code: spill, Becomes: 0xff}, append(append([]byte{}, spill...), ret)
-}
-
-// swapPatch is a Swap with these registers, and the function that it is in.
-func swapPatch(l *goexe.Layout, gp, new reg) (goexe.Patch, []byte) {
-	a := newAssembler(0)
-	a.emit(lockPrefix)
-	a.encode(false, byte(new), mem{gp, int32(l.G.AtomicStatus)}, 0x0f, 0xb1)
-	p := goexe.Patch{Kind: goexe.Swap, Function: "swap", Code: a.code, G: uint8(gp), New: uint8(new), Becomes: 0xff}
-	return p, append(append([]byte{}, a.code...), ret)
-}
 
 // onOneCPU keeps the test on one CPU.
 func onOneCPU(t *testing.T) uint64 {
@@ -54,8 +18,10 @@ func onOneCPU(t *testing.T) uint64 {
 	var old, one unix.CPUSet
 	require.NoError(t, unix.SchedGetaffinity(0, &old))
 	cpu := 0
-	for !old.IsSet(cpu) {
-		cpu++
+	for i := range 8 * len(old) * 8 {
+		if old.IsSet(i) {
+			cpu = i // the last: another than 0 if there is one
+		}
 	}
 	one.Set(cpu)
 	require.NoError(t, unix.SchedSetaffinity(0, &one))
@@ -218,53 +184,163 @@ func TestABlockedGoroutineHasItsStack(t *testing.T) {
 	}
 }
 
-func TestSwapsAndCallsChangeNothingElse(t *testing.T) {
-	onOneCPU(t)
-	l := layout(t, "go1.26.8")
-	for _, wants := range []bool{false, true} {
-		for gp := rax; gp <= r15; gp++ {
-			for new := rcx; new <= r15; new++ {
-				if gp == rsp || new == rsp || gp == new || gp == rax {
-					continue
-				}
-				testSwap(t, l, gp, new, wants)
-			}
+func TestASystemCallBeforeGo123IsWalkedFromTheThreadsFramePointer(t *testing.T) {
+	cpu := onOneCPU(t)
+	m := newMachine(t, layout(t, "go1.20.14"), 5)
+	p, code := callPatch()
+	m.load(p, code, true)
+	put(m.data, ring.OffTextBase, base)
+	put(m.data, ring.OffStackSlots, 3)
+	m.field(m.o.Layout.G.SchedPC, base+0x7777)
+	m.field(m.o.Layout.G.SchedBP, 0)
+	pcs := addresses(8)
+	r := registers{rax: m.thing(gAt), rbx: running, rcx: syscall, rbp: m.frames(pcs), r14: m.thing(gAt)}
+	after := m.run(r)
+	require.Equal(t, r[rbp], after[rbp])
+	require.Equal(t, relative(pcs, 3), m.stackIn(cpu, 1, 3))
+	r[rcx] = waiting
+	m.run(r)
+	require.Equal(t, relative([]uint64{base + 0x7777}, 3), m.stackIn(cpu, 5, 3))
+}
+
+func TestLabelsComeBeforeTheStack(t *testing.T) {
+	cpu := onOneCPU(t)
+	m := newMachine(t, layout(t, "go1.26.8"), 4)
+	p, code := callPatch()
+	m.load(p, code, true)
+	put(m.data, ring.OffTextBase, base)
+	put(m.data, ring.OffWantLabels, 1)
+	m.field(m.o.Layout.G.SchedPC, base+1)
+	from := uint64(0)
+	change := func(old, new, labels, stack uint64, extras, kinds uint64) {
+		m.field(m.o.Layout.G.Labels, labels)
+		put(m.data, ring.OffStackSlots, stack)
+		m.change(old, new)
+		require.Equal(t, m.word1(old, new, extras, kinds), m.slot(cpu, from)[1])
+		next := from + 1
+		if kinds == ring.KindLabels {
+			require.Equal(t, [4]uint64{labels, 0, 0, ring.Committed | ring.Extra | next>>4}, m.slot(cpu, next))
+			next++
 		}
+		require.Equal(t, relative([]uint64{base + 1}, int(from+1+extras-next)), append([]uint32{}, m.stackIn(cpu, next, from+1+extras-next)...))
+		from += 1 + extras
+		require.Equal(t, from, m.head(cpu))
+	}
+	for range 20 {
+		change(running, waiting, 0x1234, 2, 3, ring.KindLabels)
+		change(running, waiting, 0, 2, 2, 0)
+		change(running, waiting, 0x1234, 0, 1, ring.KindLabels)
+		change(running, runnable, 0x1234, 2, 1, ring.KindLabels)
+		change(running, dead, 0x1234, 2, 1, ring.KindLabels)
+		change(running, waiting, 0, 0, 0, 0)
+		change(runnable, running, 0x1234, 2, 0, 0)
+		change(syscall, running, 0x1234, 2, 0, 0)
+		change(dead, dead, 0x1234, 2, 0, 0)
+		change(running, syscall, 0x1234, 11, 12, ring.KindLabels)
 	}
 }
 
-func testSwap(t *testing.T, l *goexe.Layout, gp, new reg, wants bool) {
+// Whatever lies on a stack, and whatever a g says where it is: nothing is read besides, and the walk ends. Around the stack nothing is mapped.
+func TestNoStackCanLeadAway(t *testing.T) {
 	cpu := onOneCPU(t)
-	m := newMachine(t, l, 4)
-	if wants {
-		put(m.data, ring.OffStackSlots, 3)
-		put(m.data, ring.OffWantLabels, 1)
-		m.field(l.G.Labels, 0x1234)
+	m := newMachine(t, layout(t, "go1.26.8"), 5)
+	p, code := callPatch()
+	m.load(p, code, true)
+	put(m.data, ring.OffTextBase, base)
+	put(m.data, ring.OffStackSlots, 3)
+	require.NoError(t, unix.Mprotect(m.things[stackAt-0x1000:stackAt], unix.PROT_NONE))
+	require.NoError(t, unix.Mprotect(m.things[stackAt+stackSize:], unix.PROT_NONE))
+	lo, hi := m.thing(stackAt), m.thing(stackAt+stackSize)
+	end := hi - 16
+	put(m.things, stackAt+stackSize-8, base+0x99) // the last return address that there can be
+	for name, c := range map[string]struct {
+		lo, hi, bp, caller uint64
+		want               []uint64
+	}{
+		"last frame":            {lo, hi, end, 0, []uint64{base + 1, base + 0x99}},
+		"one behind it":         {lo, hi, end + 1, 0, []uint64{base + 1}},
+		"below":                 {lo, hi, lo - 8, 0, []uint64{base + 1}},
+		"leads out":             {lo, hi, lo, end + 8, []uint64{base + 1, base + 0x55}},
+		"leads to itself":       {lo, hi, lo, lo, []uint64{base + 1, base + 0x55}},
+		"leads down":            {lo, hi, lo, lo - 8, []uint64{base + 1, base + 0x55}},
+		"leads far away":        {lo, hi, lo, 1 << 63, []uint64{base + 1, base + 0x55}},
+		"leads to the last":     {lo, hi, lo, end, []uint64{base + 1, base + 0x55, base + 0x99}},
+		"no power of two":       {lo - 16, hi, lo - 16, 0, []uint64{base + 1}},
+		"no stack":              {0, 0, 8, 0, []uint64{base + 1}},
+		"none that has a frame": {0, 8, 1, 0, []uint64{base + 1}},
+		"the other way round":   {hi, lo, lo, 0, []uint64{base + 1}},
+		"no frame pointer":      {lo, hi, 0, 0, []uint64{base + 1}},
+		"far away":              {lo, hi, math.MaxUint64, 0, []uint64{base + 1}},
+	} {
+		put(m.things, gAt, c.lo)
+		put(m.things, gAt+8, c.hi)
+		put(m.things, stackAt, c.caller)
+		put(m.things, stackAt+8, base+0x55)
+		m.field(m.o.Layout.G.SchedPC, base+1)
+		m.field(m.o.Layout.G.SchedBP, c.bp)
+		at := m.head(cpu)
+		m.change(running, waiting)
+		require.Equal(t, relative(c.want, 3), m.stackIn(cpu, at+1, 3), name)
 	}
-	p, code := swapPatch(l, gp, new)
-	r := registers{}
-	for i := range r {
-		r[i] = 0x1111111111111111 * uint64(i)
+}
+
+func TestAddressesOutsideOfTheText(t *testing.T) {
+	cpu := onOneCPU(t)
+	m := newMachine(t, layout(t, "go1.26.8"), 4)
+	p, code := callPatch()
+	m.load(p, code, true)
+	put(m.data, ring.OffTextBase, base)
+	put(m.data, ring.OffStackSlots, 1)
+	m.field(m.o.Layout.G.SchedPC, base-1)
+	m.field(m.o.Layout.G.SchedBP, m.frames([]uint64{base + 0xfffffffe, base + 0xffffffff, base + 1<<32, base + 1, 0, base + 2}))
+	m.change(running, waiting)
+	require.Equal(t, []uint32{ring.NoAddress, 0xfffffffe, ring.NoAddress, ring.NoAddress, 1, 0}, m.stackIn(cpu, 1, 1))
+}
+
+func TestChangesThatNobodyReadsAreCounted(t *testing.T) {
+	cpu := onOneCPU(t)
+	m := newMachine(t, layout(t, "go1.26.8"), 4)
+	p, code := callPatch()
+	m.load(p, code, true)
+	dropped := uint64(0)
+	change := func(old, new, limit, deadline uint64, taken uint64) {
+		put(m.header(cpu, ring.OffLimit), 0, limit)
+		put(m.data, ring.OffDeadline, deadline)
+		head := m.head(cpu)
+		m.change(old, new)
+		if taken == 0 {
+			dropped++
+		}
+		require.Equal(t, head+taken, m.head(cpu))
+		require.Equal(t, dropped, m.dropped(cpu))
 	}
-	r[r14] = m.thing(gAt)
-	r[gp], r[rax] = m.thing(gAt), running
-	r[new] = uint64(0xabcd)<<32 | waiting
-	if new == r14 {
-		return // R14 is always a g
+	put(m.data, ring.OffStackSlots, 3)
+	change(runnable, running, 1, math.MaxUint64, 1)
+	change(runnable, running, 1, math.MaxUint64, 0)
+	change(dead, runnable, 2, math.MaxUint64, 0)
+	change(dead, runnable, 3, math.MaxUint64, 2)
+	change(running, waiting, 6, math.MaxUint64, 0)
+	change(running, waiting, 7, math.MaxUint64, 4)
+	change(running, waiting, 100, 1, 0)
+	change(running, waiting, 100, 0, 0)
+}
+
+// The processor may have a CPU that there is no ring of.
+func TestChangesOnAnUnknownCPUAreCounted(t *testing.T) {
+	cpu := onOneCPU(t)
+	if cpu == 0 && os.Getenv("CI") == "true" {
+		t.Fatal("CI must run the tests on more than one CPU")
 	}
-	run := func(patch bool) (r2 registers) {
-		m.load(p, code, patch)
-		binary.NativeEndian.PutUint32(m.things[gAt+uint64(l.G.AtomicStatus):], running)
-		r2 = m.run(r)
-		require.Equal(t, uint32(waiting), binary.NativeEndian.Uint32(m.things[gAt+uint64(l.G.AtomicStatus):]))
-		return r2
+	if cpu == 0 {
+		t.Skip("NOT TESTED: there is one CPU only")
 	}
-	want := run(false)
-	require.Equal(t, want, run(true), "%d %d", gp, new)
-	if wants {
-		require.Equal(t, m.word1(running, waiting, 4, ring.KindLabels), m.slot(cpu, 0)[1])
-		require.Equal(t, uint64(0x1234), m.slot(cpu, 1)[0])
-	} else {
-		require.Equal(t, m.word1(running, waiting, 0, 0), m.slot(cpu, 0)[1])
+	m := newMachine(t, layout(t, "go1.26.8"), 4)
+	m.o.Geometry.CPUs = uint32(cpu)
+	p, code := callPatch()
+	m.load(p, code, true)
+	m.change(running, waiting)
+	require.Equal(t, uint64(1), m.dropped(0))
+	for i := range cpu + 1 {
+		require.Zero(t, m.head(i))
 	}
 }

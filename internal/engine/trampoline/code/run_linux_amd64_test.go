@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -39,10 +38,7 @@ func mapped(t *testing.T, size uint64) []byte {
 	return b
 }
 
-func addressOf(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }
-
-func put(b []byte, at uint64, v uint64) { binary.NativeEndian.PutUint64(b[at:], v) }
-func get(b []byte, at uint64) uint64    { return binary.NativeEndian.Uint64(b[at:]) }
+func get(b []byte, at uint64) uint64 { return binary.NativeEndian.Uint64(b[at:]) }
 
 func newMachine(t *testing.T, l *goexe.Layout, bits uint32) *machine {
 	geometry := ring.Geometry{CPUs: auxCPU + 1, Bits: bits}

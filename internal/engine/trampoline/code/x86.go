@@ -347,4 +347,7 @@ func (a *assembler) align(to int) {
 	}
 }
 
-const int3 = 0xcc
+const (
+	ret  = 0xc3
+	int3 = 0xcc
+)

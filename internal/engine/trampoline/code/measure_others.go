@@ -1,0 +1,11 @@
+//go:build !linux || !amd64
+
+package code
+
+import (
+	"errors"
+	"time"
+)
+
+// Measure returns how long this processor takes to record a change with a stack of some slots or none.
+func Measure(uint32) (time.Duration, error) { return 0, errors.ErrUnsupported }
