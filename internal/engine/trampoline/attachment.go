@@ -55,24 +55,42 @@ func (a *Attachment) Include(pid int) error {
 
 // Follow puts trampolines into a process and begins to follow it. Its error wraps *engine.Refusal if the process does not permit that.
 func (a *Attachment) Follow(pid int, bias uint64, s engine.Settings) (engine.Process, error) {
-	p := &Process{engine: a.engine, attachment: a, machine: a.machine(pid, bias, s)}
-	p.seen.Store(true)
-	if err := a.engine.reserve(p); err != nil {
+	pidfd, err := openPidfd(pid)
+	if err != nil {
 		return nil, err
 	}
-	err := a.add(p)
-	if err == nil {
-		p.source, err = a.install(p)
+	p := &Process{engine: a.engine, attachment: a, machine: a.machine(pid, bias, s), pidfd: pidfd}
+	p.seen.Store(true)
+	if err := a.engine.reserve(p); err != nil {
+		return nil, errors.Join(err, pidfd.Close())
 	}
-	if err != nil {
+	if err := a.begin(p); err != nil {
 		p.seen.Store(false)
 		a.remove(p)
 		a.engine.forget(p)
-		return nil, fmt.Errorf("process %d: %w", pid, err)
+		return nil, fmt.Errorf("process %d: %w", pid, errors.Join(err, pidfd.Close()))
+	}
+	return p, nil
+}
+
+// begin lets a process be read that has its place.
+func (a *Attachment) begin(p *Process) error {
+	if err := a.add(p); err != nil {
+		return err
+	}
+	source, err := a.install(p)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.source = source
+	p.mu.Unlock()
+	if a.isClosed() {
+		return errors.Join(os.ErrClosed, p.remove())
 	}
 	a.engine.announce()
-	p.watch()
-	return p, nil
+	a.engine.running.Go(p.watch)
+	return nil
 }
 
 // machine returns one for a process of which nothing is known yet.
@@ -100,6 +118,12 @@ func (a *Attachment) add(p *Process) error {
 	}
 	a.processes[p] = true
 	return nil
+}
+
+func (a *Attachment) isClosed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed
 }
 
 func (a *Attachment) remove(p *Process) {

@@ -5,7 +5,6 @@ package trampoline
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,15 +148,15 @@ func (e *Engine) Memory() (sum uint64) {
 // Close ends reading. Attachments are closed before.
 func (e *Engine) Close() error {
 	e.closing.Do(func() { close(e.closed) })
-	e.running.Wait()
 	var errs []error
-	for _, p := range slices.Clone(*e.list.Load()) {
+	for _, p := range *e.list.Load() {
 		errs = append(errs, p.Unfollow())
 	}
+	e.running.Wait()
 	return errors.Join(errs...)
 }
 
-// reserve lets a process be followed that is not, which announce or forget ends.
+// reserve gives a process that is not followed its place.
 func (e *Engine) reserve(p *Process) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -38,12 +38,8 @@ func (a *Attachment) install(p *Process) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSource(installed, a.engine.clock, m)
 	m.summaries = a.engine.summaries.Load()
-	s.memory.SetTextBase(a.binary.Base + m.bias)
-	s.configure()
-	s.beat()
-	return s, nil
+	return newSource(installed, a.engine.clock, m, a.binary.Base+m.bias), nil
 }
 
 // program returns what is put into processes that have the executable so much higher than linked.

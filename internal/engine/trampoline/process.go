@@ -20,6 +20,8 @@ type Process struct {
 	attachment *Attachment
 	id         engine.ID
 	seen       atomic.Bool // it runs what it was followed with
+	// removing is held by who takes the trampolines away or lets go of them, before mu.
+	removing sync.Mutex
 
 	mu      sync.Mutex // guards what follows
 	machine machine
@@ -115,6 +117,7 @@ func (p *Process) Throttle(share float64) error {
 // Unfollow puts the process's code back and forgets all that is known of it.
 func (p *Process) Unfollow() error {
 	err := p.remove()
+	p.attachment.remove(p)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.left {
@@ -130,25 +133,32 @@ func (p *Process) Unfollow() error {
 
 // remove lets nothing more be recorded, and reads what was.
 func (p *Process) remove() error {
-	p.mu.Lock()
-	s := p.source
-	p.mu.Unlock()
+	p.removing.Lock()
+	defer p.removing.Unlock()
+	s := p.currentSource()
 	if s == nil {
 		return nil
 	}
-	err := s.remove()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.source == s {
-		p.catchUp()
-		p.source = nil
-		p.seen.Store(false)
-		err = errors.Join(err, s.close(), p.pidfd.Close())
-	}
-	if err != nil {
+	if err := errors.Join(s.remove(), p.leave(s)); err != nil {
 		return fmt.Errorf("process %d: %w", p.machine.pid, err)
 	}
 	return nil
+}
+
+func (p *Process) currentSource() *source {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.source
+}
+
+// leave reads what was recorded and lets go of where it was. p.removing is held.
+func (p *Process) leave(s *source) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.catchUp()
+	p.source = nil
+	p.seen.Store(false)
+	return errors.Join(s.close(), p.pidfd.Close())
 }
 
 // ringMemory returns how many bytes the process's rings take.

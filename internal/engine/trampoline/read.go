@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
 const (
@@ -85,7 +83,7 @@ func (e *Engine) beat(all []*Process) {
 		if jumped != nil {
 			e.running.Go(p.beginAnew)
 		} else if p.beat() {
-			p.ended(lifecycle.ProcessExecuted)
+			p.executed()
 		}
 	}
 }

@@ -27,13 +27,16 @@ type source struct {
 // by more than a hundredth of it.
 const inversion = 10 * time.Microsecond
 
-func newSource(i *inject.Installed, clock *clock, m *machine) *source {
-	memory := i.Memory()
-	s := &source{
-		installed: i, memory: memory, reader: ring.NewReader(memory), chain: ring.NewChain(m.equalStatuses(), clock.ticks(inversion)), clock: clock, machine: m,
-	}
+// newSource begins to read what is recorded from now on.
+func newSource(i *inject.Installed, clock *clock, m *machine, textBase uint64) *source {
+	s := &source{installed: i, memory: i.Memory(), chain: ring.NewChain(m.equalStatuses(), clock.ticks(inversion)), clock: clock, machine: m}
 	s.take = func(r *ring.Record) { m.take(r, s.line.Nanos(r.TSC)) }
 	s.add = func(r *ring.Record) { s.chain.Add(r, s.take) }
+	s.memory.SetTextBase(textBase)
+	s.configure()
+	s.beat()
+	s.reader = ring.NewReader(s.memory)
+	s.dropped = s.memory.Dropped() // as long as nobody read
 	return s
 }
 

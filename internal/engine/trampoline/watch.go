@@ -3,6 +3,7 @@
 package trampoline
 
 import (
+	"fmt"
 	"os"
 
 	"go.uber.org/zap"
@@ -11,23 +12,23 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// watch tells when the process has ended, after all that its goroutines did. It waits in Go's poller, which takes no thread.
+// openPidfd returns what tells of the end of a process, in Go's poller, which takes no thread to wait.
+func openPidfd(pid int) (*os.File, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	return os.NewFile(uintptr(fd), "pidfd"), nil
+}
+
+// watch tells when the process has ended, after all that its goroutines did.
 func (p *Process) watch() {
-	fd, err := unix.PidfdOpen(p.machine.pid, unix.PIDFD_NONBLOCK)
-	if err != nil { // it has ended
-		p.ended(lifecycle.ProcessExited)
+	if !waitForExit(p.pidfd) {
 		return
 	}
-	file := os.NewFile(uintptr(fd), "pidfd")
-	p.mu.Lock()
-	p.pidfd = file
-	p.mu.Unlock()
-	p.engine.running.Go(func() {
-		defer file.Close()
-		if waitForExit(file) {
-			p.ended(lifecycle.ProcessExited)
-		}
-	})
+	p.removing.Lock()
+	defer p.removing.Unlock()
+	p.ended(lifecycle.ProcessExited)
 }
 
 // waitForExit reports false if the file is closed before the process has ended.
@@ -45,17 +46,22 @@ func waitForExit(pidfd *os.File) (exited bool) {
 	return err == nil && exited
 }
 
-// ended takes that the process has ended, or executes another program.
+// ended takes that the process has ended, or executes another program. p.removing is held.
 func (p *Process) ended(how lifecycle.Kind) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.source == nil {
+	s := p.currentSource()
+	if s == nil {
 		return
 	}
-	p.catchUp()
-	_ = p.source.close() // of a process that is no more
-	p.source = nil
+	_ = p.leave(s) // of a process that is no more
 	p.tellEnd(how)
+}
+
+// executed takes that the process executes another program, unless somebody takes the trampolines away just now.
+func (p *Process) executed() {
+	if p.removing.TryLock() {
+		defer p.removing.Unlock()
+		p.ended(lifecycle.ProcessExecuted)
+	}
 }
 
 // beginAnew lets go of a process of which what happens cannot be dated any more, as if it executed its program again.
@@ -63,14 +69,11 @@ func (p *Process) beginAnew() {
 	if err := p.remove(); err != nil {
 		p.engine.options.Logger.Warn("Trampolines could not be removed", zap.Error(err))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.tellEnd(lifecycle.ProcessExecuted)
 }
 
-// tellEnd tells that the process is not followed any more, and why. p.mu is held.
+// tellEnd tells that the process is not followed any more, and why.
 func (p *Process) tellEnd(how lifecycle.Kind) {
-	p.seen.Store(false)
 	p.engine.queue.begin()
 	defer p.engine.queue.end()
 	if e := p.engine.queue.add(true); e != nil { // a scan finds out otherwise
