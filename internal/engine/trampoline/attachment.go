@@ -24,6 +24,7 @@ type Attachment struct {
 
 	mu        sync.Mutex // guards what follows
 	processes map[*Process]bool
+	stacks    engine.StackDepth // the deepest that is recorded of any of them
 	closed    bool
 }
 
@@ -117,6 +118,9 @@ func (a *Attachment) add(p *Process) error {
 		return os.ErrClosed
 	}
 	a.processes[p] = true
+	if p.machine.below > 0 {
+		a.stacks = max(a.stacks, p.machine.stacks)
+	}
 	return nil
 }
 
@@ -145,7 +149,11 @@ func (a *Attachment) Accept(int, engine.ID) (engine.Process, error) { return nil
 func (a *Attachment) HitsOfOthers() (uint64, error) { return 0, nil }
 
 // HitCost returns what it costs a process to have a change of state recorded.
-func (a *Attachment) HitCost() engine.Cost { return a.engine.cost }
+func (a *Attachment) HitCost() engine.Cost {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.engine.costs[a.stacks]
+}
 
 // Close puts the code of all processes back. What is known of them stays until they are left.
 func (a *Attachment) Close() error {

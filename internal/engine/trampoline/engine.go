@@ -36,7 +36,7 @@ const maxProcesses = 2048
 type Engine struct {
 	options Options
 	clock   *clock
-	cost    engine.Cost
+	costs   costs
 	room    room
 	queue   *queue
 	closing sync.Once
@@ -69,7 +69,7 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		options: o, clock: clock, cost: assumedCost, queue: newQueue(o.BufferSize, o.Ready), closed: make(chan struct{}), hurry: make(chan struct{}, 1),
+		options: o, clock: clock, costs: measureCosts(), queue: newQueue(o.BufferSize, o.Ready), closed: make(chan struct{}), hurry: make(chan struct{}, 1),
 		processes: map[engine.ID]*Process{}, byPID: map[int]*Process{}, next: o.FirstID,
 	}
 	e.room.left.Store(int64(o.MaxGoroutines))

@@ -4,9 +4,6 @@ package trampoline
 
 import (
 	"math/bits"
-	"os"
-	"regexp"
-	"sync"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/code"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/inject"
@@ -48,7 +45,7 @@ func (a *Attachment) program(bias uint64, g ring.Geometry) inject.Program {
 	for _, p := range a.patches {
 		sites = append(sites, inject.Site{Address: p.Address + bias, Code: p.Code})
 	}
-	o := code.Options{Geometry: g, Layout: a.binary.Layout, RDPID: hasRDPID()}
+	o := code.Options{Geometry: g, Layout: a.binary.Layout, RDPID: code.HasRDPID()}
 	return inject.Program{Sites: sites, Geometry: g, Assemble: func(text, data uint64) ([]byte, []inject.Jump, error) {
 		o.Data = data
 		written, jumps, err := code.Assemble(o, text, bias, a.patches)
@@ -59,19 +56,3 @@ func (a *Attachment) program(bias uint64, g ring.Geometry) inject.Program {
 		return written, injected, err
 	}}
 }
-
-// hasRDPID tells whether all processors have the instruction.
-var hasRDPID = sync.OnceValue(func() bool {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	lines := regexp.MustCompile(`(?m)^flags\s*:.*$`).FindAll(info, -1)
-	if err != nil || len(lines) == 0 {
-		return false
-	}
-	has := regexp.MustCompile(`\brdpid\b`)
-	for _, flags := range lines {
-		if !has.Match(flags) {
-			return false
-		}
-	}
-	return true
-})

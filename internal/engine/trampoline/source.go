@@ -68,7 +68,7 @@ func (s *source) configure() {
 	if s.machine.below == 0 || s.machine.summaries {
 		frames, labels = 0, false
 	}
-	s.memory.SetStackSlots((frames + ring.AddressesPerSlot - 1) / ring.AddressesPerSlot)
+	s.memory.SetStackSlots(slotsFor(frames))
 	s.memory.SetWantLabels(labels)
 }
 
