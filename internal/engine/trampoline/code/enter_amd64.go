@@ -20,13 +20,3 @@ func HasRDPID() bool {
 	_, _, ecx, _ := cpuid(features, 0)
 	return ecx&rdpid != 0
 }
-
-// HasRDTSCP tells whether the processor has the instruction RDTSCP.
-func HasRDTSCP() bool {
-	const most, features, rdtscp = 0x80000000, 0x80000001, 1 << 27
-	if last, _, _, _ := cpuid(most, 0); last < features {
-		return false
-	}
-	_, _, _, edx := cpuid(features, 0)
-	return edx&rdtscp != 0
-}

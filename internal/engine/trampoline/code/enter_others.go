@@ -4,6 +4,3 @@ package code
 
 // HasRDPID tells whether the processor has the instruction RDPID.
 func HasRDPID() bool { return false }
-
-// HasRDTSCP tells whether the processor has the instruction RDTSCP.
-func HasRDTSCP() bool { return false }

@@ -3,7 +3,6 @@ package code
 import (
 	"math"
 	"os"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,26 +10,6 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
 )
-
-// onOneCPU keeps the test on one CPU.
-func onOneCPU(t *testing.T) uint64 {
-	runtime.LockOSThread()
-	var old, one unix.CPUSet
-	require.NoError(t, unix.SchedGetaffinity(0, &old))
-	cpu := 0
-	for i := range 8 * len(old) * 8 {
-		if old.IsSet(i) {
-			cpu = i // the last: another than 0 if there is one
-		}
-	}
-	one.Set(cpu)
-	require.NoError(t, unix.SchedSetaffinity(0, &one))
-	t.Cleanup(func() {
-		unix.SchedSetaffinity(0, &old)
-		runtime.UnlockOSThread()
-	})
-	return uint64(cpu)
-}
 
 // ringOf is what is in a CPU's ring.
 func (m *machine) header(cpu, word uint64) []byte {
@@ -82,6 +61,24 @@ func TestAChangeTakesOneSlot(t *testing.T) {
 			require.Equal(t, m.word1(running, waiting, 0, 0), s[1])
 			require.Equal(t, uint64(42<<ring.ShiftReason|4711), s[2])
 			require.Equal(t, m.thing(mAt)<<ring.ShiftM|ring.Committed|i>>4, s[3])
+		}
+	}
+}
+
+// A lap has fewer bits than an index, and none of them may get into others.
+func TestLapsBeginAnew(t *testing.T) {
+	cpu := onOneCPU(t)
+	m := newMachine(t, layout(t, "go1.26.8"), 4)
+	p, code := callPatch()
+	m.load(p, code, true)
+	for _, lap := range []uint64{ring.LapMask, ring.LapMask + 1, 0x123456789} {
+		from := lap<<4 - 1
+		put(m.header(cpu, ring.OffHead), 0, from)
+		m.change(dead, runnable)
+		m.change(dead, runnable)
+		for i := from; i < from+4; i += 2 {
+			require.Equal(t, m.thing(mAt)<<ring.ShiftM|ring.Committed|i>>4&ring.LapMask, m.slot(cpu, i)[3])
+			require.Equal(t, curg<<ring.ShiftM|ring.Committed|ring.Extra|(i+1)>>4&ring.LapMask, m.slot(cpu, i+1)[3])
 		}
 	}
 }
@@ -290,11 +287,12 @@ func TestAddressesOutsideOfTheText(t *testing.T) {
 	p, code := callPatch()
 	m.load(p, code, true)
 	put(m.data, ring.OffTextBase, base)
-	put(m.data, ring.OffStackSlots, 1)
+	put(m.data, ring.OffStackSlots, 2)
 	m.field(m.o.Layout.G.SchedPC, base-1)
 	m.field(m.o.Layout.G.SchedBP, m.frames([]uint64{base + 0xfffffffe, base + 0xffffffff, base + 1<<32, base + 1, 0, base + 2}))
 	m.change(running, waiting)
-	require.Equal(t, []uint32{ring.NoAddress, 0xfffffffe, ring.NoAddress, ring.NoAddress, 1, 0}, m.stackIn(cpu, 1, 1))
+	want := []uint32{ring.NoAddress, 0xfffffffe, ring.NoAddress, ring.NoAddress, 1, 0, 0, 0, 0, 0, 0, 0} // 0 is the end, whatever is behind it
+	require.Equal(t, want, m.stackIn(cpu, 1, 2))
 }
 
 func TestChangesThatNobodyReadsAreCounted(t *testing.T) {
