@@ -323,6 +323,118 @@ func TestDeadHole(t *testing.T) {
 	}
 }
 
+// TestWater has changes that are made while a pass is under way: what it may have missed an older one of waits for the next.
+func TestWater(t *testing.T) {
+	m, _, w, _ := newBench(t, small)
+	put := func(cpu uint32, tsc, id uint64) func() {
+		return func() {
+			c, _ := w.reserveAt(cpu, tsc, written{goid: id})
+			c.commit()
+		}
+	}
+	const start, before, after = 1000, 1010, 1020
+	// The first ring is read when it has a change already, the second before it has an older one.
+	during := map[uint64]func(){before: put(0, before+5, 2), after: put(1, before+2, 1)}
+	clock := uint64(start - 10)
+	r := newReader(m, func() uint64 {
+		clock += 10
+		if do := during[clock]; do != nil {
+			do()
+		}
+		return clock
+	})
+	var got []uint64
+	for range 3 {
+		r.Pass(10, func(x *Record) { got = append(got, x.GoID) })
+	}
+	if !slices.Equal(got, []uint64{1, 2}) {
+		t.Error(got)
+	}
+}
+
+// TestForgedExtras has heads that claim extra slots which are not there.
+func TestForgedExtras(t *testing.T) {
+	tests := map[string]struct {
+		extras, kinds, reserved int
+		commit                  uint64
+		stack                   int
+	}{
+		"true":           {extras: 2, reserved: 2, commit: Extra, stack: 12},
+		"too many":       {extras: 15, reserved: 15, commit: Extra},
+		"not reserved":   {extras: 3, reserved: 1, commit: Extra},
+		"heads":          {extras: 3, reserved: 3},
+		"not committed":  {extras: 3, reserved: 3, commit: Committed | Extra},
+		"only kinds":     {kinds: KindCreation | KindLabels},
+		"more kinds":     {extras: 1, kinds: KindCreation | KindLabels, reserved: 1, commit: Extra},
+		"kind and stack": {extras: 2, kinds: KindLabels, reserved: 2, commit: Extra, stack: 6},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m, _, w, r := newBench(t, small)
+			head, _ := w.reserve(0, written{goid: 1})
+			atomic.AddUint64(m.header(0, OffHead), uint64(test.reserved))
+			for i := range uint64(15) {
+				head.put(head.index+1+i, slot{1<<32 | 1, 1<<32 | 1, 1<<32 | 1}, test.commit)
+				if test.commit == Committed|Extra { // the bit of each committed slot is missing
+					m.ring(0)[head.index+1+i][3] &^= Committed
+				}
+			}
+			head.put(head.index, slot{head.tsc, uint64(test.extras)<<ShiftExtras | uint64(test.kinds)<<ShiftKinds, 1}, 0)
+			got, _ := all(r, 100)
+			if len(got) == 0 || got[0].GoID != 1 || len(got[0].Stack) != test.stack || got[0].Created != (test.extras > 0 && test.kinds&KindCreation != 0) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestForgedHead has a head that claims more holes than are remembered.
+func TestForgedHead(t *testing.T) {
+	m, now, w, r := newBench(t, Geometry{CPUs: 1, Bits: 14})
+	atomic.AddUint64(m.header(0, OffHead), 3*maxHoles)
+	if _, lossy := all(r, 1<<20); !lossy {
+		t.Error("nothing was lost")
+	}
+	if n := len(r.cpus[0].holes); n != maxHoles {
+		t.Errorf("%d holes", n)
+	}
+	for w.write(0, written{}) {
+	}
+	now.t.Add(2 * holeTicks)
+	all(r, 1<<20)
+	if n := len(r.cpus[0].holes); n != 0 {
+		t.Errorf("%d holes in a full ring, later", n)
+	}
+}
+
+// TestHeldUp has one ring, always with more than is read at once, that keeps the records of another from being older: few are kept.
+func TestHeldUp(t *testing.T) {
+	const limit = 10
+	_, now, w, r := newBench(t, Geometry{CPUs: 2, Bits: 12})
+	old := now.now()
+	written0, visited := 0, 0
+	for range 100 {
+		for range limit {
+			c, ok := w.reserveAt(0, old, written{})
+			if ok {
+				c.commit()
+				written0++
+			}
+			if w.write(1, written{}) {
+				written0++
+			}
+		}
+		visited += r.Pass(limit, func(*Record) {}).Visited
+		if n := len(r.cpus[1].pending); n > limit {
+			t.Fatalf("%d are kept", n)
+		}
+	}
+	got, lossy := all(r, limit)
+	if visited += len(got); visited != written0 || lossy {
+		t.Errorf("%d of %d visited, lossy %v", visited, written0, lossy)
+	}
+}
+
 func TestNothingIsAllocated(t *testing.T) {
 	_, _, w, r := newBench(t, Geometry{CPUs: 2, Bits: 12})
 	c := NewChain(runtimeStatuses(), 100)
