@@ -57,6 +57,7 @@ bench: build
 	go test -run '^$$' -bench Target -benchtime 15x ./internal/snapshot
 	go test -run '^$$' -bench Scrape -benchtime 10x ./internal/engine/uprobe
 	go test -run '^$$' -bench Events ./internal/telemetry
+	go test -run '^$$' -bench . ./internal/engine/trampoline/ring
 	go run ./internal/bench -rounds 5 -seconds 1
 	go run ./internal/bench -rounds 5 -seconds 1 -release go1.20.14 -targets pingpong -cases "nothing,empty uprobe,empty at entry,first version,metrics"
 

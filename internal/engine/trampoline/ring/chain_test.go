@@ -8,11 +8,17 @@ import (
 	"testing"
 )
 
-// runtimeStatuses takes preempted (9) and leaked (10) for waiting (4), deadextra (11) for dead (6).
-func runtimeStatuses() (normal [16]uint8) {
+// allStatuses takes none for another.
+func allStatuses() (normal [16]uint8) {
 	for i := range normal {
 		normal[i] = uint8(i)
 	}
+	return normal
+}
+
+// runtimeStatuses takes preempted (9) and leaked (10) for waiting (4), deadextra (11) for dead (6).
+func runtimeStatuses() [16]uint8 {
+	normal := allStatuses()
 	normal[9], normal[10], normal[11] = 4, 4, 6
 	return normal
 }
@@ -57,6 +63,8 @@ func TestChain(t *testing.T) {
 		})
 	}
 }
+
+var nextStatus = [16]uint8{6: 1, 1: 2, 2: 4, 4: 1}
 
 // TestChainTruth shakes the clocks of many goroutines' changes, and has the Chain find their order.
 func TestChainTruth(t *testing.T) {

@@ -92,7 +92,7 @@ func (r *perCPU) read(most int, now uint64) {
 func (r *perCPU) copy(most int, now uint64) {
 	r.pending = slices.Grow(r.pending, most)
 	tail := r.tail
-	for ; most > 0 && tail != r.reserved; most-- {
+	for ; most > 0 && tail != r.reserved && r.room(); most-- {
 		s := r.slot(tail)
 		last := atomic.LoadUint64(&s[3])
 		switch uint16(last) {
@@ -109,6 +109,9 @@ func (r *perCPU) copy(most int, now uint64) {
 	r.tail = tail
 }
 
+// room tells whether the extra slots of one more change can be kept.
+func (r *perCPU) room() bool { return len(r.extras) <= maxExtraSlots-MaxExtras }
+
 // open keeps a slot to look at again.
 func (r *perCPU) open(h hole) {
 	if len(r.holes) < maxHoles {
@@ -121,10 +124,12 @@ func (r *perCPU) open(h hole) {
 // take keeps a change that was copied from its head slot, with its extra slots, and returns the index behind them.
 func (r *perCPU) take(index uint64, c change) uint64 {
 	index++
-	if n := c.who >> ShiftExtras & 15; n != 0 && n <= MaxExtras && n <= r.reserved-index {
-		c.extras = uint32(len(r.extras))
-		index = r.takeExtras(index, n)
-		c.extrasLen = uint32(len(r.extras)) - c.extras
+	if _, n := c.extras(); n != 0 {
+		first := len(r.extras)
+		if n <= MaxExtras && n <= r.reserved-index {
+			index = r.takeExtras(index, n)
+		}
+		c.setExtras(first, len(r.extras)-first)
 	}
 	r.pending = append(r.pending, c)
 	return index
@@ -150,16 +155,14 @@ func (r *perCPU) fill(now uint64) {
 	for _, h := range r.holes {
 		s := r.slot(h.index)
 		last := atomic.LoadUint64(&s[3])
-		switch uint16(last) {
-		case r.commit(h.index):
+		switch commit := uint16(last); {
+		case commit == r.commit(h.index) && r.room():
 			r.take(h.index, change{tsc: s[0], who: s[1], what: s[2], where: last})
-		case r.commit(h.index) | Extra:
+		case commit == r.commit(h.index)|Extra:
+		case r.hopeless(h, full, now):
+			r.lost = true
 		default:
-			if r.hopeless(h, full, now) {
-				r.lost = true
-			} else {
-				kept = append(kept, h)
-			}
+			kept = append(kept, h)
 		}
 	}
 	r.holes = kept
@@ -219,10 +222,10 @@ func (r *perCPU) forget(n int) {
 	r.pending = r.pending[:copy(r.pending, r.pending[n:])]
 	r.spare = r.spare[:0]
 	for i := range r.pending {
-		if c := &r.pending[i]; c.extrasLen != 0 {
-			from := c.extras
-			c.extras = uint32(len(r.spare))
-			r.spare = append(r.spare, r.extras[from:][:c.extrasLen]...)
+		c := &r.pending[i]
+		if first, n := c.extras(); n != 0 {
+			c.setExtras(len(r.spare), int(n))
+			r.spare = append(r.spare, r.extras[first:][:n]...)
 		}
 	}
 	r.extras, r.spare = r.spare, r.extras

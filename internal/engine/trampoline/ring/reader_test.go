@@ -388,6 +388,39 @@ func TestForgedExtras(t *testing.T) {
 	}
 }
 
+// TestManyExtras has more extra slots than can be kept at once, in a ring and in holes.
+func TestManyExtras(t *testing.T) {
+	_, _, w, r := newBench(t, Geometry{CPUs: 1, Bits: 18})
+	open := []reservation{}
+	reserve := func(n int) {
+		for range n {
+			c, ok := w.reserve(0, written{goid: uint64(len(open)), labels: uint64(len(open)) + 1, stack: make([]uint32, 66)})
+			if !ok {
+				t.Fatal("dropped")
+			}
+			open = append(open, c)
+		}
+	}
+	commit := func() {
+		for _, c := range open {
+			c.commit()
+		}
+	}
+	reserve(maxHoles / 13)
+	all(r, 1<<20)
+	reserve(10_000)
+	commit()
+	got, _ := all(r, 1<<20)
+	if len(got) != len(open) {
+		t.Fatalf("%d of %d records", len(got), len(open))
+	}
+	for i, x := range got {
+		if x.GoID != uint64(i) || x.Labels != uint64(i)+1 {
+			t.Fatalf("%d is %+v", i, x)
+		}
+	}
+}
+
 // TestForgedHead has a head that claims more holes than are remembered.
 func TestForgedHead(t *testing.T) {
 	m, now, w, r := newBench(t, Geometry{CPUs: 1, Bits: 14})

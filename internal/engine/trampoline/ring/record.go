@@ -29,10 +29,22 @@ type Record struct {
 	Stack []uint64
 }
 
-// change is a head slot as it was copied, and where its extra slots were copied to.
+// change is a head slot as it was copied, in half a cache line: with how many extra slots were copied, in place of how many the process
+// claims, and where the first of them is among those of its ring, in place of the commit bits.
 type change struct {
 	tsc, who, what, where uint64
-	extras, extrasLen     uint32
+}
+
+// maxExtraSlots is how many extra slots of a ring's changes there can be for all to be found.
+const maxExtraSlots = 1 << ShiftM
+
+func (c *change) extras() (first, n uint64) {
+	return c.where % maxExtraSlots, c.who >> ShiftExtras & 15
+}
+
+func (c *change) setExtras(first, n int) {
+	c.where = c.where&^(maxExtraSlots-1) | uint64(first)
+	c.who = c.who&^(15<<ShiftExtras) | uint64(n)<<ShiftExtras
 }
 
 // decode makes the reader's record that of a change.
@@ -43,8 +55,8 @@ func (r *Reader) decode(c *change, extras []slot) {
 	x.GoID, x.Reason = c.what&(1<<ShiftReason-1), uint8(c.what>>ShiftReason)
 	x.M = c.where >> ShiftM
 	x.Created, x.HasLabels, x.Stack = false, false, x.Stack[:0]
-	if c.extrasLen != 0 {
-		x.decodeExtras(uint8(c.who>>ShiftKinds), extras[c.extras:][:c.extrasLen], r.memory.textBase.Load())
+	if first, n := c.extras(); n != 0 {
+		x.decodeExtras(uint8(c.who>>ShiftKinds), extras[first:][:n], r.memory.textBase.Load())
 	}
 }
 
