@@ -5,6 +5,7 @@ package session
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -125,6 +126,12 @@ func (l *loop) isOutdated(s *session, p processes.Process) bool {
 // isSeen tells whether the engine sees the session's process, as it runs now.
 func (s *session) isSeen() bool { return s.window != nil && !s.window.closing && s.window.Followed() }
 
+// isSeenSince tells whether the engine sees the session's process only since it executed a program at a time. The kernel ends following with the
+// execution itself, before it tells of it; of trampolines that are gone it is known later.
+func (s *session) isSeenSince(executed int64) bool {
+	return s.isSeen() && (!s.program.trampolines || executed <= s.window.began.at)
+}
+
 // begin begins a session as soon as its executable is attached.
 func (l *loop) begin(p processes.Process, n *newcomer) {
 	program := l.programOf(p)
@@ -175,6 +182,24 @@ func (l *loop) inspect(s *session) {
 			err = l.see(process.PID, &f, by, given, n)
 		}
 		l.post(func(l *loop) { l.inspected(s, f, err) })
+	})
+}
+
+// shortly is how long it is waited with another attempt.
+const shortly = 50 * time.Millisecond
+
+// inspectSoon inspects a session's process in a while.
+func (l *loop) inspectSoon(s *session) {
+	l.work(func() {
+		select {
+		case <-time.After(shortly):
+		case <-l.ctx.Done():
+		}
+		l.post(func(l *loop) {
+			if !s.over && !s.inspecting && s.awaitsWindow() {
+				l.inspect(s)
+			}
+		})
 	})
 }
 
@@ -231,8 +256,11 @@ func (l *loop) inspected(s *session, f facts, err error) {
 	case s.over:
 		l.releaseNewcomer(s)
 	case errors.Is(err, engine.ErrFollowed):
-		if s.newcomer != nil { // the engine was first, and has told so meanwhile; else it will, or the next scan brings another attempt
+		switch { // else it will be told so, or the next scan brings another attempt
+		case s.newcomer != nil: // the engine was first, and has told so meanwhile
 			l.inspect(s)
+		case s.program.trampolines: // of what ran before in it the end is not known yet
+			l.inspectSoon(s)
 		}
 	case err != nil:
 		if f.by == nil || !l.fallBack(s, err) {

@@ -479,6 +479,49 @@ func TestTrampolinesOnly(t *testing.T) {
 	}
 }
 
+// TestExecWithTrampolines has a process execute its file again, of which its trampolines go with its memory, before the engine knows of it.
+func TestExecWithTrampolines(t *testing.T) {
+	in(t, func(o *Options) { o.Trampolines = TrampolinesOnly }, func(t *testing.T, w *world) {
+		w.registry.run(server)
+		w.Start()
+		w.settle()
+		before := w.patcher.Process(pid)
+		before.Count(lifecycle.Counts{Created: 5})
+		waits := make(chan struct{})
+		w.patcher.Script("Unfollow", enginefake.Step{Wait: waits})
+		w.pass(time.Second)
+		again := server
+		again.Execution++
+		w.registry.run(again)
+		w.engine.Emit(processEvent(lifecycle.ProcessExecuted))
+		w.pass(4 * shortly)
+		require.Greater(t, w.patcher.Calls("Follow"), 2, "it is not tried again")
+		close(waits)
+		w.pass(2 * shortly)
+		require.NotNil(t, w.patcher.Process(pid))
+		require.NotSame(t, before, w.patcher.Process(pid))
+		all := w.collect()
+		require.Len(t, all, 2, "the program before, and the one now")
+	})
+}
+
+// TestFollowedAfterItExecuted has trampolines put into a process since it executed its program, of which an event tells only then.
+func TestFollowedAfterItExecuted(t *testing.T) {
+	in(t, func(o *Options) { o.Trampolines = TrampolinesOnly }, func(t *testing.T, w *world) {
+		w.registry.run(server)
+		executed := processEvent(lifecycle.ProcessExecuted)
+		time.Sleep(time.Millisecond)
+		w.Start()
+		w.settle()
+		p := w.patcher.Process(pid)
+		require.NotNil(t, p)
+		w.engine.Emit(executed)
+		w.settle()
+		require.Same(t, p, w.patcher.Process(pid))
+		require.Len(t, w.collect(), 1)
+	})
+}
+
 // TestTrampolinesCostTooMuch lets even those: less is seen, but nothing is taken away for the sake of system calls.
 func TestTrampolinesCostTooMuch(t *testing.T) {
 	in(t, func(o *Options) { o.Trampolines = TrampolinesOnly; budgeted(o) }, func(t *testing.T, w *world) {
