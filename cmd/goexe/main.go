@@ -2,8 +2,10 @@
 // program's goroutines: where probes go, and which instructions jumps to trampolines could take the place of.
 //
 //	goexe [-json] FILE…
+//	goexe [-json] -pid PID
 //
-// FILE may be /proc/PID/exe. It exits with 1 if a file cannot be followed.
+// Of a process it also tells whether that permits trampolines, and what its code has in their places now. It exits with 1 if a file cannot be
+// followed.
 package main
 
 import (
@@ -42,6 +44,8 @@ type Report struct {
 	Patches   []Patch  `json:"patches,omitempty"`
 	NoPatches string   `json:"no_patches,omitempty"`
 	Missing   []string `json:"missing,omitempty"`
+	// Process is one that runs the file, nil if none was asked for.
+	Process *Process `json:"process,omitempty"`
 }
 
 // Site is an instruction that is probed.
@@ -70,12 +74,17 @@ type Patch struct {
 
 func main() {
 	asJSON := flag.Bool("json", false, "print JSON")
+	pid := flag.Int("pid", 0, "the id of a process to look at")
 	flag.Parse()
-	if flag.NArg() == 0 {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: goexe [-json] FILE...")
+	if (flag.NArg() == 0) == (*pid == 0) {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: goexe [-json] FILE...\n       goexe [-json] -pid PID")
 		os.Exit(2)
 	}
-	reports, followed := inspect(flag.Args())
+	files := flag.Args()
+	if *pid != 0 {
+		files = []string{fmt.Sprintf("/proc/%d/exe", *pid)}
+	}
+	reports, followed := inspect(files, *pid)
 	if err := print(os.Stdout, reports, *asJSON); err != nil {
 		fmt.Fprintln(os.Stderr, "goexe:", err)
 		os.Exit(1)
@@ -85,11 +94,11 @@ func main() {
 	}
 }
 
-// inspect reports on files and tells whether all can be followed.
-func inspect(files []string) (reports []Report, followed bool) {
+// inspect reports on files and tells whether all can be followed. pid is the process that runs them, 0 if none is to be looked at.
+func inspect(files []string, pid int) (reports []Report, followed bool) {
 	followed = true
 	for _, f := range files {
-		r, err := report(f)
+		r, err := report(f, pid)
 		if err != nil {
 			r = Report{File: f, Error: err.Error()}
 			followed = false
@@ -99,11 +108,12 @@ func inspect(files []string) (reports []Report, followed bool) {
 	return reports, followed
 }
 
-func report(file string) (Report, error) {
+func report(file string, pid int) (Report, error) {
 	b, err := goexe.Open(file)
 	if err != nil {
 		return Report{}, err
 	}
+	defer b.Close()
 	r := Report{
 		File: file, GoVersion: b.GoVersion, GOARCH: b.GOARCH, MainPath: b.MainPath, MainVersion: b.MainVersion, Settings: b.Settings,
 		LayoutSource: "table, measured on " + b.Layout.GoVersion, ConfirmedBy: b.ConfirmedBy, Release: peculiarities(b),
@@ -121,7 +131,10 @@ func report(file string) (Report, error) {
 		}
 	}
 	r.addPatches(b)
-	return r, b.Close()
+	if pid != 0 {
+		r.Process, err = inspectProcess(pid, b)
+	}
+	return r, err
 }
 
 func (r *Report) addPatches(b *goexe.Binary) {
@@ -213,6 +226,9 @@ func (r Report) write(w io.Writer) error {
 	}
 	if r.NoPatches != "" {
 		fmt.Fprintf(out, "  no trampolines\t%s\n", r.NoPatches)
+	}
+	if r.Process != nil {
+		r.Process.write(out)
 	}
 	fmt.Fprintf(out, "  missing\t%s\n", orNothing(r.Missing))
 	return out.Flush()

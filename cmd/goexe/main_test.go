@@ -12,7 +12,7 @@ import (
 
 func TestText(t *testing.T) {
 	exe := testbuild.Program(t, "hello", testbuild.Options{Version: "go1.26.8", Flags: []string{"-ldflags=-s -w"}})
-	reports, followed := inspect([]string{exe, "/bin/true"})
+	reports, followed := inspect([]string{exe, "/bin/true"}, 0)
 	if followed {
 		t.Error("a program in C is said to be followed")
 	}
@@ -40,7 +40,7 @@ func TestReasons(t *testing.T) {
 		{testbuild.Options{Version: "go1.17.13", Env: []string{"GOARCH=arm64"}}, "go1.17.13 for arm64 passes arguments on the stack: only go1.18 and later are supported"},
 		{testbuild.Options{Env: []string{"GOARCH=riscv64"}}, "built for EM_RISCV: only amd64 and arm64 are supported"},
 	} {
-		reports, followed := inspect([]string{testbuild.Program(t, "hello", c.o)})
+		reports, followed := inspect([]string{testbuild.Program(t, "hello", c.o)}, 0)
 		if followed || !strings.Contains(reports[0].Error, c.want) {
 			t.Errorf("the report is %+v, want one with %q", reports[0], c.want)
 		}
@@ -48,7 +48,7 @@ func TestReasons(t *testing.T) {
 }
 
 func TestOlderRelease(t *testing.T) {
-	reports, followed := inspect([]string{testbuild.Program(t, "hello", testbuild.Options{Version: testbuild.Versions[0]})})
+	reports, followed := inspect([]string{testbuild.Program(t, "hello", testbuild.Options{Version: testbuild.Versions[0]})}, 0)
 	if !followed {
 		t.Fatalf("it cannot be followed: %+v", reports)
 	}
@@ -75,7 +75,7 @@ func TestPatches(t *testing.T) {
 		}},
 		{testbuild.Options{Flags: []string{"-gcflags=all=-N -l"}}, []string{`no trampolines +runtime\.\w+: the status is swapped by a call, as -gcflags=-l has it`}},
 	} {
-		reports, followed := inspect([]string{testbuild.Program(t, "hello", c.o)})
+		reports, followed := inspect([]string{testbuild.Program(t, "hello", c.o)}, 0)
 		if !followed || (len(reports[0].Patches) == 0) != (reports[0].NoPatches != "") {
 			t.Fatalf("the report is %+v", reports)
 		}
@@ -92,7 +92,7 @@ func TestPatches(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	reports, followed := inspect([]string{testbuild.Program(t, "hello", testbuild.Options{})})
+	reports, followed := inspect([]string{testbuild.Program(t, "hello", testbuild.Options{})}, 0)
 	if !followed {
 		t.Fatalf("it cannot be followed: %+v", reports)
 	}
