@@ -38,6 +38,9 @@ type Config struct {
 	Self bool `mapstructure:"self"`
 	// Mode says how goroutines are seen: by probes, or by snapshots of the processes' memory, which attach nothing and give metrics only.
 	Mode Mode `mapstructure:"mode"`
+	// Engine says what sees goroutines change their state in the mode of probes: uprobes of the kernel, trampolines in the processes, or
+	// trampolines only where uprobes cost more than they may.
+	Engine Engine `mapstructure:"engine"`
 	// Syscalls attaches the extra probes that Go 1.26 and later need to show system calls.
 	Syscalls bool `mapstructure:"syscalls"`
 	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 160 bytes for each
@@ -69,6 +72,15 @@ const (
 	modeSnapshot Mode = "snapshot"
 )
 
+// Engine says what sees goroutines change their state.
+type Engine string
+
+const (
+	engineUprobe     Engine = "uprobe"
+	engineTrampoline Engine = "trampoline"
+	engineAuto       Engine = "auto"
+)
+
 // OverheadConfig says what following may cost.
 type OverheadConfig struct {
 	// Budget is the share of its own processor time that probes may take, from 0 to 1. If they take more, less is seen of it. 0 sets no
@@ -79,6 +91,9 @@ type OverheadConfig struct {
 	// Host is the share of all the machine's processors that the probes of all processes together may take, from 0 to 1. It counts more than
 	// Budget and Floor; 0 sets no such limit.
 	Host float64 `mapstructure:"host"`
+	// Collector is the share of one processor that the collector itself may take to read what trampolines record, from 0 to 1. While it
+	// would take more, only counts and distributions are made of it; 0 sets no such limit.
+	Collector float64 `mapstructure:"collector"`
 
 	_ struct{}
 }
@@ -200,6 +215,7 @@ func createDefaultConfig() component.Config {
 		},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Mode:               modeProbes,
+		Engine:             engineUprobe,
 		Blocked:            BlockedConfig{Threshold: time.Minute, Top: 20},
 		StartFunctions:     StartFunctionsConfig{Top: 20},
 		Syscalls:           true,
@@ -208,7 +224,7 @@ func createDefaultConfig() component.Config {
 		MaxGoroutinesPerTarget: 96 << 10,
 		RingBufferSize:         8 << 20,
 		RetryOnFailure:         retry,
-		Overhead:               OverheadConfig{Budget: 0.05, Floor: 0.02, Host: 0.02},
+		Overhead:               OverheadConfig{Budget: 0.05, Floor: 0.02, Host: 0.02, Collector: 0.2},
 		Traces: TracesConfig{
 			SamplingRatio:     1,
 			MaxSpansPerSecond: 10_000,
@@ -238,6 +254,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Mode != modeProbes && c.Mode != modeSnapshot {
 		errs = append(errs, fmt.Errorf("mode: %q is not allowed, it must be probes or snapshot", c.Mode))
+	}
+	if c.Engine != engineUprobe && c.Engine != engineTrampoline && c.Engine != engineAuto {
+		errs = append(errs, fmt.Errorf("engine: %q is not allowed, it must be uprobe, trampoline or auto", c.Engine))
 	}
 	if c.MaxGoroutines < minGoroutines {
 		errs = append(errs, fmt.Errorf("max_goroutines: %d is not allowed, it must be %d or more", c.MaxGoroutines, minGoroutines))
@@ -412,7 +431,7 @@ func (c *OverheadConfig) Validate() error {
 	for _, share := range []struct {
 		key string
 		is  float64
-	}{{"budget", c.Budget}, {"floor", c.Floor}, {"host", c.Host}} {
+	}{{"budget", c.Budget}, {"floor", c.Floor}, {"host", c.Host}, {"collector", c.Collector}} {
 		if !(share.is >= 0 && share.is <= 1) { // NaN is neither
 			errs = append(errs, fmt.Errorf("%s: %v is not allowed, it must be from 0 to 1", share.key, share.is))
 		}

@@ -43,6 +43,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Exclude = []TargetConfig{{Executable: "/usr/bin/*"}}
 			c.Self = true
 			c.Mode = modeSnapshot
+			c.Engine = engineAuto
 			c.Blocked = BlockedConfig{Threshold: 30 * time.Second, Top: 5}
 			c.StartFunctions.Top = 7
 			c.CollectionInterval = 30 * time.Second
@@ -51,7 +52,7 @@ func TestLoadConfig(t *testing.T) {
 			c.MaxGoroutinesPerTarget = 1500
 			c.RingBufferSize = 1 << 20
 			c.RetryOnFailure.Enabled, c.RetryOnFailure.MaxElapsedTime = true, time.Minute
-			c.Overhead = OverheadConfig{Budget: 0.1, Floor: 0.01}
+			c.Overhead = OverheadConfig{Budget: 0.1, Floor: 0.01, Collector: 0.5}
 			c.Metrics.GoGoroutineTime.Enabled = false
 			c.Metrics.Lifetime.Enabled = false
 			c.ResourceAttributes.ProcessPid.Enabled = false
@@ -71,6 +72,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/bad_container":          {error: `exclude::0: container_id: "0123" is not allowed, it must be 12 or more of the digits`},
 		"goroutine/bad_cgroup":             {error: `exclude::0: cgroup: "/a[": syntax error in pattern`},
 		"goroutine/mode":                   {error: `mode: "trace" is not allowed, it must be probes or snapshot`},
+		"goroutine/engine":                 {error: `engine: "ptrace" is not allowed, it must be uprobe, trampoline or auto`},
 		"goroutine/threshold":              {error: "blocked: threshold: 1ms is not allowed, it must be 1s or more"},
 		"goroutine/top":                    {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ratio":                  {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},
@@ -80,6 +82,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/overhead_nan":           {error: "overhead: budget: NaN is not allowed, it must be from 0 to 1"},
 		"goroutine/overhead_floor":         {error: "overhead: floor: -0.1 is not allowed, it must be from 0 to 1"},
 		"goroutine/overhead_host":          {error: "overhead: host: NaN is not allowed, it must be from 0 to 1"},
+		"goroutine/overhead_collector":     {error: "overhead: collector: 1.5 is not allowed, it must be from 0 to 1"},
 		"goroutine/start_functions":        {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ring_buffer":            {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
 		"goroutine/retry":                  {error: "retry_on_failure: initial_interval value must be"},

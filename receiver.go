@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
-	"github.com/otelgoroutine/goroutinereceiver/internal/engine/uprobe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
@@ -162,15 +162,7 @@ func (s *shared) open() (source, error) {
 	if err := processes.CheckHost(); err != nil {
 		return nil, err
 	}
-	e, err := uprobe.New(engine.Options{
-		MaxGoroutines:           s.config.MaxGoroutines,
-		MaxGoroutinesPerProcess: s.config.MaxGoroutinesPerTarget,
-		BufferSize:              s.config.RingBufferSize,
-		ByFunction:              s.config.functions().Any(),
-		MeasureCosts:            s.config.Overhead.Budget > 0,
-		Logger:                  s.set.Logger,
-		Labels:                  engine.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
-	})
+	e, trampolines, err := s.engines().open(s.config.Engine, s.engineOptions())
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +170,24 @@ func (s *shared) open() (source, error) {
 		zap.Int("ring_buffer_size", s.config.RingBufferSize), zap.Uint64("kernel_memory", e.Memory()))
 	selection := s.config.selection()
 	registry := processes.New(processes.Options{Selection: selection, Logger: s.set.Logger, OnProblem: s.notFollowed})
-	return session.New(s.options(), e, registry, &session.LocalHost{}, s), nil
+	o := s.options()
+	o.Trampolines = trampolines
+	return session.New(o, e, registry, &session.LocalHost{}, s), nil
+}
+
+func (s *shared) engineOptions() trampoline.Options {
+	return trampoline.Options{
+		Options: engine.Options{
+			MaxGoroutines:           s.config.MaxGoroutines,
+			MaxGoroutinesPerProcess: s.config.MaxGoroutinesPerTarget,
+			BufferSize:              s.config.RingBufferSize,
+			ByFunction:              s.config.functions().Any(),
+			MeasureCosts:            s.config.Overhead.Budget > 0,
+			Logger:                  s.set.Logger,
+			Labels:                  engine.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
+		},
+		CPU: s.config.Overhead.Collector,
+	}
 }
 
 var stackDepths = map[Stacks]engine.StackDepth{stacksOff: engine.NoStack, stacksLeaf: engine.LeafStack, stacksFull: engine.FullStack}
