@@ -54,7 +54,8 @@ func (s *source) pass(limit int) (n int, more bool) {
 	defer s.machine.queue.end()
 	s.line = s.clock.now()
 	result := s.reader.Pass(limit, s.add)
-	s.chain.Flush(ring.TSC(), s.take)
+	s.chain.Flush(result.Until, s.take)
+	s.machine.figures.counts.EventsLost += result.Lost
 	if dropped := s.memory.Dropped(); dropped != s.dropped {
 		s.machine.figures.counts.EventsLost += dropped - s.dropped
 		s.dropped = dropped

@@ -74,7 +74,7 @@ func (c *Chain) Add(r *Record, emit func(*Record)) {
 	}
 }
 
-// Flush emits the records whose time is up at that clock.
+// Flush emits the records whose time is up at a clock up to which all others were added: PassResult.Until.
 func (c *Chain) Flush(now uint64, emit func(*Record)) {
 	for c.held > 0 && int64(now-c.pool[0].TSC) > int64(c.ticks) {
 		c.giveUp(emit)

@@ -36,8 +36,10 @@ type perCPU struct {
 	extras, spare []slot
 	// cut tells that there is more behind tail in this pass.
 	cut bool
-	// lost tells that changes were given up in this pass.
-	lost bool
+	// lost is how many slots were given up in this pass.
+	lost uint64
+	// mixed tells that what was read in this pass may have been written over meanwhile.
+	mixed bool
 }
 
 func newPerCPU(m *Memory, cpu uint32) perCPU {
@@ -58,14 +60,15 @@ func (r *perCPU) commit(index uint64) uint16 { return Committed | uint16(index>>
 
 // restart goes on from a head that does not fit what was read before.
 func (r *perCPU) restart(head uint64) {
-	r.reserved, r.tail, r.holes, r.lost = head, head, r.holes[:0], true
+	r.reserved, r.tail, r.holes = head, head, r.holes[:0]
 	r.publish()
 }
 
 // look reads the head and returns how many slots wait. A head that is not within a ring of the tail has lapped it, or is a lie.
 func (r *perCPU) look() uint64 {
-	r.cut, r.lost = false, false
+	r.cut, r.mixed, r.lost = false, false, 0
 	if head := atomic.LoadUint64(r.head); head-r.tail > r.size() {
+		r.lost = uint64(len(r.holes)) + r.size()
 		r.restart(head)
 	} else {
 		r.reserved = head
@@ -83,8 +86,7 @@ func (r *perCPU) read(most int, now uint64) {
 	r.fill(now)
 	r.copy(most, now)
 	r.cut = r.tail != r.reserved
-	// What was written over while it was read may be a mixture.
-	r.lost = r.lost || atomic.LoadUint64(r.head)-first > r.size()
+	r.mixed = atomic.LoadUint64(r.head)-first > r.size()
 	r.publish()
 }
 
@@ -117,7 +119,7 @@ func (r *perCPU) open(h hole) {
 	if len(r.holes) < maxHoles {
 		r.holes = append(r.holes, h)
 	} else {
-		r.lost = true
+		r.lost++
 	}
 }
 
@@ -160,7 +162,7 @@ func (r *perCPU) fill(now uint64) {
 			r.take(h.index, change{tsc: s[0], who: s[1], what: s[2], where: last})
 		case commit == r.commit(h.index)|Extra:
 		case r.hopeless(h, full, now):
-			r.lost = true
+			r.lost++
 		default:
 			kept = append(kept, h)
 		}

@@ -26,6 +26,9 @@ type PassResult struct {
 	More bool
 	// Lossy tells that some of the records were uncertain.
 	Lossy bool
+	// Lost is how many slots were given up, which is no less than changes: their writers are taken to be gone, or there was no room to wait
+	// for them, or their ring had been lapped. The process does not count them as dropped.
+	Lost uint64
 	// Until is the clock up to which all was visited that does not come late.
 	Until uint64
 	// Backlog is how many slots are not yet read, and records not yet visited.
@@ -53,9 +56,9 @@ func (r *Reader) Pass(limit int, visit func(*Record)) PassResult {
 	before := r.now()
 	r.read(max(limit, 1), before)
 	after := r.now()
-	r.notice(after)
+	result := PassResult{Lost: r.notice(after)}
+	result.Lossy = r.water < r.uncertain
 	water := before - 1
-	result := PassResult{Lossy: r.water < r.uncertain}
 	for i := range r.cpus {
 		c := &r.cpus[i]
 		if len(c.pending) > 0 {
@@ -98,16 +101,18 @@ func (r *Reader) read(limit int, now uint64) {
 	}
 }
 
-// notice sees whether changes were dropped. What was before a change that was read now has been counted by now.
-func (r *Reader) notice(now uint64) {
-	dropped := r.memory.Dropped()
-	lost := dropped != r.dropped
+// notice sees whether changes were dropped, and returns how many slots were given up. What was dropped before a change that was read now has
+// been counted by now.
+func (r *Reader) notice(now uint64) (lost uint64) {
+	mixed := false
 	for i := range r.cpus {
-		lost = lost || r.cpus[i].lost
+		lost += r.cpus[i].lost
+		mixed = mixed || r.cpus[i].mixed
 	}
-	if lost {
+	if dropped := r.memory.Dropped(); dropped != r.dropped || lost > 0 || mixed {
 		r.dropped, r.uncertain = dropped, now
 	}
+	return lost
 }
 
 func (r *Reader) visit(water uint64, visit func(*Record)) (n int) {
