@@ -146,6 +146,15 @@ func analyse(im *image) (*Binary, error) {
 // maxFunctions bounds how many functions package runtime has: of Go 1.27 it has less than 4 000.
 const maxFunctions = 1 << 16
 
+// inlinedClosure begins the names, from Go 1.27 on, of closures in functions that were inlined: they are the same in each place, and named
+// after none (closureName in cmd/compile/internal/ir/func.go). That of goready calls ready, which may be inlined into it in turn.
+const inlinedClosure = "_."
+
+func isRuntimeClosure(f pclntab.Func) bool {
+	file, _ := f.Line(f.Entry)
+	return inRuntime(file)
+}
+
 // runtimeFunctions returns the functions of package runtime, by address, and the address of atomic.(*Uint32).CompareAndSwap, 0 if
 // there is none.
 func (b *Binary) runtimeFunctions() (functions []function, swap uint64, err error) {
@@ -155,14 +164,14 @@ func (b *Binary) runtimeFunctions() (functions []function, swap uint64, err erro
 		if !ok {
 			return nil, 0, fmt.Errorf("%w: function %d", pclntab.ErrFormat, i)
 		}
-		if !f.HasNamePrefix("runtime") && !f.HasNamePrefix("internal/runtime") {
+		if !f.HasNamePrefix("runtime") && !f.HasNamePrefix("internal/runtime") && !f.HasNamePrefix(inlinedClosure) {
 			continue
 		}
 		if len(functions) >= maxFunctions {
 			return nil, 0, fmt.Errorf("%w: more than %d functions of package runtime", pclntab.ErrFormat, maxFunctions)
 		}
 		switch name := string(f.NameInPlace()); {
-		case strings.HasPrefix(name, "runtime."):
+		case strings.HasPrefix(name, "runtime."), strings.HasPrefix(name, inlinedClosure) && isRuntimeClosure(f):
 			code := b.image.between(f.Entry, f.End)
 			if size += len(name) + len(code); size > len(b.image.data) {
 				return nil, 0, fmt.Errorf("%w: functions overlap", pclntab.ErrFormat)

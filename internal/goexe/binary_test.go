@@ -83,6 +83,29 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestRuntimeClosures finds the closures of functions that are inlined: goready's is in all releases, by whatever name, for a profile may
+// have the compiler inline into it what changes a status.
+func TestRuntimeClosures(t *testing.T) {
+	for _, release := range testbuild.Versions {
+		b := analysed(t, testbuild.Program(t, "lifecycle", testbuild.Options{Version: release}))
+		functions, _, err := b.runtimeFunctions()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(functions, func(f function) bool { return strings.HasSuffix(f.name, "goready.func1") && len(f.code) > 0 }) {
+			t.Errorf("%s: no closure of goready is the runtime's", release)
+		}
+	}
+	for file, want := range map[string]bool{
+		"runtime/proc.go": true, "/usr/lib/go/src/runtime/proc.go": true, "/usr/lib/go/src/runtime/debug/stack.go": false,
+		"/home/user/myruntime/main.go": false, "main.go": false, "": false,
+	} {
+		if inRuntime(file) != want {
+			t.Errorf("%q is a file of the runtime: %v", file, !want)
+		}
+	}
+}
+
 // TestArchitecturesAgree compares what is found in the code of two architectures, which the same source was compiled to.
 func TestArchitecturesAgree(t *testing.T) {
 	functions := func(b *Binary) (names []string) {
