@@ -73,7 +73,7 @@ func TestPatches(t *testing.T) {
 		{testbuild.Options{Env: []string{"GOARCH=arm64"}}, []string{
 			`trampoline +runtime\.casgstatus +at 0x[0-9a-f]+ +call: str x0, \[sp,#\d+\]`, `swap: cset x\d+, eq`,
 		}},
-		{testbuild.Options{Flags: []string{"-gcflags=all=-N -l"}}, []string{`no trampolines +runtime\.\w+: the status is swapped by a call, as -gcflags=-l has it`}},
+		{testbuild.Options{Flags: []string{"-gcflags=all=-N -l"}}, []string{`no trampolines +runtime\.\w+: the status is swapped by a call, as -gcflags=all=-l builds it`}},
 	} {
 		reports, followed := inspect([]string{testbuild.Program(t, "hello", c.o)}, 0)
 		if !followed || (len(reports[0].Patches) == 0) != (reports[0].NoPatches != "") {

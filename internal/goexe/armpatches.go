@@ -8,23 +8,22 @@ import (
 	"golang.org/x/arch/arm64/arm64asm"
 )
 
-// Which instruction a jump takes the place of, on arm64, where all have the length of a jump (`b`, within 128 MiB):
-//
-//	casgstatus              the first store of an argument into the frame: only the prologue precedes it
-//	casal                   the cset on its success, two instructions behind: it is not PC-relative, and what was compared and swapped
-//	                        is still in its registers
-//	ldaxr, stlxr            the cset behind the loop: between the two, a jump would end the exclusive access, and the swap never succeed
-//	both, chosen at run     both csets; a thread passes one of them (cmd/compile/internal/arm64/ssa.go:
-//	time by the processor   LoweredAtomicCas32, LoweredAtomicCas32Variant, Go 1.18 to 1.27)
-//	a call that swaps       none: refused
-const armCompareTmp = 5 // where a CMP has its first register, in bits
-
-// armCset is the encoding of CSET of EQ into a register.
+// Encodings of what belongs to a compare-and-swap: the shift of a CMP's first register, in bits, and a CSET of EQ.
 const (
+	armCompared = 5
 	armCsetMask = 0xffffffe0
 	armCset     = 0x9a9f17e0
 )
 
+// On arm64, all instructions have the length of a jump (`b`, within 128 MiB). Which one it takes the place of:
+//   - in casgstatus, the first store of an argument into the frame: only the prologue precedes it;
+//   - of a swap by `casal`, the `cset` two instructions behind: it is not relative to its place, and what was compared and swapped is still in
+//     its registers;
+//   - of a swap by `ldaxr` and `stlxr`, the `cset` behind their loop: within it, what a trampoline writes would end the exclusive access, and
+//     the swap might never succeed;
+//   - of both, where the program chooses by the processor, both: a thread passes one (LoweredAtomicCas32 and LoweredAtomicCas32Variant in
+//     cmd/compile/internal/arm64/ssa.go, Go 1.18 to 1.27);
+//   - of a swap by a call, none: it is refused.
 func (arm64) patches(f function, what swapped) (patches []Patch, err error) {
 	code := decodeARM(f)
 	if f.name == casgstatus {
@@ -35,25 +34,23 @@ func (arm64) patches(f function, what swapped) (patches []Patch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var live []registerSet
+	live, err := liveBehind(code)
+	if err != nil {
+		return nil, err
+	}
 	for i, in := range code {
 		isCall := what.function != 0 && armCalls(in.Enc, in.address) == what.function
-		switch {
+		switch status := known[i][int(in.pointer())]; {
 		case isCall && known[i][0] != 0:
 			return nil, errSwapByCall
-		case !in.isSwap() || known[i][int(in.pointer())] == 0:
+		case !in.isSwap() || status == 0:
 			continue
-		case known[i][int(in.pointer())] == perhaps:
+		case status == perhaps:
 			return nil, fmt.Errorf("+%#x: it is not clear what is swapped", in.address-f.entry)
 		}
 		p, err := armSwapPatch(code, i)
 		if err != nil {
 			return nil, fmt.Errorf("+%#x: %w", in.address-f.entry, err)
-		}
-		if live == nil {
-			if live, err = liveBehind(code); err != nil {
-				return nil, err
-			}
 		}
 		p.Function, p.Syscall, p.Above = f.name, syscallEnds[f.name], uint16(what.atomicstatus)
 		p.Free = armVariables &^ uint32(live[(p.Address-f.entry)/armSize]) &^ (1<<p.G | 1<<p.Old | 1<<p.New | 1<<p.Result)
@@ -100,7 +97,7 @@ func armSwapPatch(code []arm, i int) (Patch, error) {
 		}
 		compared = uint8(code[i-3].Enc & 31)
 	}
-	if i+2 >= len(code) || code[compare].Enc&armCompareMask != armCompare || uint8(code[compare].Enc>>armCompareTmp&31) != compared {
+	if i+2 >= len(code) || code[compare].Enc&armCompareMask != armCompare || uint8(code[compare].Enc>>armCompared&31) != compared {
 		return Patch{}, errors.New("no comparison belongs to the swap of the status")
 	}
 	set := code[i+2]

@@ -57,7 +57,7 @@ func TestOddARMSwaps(t *testing.T) {
 		"of a loop that ends":        {code: []uint32{armAddress, armLdaxr, armCmp, armBne, armStlxr, armNop, armCset6, armRet}, want: "unknown form"},
 		"of half a loop":             {code: []uint32{armAddress, armStlxr}, want: "unknown form"},
 		"at the end":                 {code: []uint32{armAddress, armCasal}, want: "no comparison"},
-		"by a call":                  {code: []uint32{0x91024000, armCall, armRet}, want: "-gcflags=-l"},                              // add x0, x0, #0x90
+		"by a call":                  {code: []uint32{0x91024000, armCall, armRet}, want: "-gcflags=all=-l"},                          // add x0, x0, #0x90
 		"of this or that":            {code: []uint32{0xb4000040, armAddress, armCasal, armCmp, armCset6, armRet}, want: "not clear"}, // cbz x0 behind the next
 	} {
 		patches, err := (arm64{}).patches(armCode("runtime.f", c.code...), swapped{atomicstatus: 0x90, function: 0x401004})

@@ -98,7 +98,7 @@ func TestOddSwaps(t *testing.T) {
 		"of a 32-bit address":    {"f0 67 0f b1 91 90 00 00 00 c3", refused, 0, 0, "unknown way"},
 		"with an idle prefix":    {"f0 40 0f b1 91 90 00 00 00 c3", refused, 0, 0, "unknown way"},
 		"jumped into":            {"eb 01 f0 0f b1 91 90 00 00 00 c3", refused, 0, 0, "a jump leads into"},
-		"by a call":              {"48 81 c0 90 00 00 00 e8 00 00 00 00 c3", refused, 0, 0, "-gcflags=-l"},
+		"by a call":              {"48 81 c0 90 00 00 00 e8 00 00 00 00 c3", refused, 0, 0, "-gcflags=all=-l"},
 		"behind what is no code": {"06 f0 0f b1 91 90 00 00 00 c3", refused, 0, 0, "undecodable"},
 	} {
 		patches, err := (amd64{}).patches(codeOf(t, "runtime.f", c.code), swapped{atomicstatus: 0x90, function: 0x40100c})

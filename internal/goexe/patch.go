@@ -13,7 +13,8 @@ import (
 // as a jump, so that no thread and no other jump can be in the middle of what is replaced, and it does the same wherever it stands.
 type Patch struct {
 	// Kind tells what it is: of a Call, an instruction of casgstatus's prologue, at which RAX, EBX and ECX (on arm64 R0, R1 and R2) hold
-	// its arguments; of a Swap, the compare-and-swap itself, on arm64 the CSET behind it that makes a number of its success.
+	// its arguments; of a Swap, the compare-and-swap itself, on arm64 the CSET behind it that makes a number of its success. At a Call, the
+	// frame pointer is the caller's to Go 1.20 on amd64, later casgstatus's own.
 	Kind     Kind
 	Function string
 	// Address as linked.
@@ -42,7 +43,7 @@ const maxPatches = 64
 
 var (
 	errClosed     = errors.New("the executable file is closed, or was cut short")
-	errSwapByCall = errors.New("the status is swapped by a call, as -gcflags=-l has it: no instruction does it that can be replaced")
+	errSwapByCall = errors.New("the status is swapped by a call, as -gcflags=all=-l builds it: no instruction does it that can be replaced")
 )
 
 // Patches finds the instructions at which, together, each change of a goroutine's status is seen once, by their addresses: where Sites are
