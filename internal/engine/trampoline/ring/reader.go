@@ -50,13 +50,18 @@ func newReader(m *Memory, now func() uint64) *Reader {
 // Pass reads each ring up to its head, or about limit changes of all rings, and visits all read changes that no later pass can find an
 // older one to, in the order of their clocks. A record is valid during its visit.
 //
-// A change comes late, behind younger ones, if its writer lost its CPU between the clock and the last store.
+// A change comes late, behind younger ones, if its writer lost its CPU between the clock and the last store. If the counter was set back, as
+// where a virtual machine was moved, records are uncertain for two passes, and have times from this pass on.
 func (r *Reader) Pass(limit int, visit func(*Record)) PassResult {
 	// What a later pass finds was begun after this, except what comes late.
 	before := r.now()
+	setBack := before < r.water
+	if setBack {
+		r.start, r.water = before, 0
+	}
 	r.read(max(limit, 1), before)
 	after := r.now()
-	result := PassResult{Lost: r.notice(after)}
+	result := PassResult{Lost: r.notice(after, setBack)}
 	result.Lossy = r.water < r.uncertain
 	water := before - 1
 	for i := range r.cpus {
@@ -101,15 +106,14 @@ func (r *Reader) read(limit int, now uint64) {
 	}
 }
 
-// notice sees whether changes were dropped, and returns how many slots were given up. What was dropped before a change that was read now has
-// been counted by now.
-func (r *Reader) notice(now uint64) (lost uint64) {
-	mixed := false
+// notice sees whether changes were dropped or their order was lost, and returns how many slots were given up. What was dropped before a change
+// that was read now has been counted by now.
+func (r *Reader) notice(now uint64, disorder bool) (lost uint64) {
 	for i := range r.cpus {
 		lost += r.cpus[i].lost
-		mixed = mixed || r.cpus[i].mixed
+		disorder = disorder || r.cpus[i].mixed
 	}
-	if dropped := r.memory.Dropped(); dropped != r.dropped || lost > 0 || mixed {
+	if dropped := r.memory.Dropped(); dropped != r.dropped || lost > 0 || disorder {
 		r.dropped, r.uncertain = dropped, now
 	}
 	return lost

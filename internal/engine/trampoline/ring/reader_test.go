@@ -446,6 +446,38 @@ func TestForgedHead(t *testing.T) {
 	}
 }
 
+// TestCounterSetBack has a counter that begins anew, with changes from before and after that.
+func TestCounterSetBack(t *testing.T) {
+	_, now, w, r := newBench(t, small)
+	now.t.Store(1 << 40)
+	w.write(0, written{goid: 1})
+	all(r, 10)
+	w.write(0, written{goid: 2})
+	now.t.Store(10)
+	w.write(0, written{goid: 3})
+	var got []Record
+	for range 3 {
+		r.Pass(10, func(x *Record) { got = append(got, *x) })
+	}
+	if len(got) != 2 || !got[0].Uncertain || !got[1].Uncertain || got[0].TSC > now.t.Load() || got[1].TSC > now.t.Load() {
+		t.Errorf("at the change: %+v", got)
+	}
+	w.write(1, written{goid: 4})
+	if got, lossy := all(r, 10); len(got) != 1 || lossy {
+		t.Errorf("after it: %+v, lossy %v", got, lossy)
+	}
+}
+
+// TestForgedLimit has a limit that the process moved while its rings were empty.
+func TestForgedLimit(t *testing.T) {
+	m, _, w, r := newBench(t, small)
+	atomic.StoreUint64(m.header(0, OffLimit), 0)
+	all(r, 10)
+	if !w.write(0, written{}) {
+		t.Error("the limit was not put right")
+	}
+}
+
 // TestHeldUp has one ring, always with more than is read at once, that keeps the records of another from being older: few are kept.
 func TestHeldUp(t *testing.T) {
 	const limit = 10
