@@ -6,7 +6,7 @@ BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 ARCHITECTURES = amd64 arm64
 SOURCES = $(shell find . \( -path ./build -o -path ./packaging \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
-.PHONY: build build-full demo dist test test-unit test-matrix test-dist bench fuzz lint generate clean
+.PHONY: build build-full demo dist deb test test-unit test-matrix test-dist test-deb bench fuzz lint generate clean
 
 build: $(COLLECTOR)
 
@@ -29,6 +29,17 @@ dist: $(EXECUTABLES)
 	go run -C packaging ./dist -version $(VERSION) -out $(CURDIR)/dist -modules $(CURDIR)/build/$(DISTRIBUTION) \
 		-files $(CURDIR)/LICENSE,$(CURDIR)/README.md,$(CURDIR)/packaging/config.yaml $(abspath $(EXECUTABLES))
 
+	$(SUMS)
+
+SUMS = cd dist && rm -f SHA256SUMS && sha256sum * >../build/dist/SHA256SUMS && mv ../build/dist/SHA256SUMS .
+
+deb: dist
+	for arch in $(ARCHITECTURES); do \
+		exe=$(CURDIR)/build/dist/otelcol-goroutine_linux_$$arch; \
+		go run -C packaging ./deb -version $(VERSION) -arch $$arch -exe $$exe -licenses $$exe.licenses.txt -sources $(CURDIR) -out $(CURDIR)/dist || exit 1; \
+	done
+	$(SUMS)
+
 build/dist/$(DISTRIBUTION)_linux_%: bin/$(DISTRIBUTION)
 	cd build/$(DISTRIBUTION) && GOOS=linux GOARCH=$* $(BUILD) -o ../../$@ .
 
@@ -46,6 +57,10 @@ test-unit:
 
 test-dist: dist
 	VERSION=$(VERSION) ARCHITECTURES='$(ARCHITECTURES)' go test -C packaging -count=1 ./...
+
+# systemd installs, starts and removes the package in a copy of this machine's root that goes away with the test.
+test-deb: deb
+	VERSION=$(VERSION) go test -v -count=1 -tags packaging -run '^TestDeb' ./test
 
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
@@ -74,9 +89,9 @@ fuzz:
 
 lint:
 	test -z "$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v -e generated_ -e _bpfel))" || { $(TOOL) gofumpt -d $$(git ls-files '*.go' | grep -v -e generated_ -e _bpfel); false; }
-	go vet -tags matrix ./...
-	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go vet -tags matrix ./... || exit 1; done # a distribution is built for all systems
-	$(TOOL) staticcheck -tags matrix ./...
+	go vet -tags matrix,packaging ./...
+	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go vet -tags matrix,packaging ./... || exit 1; done # a distribution is built for all systems
+	$(TOOL) staticcheck -tags matrix,packaging ./...
 	cd packaging && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...
 
 generate:

@@ -1,4 +1,5 @@
-// Program dist makes of a collector's executables what a release offers: an archive for each, its bill of materials, and checksums.
+// Program dist makes of a collector's executables what a release offers: for each an archive, a bill of materials and a table of licenses. Their
+// texts are written beside the executable, for packages.
 //
 //	dist -version 0.1.0 -out DIR -modules DIR EXECUTABLE...
 //
@@ -7,13 +8,11 @@
 package main
 
 import (
-	"crypto/sha256"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -39,7 +38,7 @@ func run(version, out, main string, files, executables []string) error {
 			return fmt.Errorf("%s: %w", exe, err)
 		}
 	}
-	return checksums(out)
+	return nil
 }
 
 // release writes what belongs to one executable.
@@ -59,10 +58,14 @@ func release(exe, version, out string, directories map[string]string, files []st
 	if err := writeFile(stem+".licenses.csv", func(w io.Writer) error { return writeReport(w, modules) }); err != nil {
 		return err
 	}
+	legal := texts(modules)
+	if err := os.WriteFile(exe+".licenses.txt", []byte(legal), 0o644); err != nil {
+		return err
+	}
 	return writeFile(stem+".tar.gz", func(w io.Writer) error {
 		return writeArchive(w, filepath.Base(stem), append([]entry{
 			{name: name, path: exe, mode: 0o755},
-			{name: "THIRD-PARTY-LICENSES", content: []byte(texts(modules))},
+			{name: "THIRD-PARTY-LICENSES", content: []byte(legal)},
 		}, entries(files)...))
 	})
 }
@@ -77,25 +80,4 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return f.Close()
-}
-
-const sums = "SHA256SUMS"
-
-// checksums writes the sums of all files of a directory, in the format of sha256sum.
-func checksums(dir string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	files = slices.DeleteFunc(files, func(f os.DirEntry) bool { return f.IsDir() || f.Name() == sums })
-	return writeFile(filepath.Join(dir, sums), func(w io.Writer) error {
-		for _, f := range files {
-			data, err := os.ReadFile(filepath.Join(dir, f.Name()))
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(w, "%x  %s\n", sha256.Sum256(data), f.Name())
-		}
-		return nil
-	})
 }
