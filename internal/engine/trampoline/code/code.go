@@ -16,8 +16,8 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-// MaxSize is the size that the text of a process never exceeds, in bytes.
-const MaxSize = 8 << 10
+// MaxSize is the size that the text of a process never exceeds, in bytes: there is room for all patches that goexe takes a program to have.
+const MaxSize = 32 << 10
 
 // Options say what trampolines are written for.
 type Options struct {

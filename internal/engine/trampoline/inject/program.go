@@ -28,7 +28,7 @@ import (
 const MemoryName = "goroutinereceiver"
 
 // TextSize is how many bytes the trampolines may have.
-const TextSize = 8192
+const TextSize = 32 << 10
 
 // errGone is wrapped by errors about a process whose memory is no more.
 var errGone = fmt.Errorf("it has ended or executes another program: %w", unix.ESRCH)
