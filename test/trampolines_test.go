@@ -1,0 +1,147 @@
+//go:build linux
+
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// requireTrampolines skips where the receiver has none.
+func requireTrampolines(t *testing.T) {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("there are trampolines for amd64 only")
+	}
+}
+
+// byEngine returns settings of the receiver with an engine, and a budget that handoffs exceed with probes only.
+func byEngine(t *testing.T, executable, engine string) e2etest.Receiver {
+	t.Helper()
+	r := limited(executable, e2etest.Overhead{Budget: 0.4, Host: new(0.0)})
+	if err := r.Set("engine: " + engine); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// engineOf returns what sees the process, as was told last.
+func engineOf(b *e2etest.Backend) (engine string) {
+	for _, m := range b.Metric("go.goroutine.engine.status") {
+		for _, p := range m.Gauge().DataPoints().All() {
+			if p.IntValue() == 1 {
+				v, _ := p.Attributes().Get("go.goroutine.engine")
+				engine = v.Str()
+			}
+		}
+	}
+	return engine
+}
+
+// isPatched tells whether a process has something else than its file in the places that trampolines take.
+func isPatched(t *testing.T, pid int, exe string) bool {
+	t.Helper()
+	b, err := goexe.Open(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	patches, err := b.Patches()
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	return slices.ContainsFunc(patches, func(p goexe.Patch) bool {
+		there := make([]byte, len(p.Code))
+		if _, err := memory.ReadAt(there, int64(p.Address)); err != nil {
+			t.Fatal(err)
+		}
+		return !bytes.Equal(there, p.Code)
+	})
+}
+
+// TestAutoMovesToTrampolines has probes that cost a program too much: it is seen by trampolines then, all of it, and nothing of what was seen
+// before is lost.
+func TestAutoMovesToTrampolines(t *testing.T) {
+	requireTrampolines(t)
+	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
+	b := e2etest.NewBackend(t)
+	p := startHandoffs(t, exe)
+	c := e2etest.StartCollector(t, e2etest.Exporting(byEngine(t, exe, "auto"), b.Endpoint()))
+	c.Await("Following process")
+	p.work(t)
+	e2etest.Eventually(t, "the process to have trampolines", func() bool { return engineOf(b) == "trampoline" }, c.Out.String)
+	if !isPatched(t, p.PID(), exe) {
+		t.Error("the process's code is that of its file")
+	}
+	before, _ := stretchesTold(b)
+	if before == 0 {
+		t.Error("what probes have seen is lost")
+	}
+	done, _ := p.work(t)
+	e2etest.Eventually(t, "all handoffs to be told", func() bool {
+		seen, _ := stretchesTold(b)
+		return seen >= before+uint64(2*done)
+	}, func() string {
+		seen, _ := stretchesTold(b)
+		return fmt.Sprintf("%d intervals of running are told of %d handoffs", seen-before, done)
+	})
+	if levels := levelsTold(b); !slices.Equal(levels, []string{"full"}) {
+		t.Errorf("records tell of the levels %v", levels)
+	}
+	c.Stop()
+	if isPatched(t, p.PID(), exe) {
+		t.Error("trampolines are left when the collector has ended")
+	}
+	if done, _ := p.work(t); done == 0 {
+		t.Error("the program does nothing any more")
+	}
+}
+
+// TestTrampolinesOnly has a process without any probe, from the start, and one that refuses: it is not followed.
+func TestTrampolinesOnly(t *testing.T) {
+	requireTrampolines(t)
+	dir := t.TempDir()
+	b := e2etest.NewBackend(t)
+	refuses := testbuild.Program(t, "handoffs", testbuild.Options{Flags: []string{"-gcflags=all=-l"}})
+	for exe, name := range map[string]string{testbuild.Program(t, "handoffs", testbuild.Options{}): "one", refuses: "other"} {
+		e2etest.Place(t, exe, filepath.Join(dir, name))
+	}
+	one, other := filepath.Join(dir, "one"), filepath.Join(dir, "other")
+	p := startHandoffs(t, one)
+	startHandoffs(t, other)
+	c := e2etest.StartCollector(t, e2etest.Exporting(byEngine(t, filepath.Join(dir, "*"), "trampoline"), b.Endpoint()))
+	c.Await("Following process")
+	c.Await("Process cannot be followed")
+	if !isPatched(t, p.PID(), one) {
+		t.Error("the process's code is that of its file")
+	}
+	done, _ := p.work(t)
+	e2etest.Eventually(t, "all handoffs to be told", func() bool {
+		seen, _ := stretchesTold(b)
+		return seen >= uint64(2*done)
+	}, c.Out.String)
+	if engine := engineOf(b); engine != "trampoline" {
+		t.Errorf("it is seen by %q", engine)
+	}
+	// A process that starts later is found when it executes its program.
+	later := startHandoffs(t, one)
+	e2etest.Eventually(t, "the second process to have trampolines", func() bool { return isPatched(t, later.PID(), one) }, c.Out.String)
+	if n := strings.Count(c.Out.String(), "Following process"); n != 2 {
+		t.Errorf("%d processes are followed", n)
+	}
+}
