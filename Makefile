@@ -6,7 +6,7 @@ BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 ARCHITECTURES = amd64 arm64
 SOURCES = $(shell find . \( -path ./build -o -path ./packaging \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
-.PHONY: build build-full demo dist deb test test-unit test-matrix test-dist test-deb bench fuzz lint generate clean
+.PHONY: build build-full demo dist deb image test test-unit test-matrix test-dist test-deb test-image bench fuzz lint generate clean
 
 build: $(COLLECTOR)
 
@@ -40,6 +40,14 @@ deb: dist
 	done
 	$(SUMS)
 
+# An OCI layout in build/image, of the distribution that DISTRIBUTION names; the certificates are those of this machine.
+CERTIFICATES = /etc/ssl/certs/ca-certificates.crt
+
+image: $(EXECUTABLES)
+	mkdir -p build/image
+	go run -C packaging ./image -version $(VERSION) -out $(CURDIR)/build/image/$(DISTRIBUTION) -config $(CURDIR)/packaging/config.yaml \
+		-certificates $(CERTIFICATES) $(abspath $(EXECUTABLES))
+
 build/dist/$(DISTRIBUTION)_linux_%: bin/$(DISTRIBUTION)
 	cd build/$(DISTRIBUTION) && GOOS=linux GOARCH=$* $(BUILD) -o ../../$@ .
 
@@ -61,6 +69,10 @@ test-dist: dist
 # systemd installs, starts and removes the package in a copy of this machine's root that goes away with the test.
 test-deb: deb
 	VERSION=$(VERSION) go test -v -count=1 -tags packaging -run '^TestDeb' ./test
+
+# A container runtime runs the image beside another container, whose program it follows.
+test-image: image
+	go test -v -count=1 -tags packaging -run '^TestImage' ./test
 
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
