@@ -3,6 +3,7 @@
 package inject
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -40,16 +41,21 @@ func (p *process) borrow(text string, f func(c *caller) error) error {
 		if err != nil {
 			return err
 		}
-		c := &caller{t: t, th: th, stub: at}
-		if err := c.begin(text); err != nil {
-			return err
-		}
-		err = f(c)
-		if ended := c.end(); ended != nil {
-			return errors.Join(err, ended)
-		}
-		return errors.Join(err, p.write(at, make([]byte, stubSize))) // the thread is out of it
+		return t.lend(th, at, text, f)
 	})
+}
+
+// lend calls f with a thread that is stopped, with a stub at an address, and lets go of it.
+func (t *tracer) lend(th *thread, stub uint64, text string, f func(c *caller) error) error {
+	c := &caller{t: t, th: th, stub: stub}
+	if err := c.begin(text); err != nil {
+		return err
+	}
+	err := f(c)
+	if ended := c.end(); ended != nil {
+		return errors.Join(err, ended)
+	}
+	return errors.Join(err, t.p.write(stub, make([]byte, stubSize))) // the thread is out of it
 }
 
 // any stops a thread. It is not the first one, but if there is no other: when another thread executes a program, it gets the first one's id,
@@ -79,18 +85,24 @@ func (t *tracer) any() (*thread, error) {
 	return nil, fmt.Errorf("none of %d threads stops: %w", len(ids), errors.Join(append(errs, errBusy)...))
 }
 
-// begin saves the thread, and writes the stub that restores it.
+// begin saves the thread, and writes the stub that restores it. The thread may be that of another program by now: it must have the stub in
+// its memory.
 func (c *caller) begin(text string) error {
-	if c.t.p.gone() { // the threads are another program's by now
-		return errGone
-	}
 	if err := unix.PtraceGetRegs(c.th.id, &c.saved); err != nil {
-		return fmt.Errorf("read registers: %w", err)
+		return c.lost(fmt.Errorf("read registers: %w", err))
 	}
 	if err := look(requestGetSigMask, c.th.id, unsafe.Sizeof(c.mask), uintptr(unsafe.Pointer(&c.mask))); err != nil {
-		return fmt.Errorf("read signal mask: %w", err)
+		return c.lost(fmt.Errorf("read signal mask: %w", err))
 	}
-	return c.t.p.write(c.stub, stub(&c.saved, c.mask, text))
+	if err := c.t.p.write(c.stub, stub(&c.saved, c.mask, text)); err != nil {
+		return err
+	}
+	var there [8]byte
+	err := look(unix.PTRACE_PEEKDATA, c.th.id, uintptr(c.stub), uintptr(unsafe.Pointer(&there)))
+	if err != nil || !bytes.HasPrefix(stubCode, there[:]) {
+		return errGone
+	}
+	return nil
 }
 
 // text is the address of the string.

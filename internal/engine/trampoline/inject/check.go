@@ -32,12 +32,12 @@ func Check(pid int, program Program) error {
 	}
 	if left != nil {
 		defer left.close()
-		return left.free()
+		return errors.Join(left.free(), p.checkSites(program.Sites, left.text))
 	}
 	if _, err := p.place(all); err != nil {
 		return err
 	}
-	return p.checkSites(program.Sites)
+	return p.checkSites(program.Sites, 0)
 }
 
 // open opens the process that the program is for.
@@ -71,9 +71,6 @@ func (p *process) check() (mappings, error) {
 		return nil, err
 	}
 	if _, _, err := all.image(p.code); err != nil {
-		if p.gone() {
-			return nil, errGone
-		}
 		return nil, engine.Refuse(engine.RefusedMemoryProtection, "%w", err)
 	}
 	return all, nil
@@ -130,12 +127,15 @@ func (p *process) place(all mappings) (uint64, error) {
 	return all.roomBelow(begin, lowestAddress())
 }
 
-// checkSites tells whether all instructions are as they are in the executable.
-func (p *process) checkSites(sites []Site) error {
+// checkSites tells whether all instructions are as they are in the executable, or jumps to trampolines if there are any.
+func (p *process) checkSites(sites []Site, text uint64) error {
 	for _, s := range sites {
 		there, err := p.read(s.Address, len(s.Code))
 		if err != nil {
 			return err
+		}
+		if to, ok := jumpsTo(s.Address, there); ok && text != 0 && to >= text && to < text+TextSize {
+			continue
 		}
 		if !bytes.Equal(there, s.Code) {
 			return engine.Refuse(engine.RefusedForeignBytes, "at %#x there is % x instead of % x", s.Address, there, s.Code)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // mapping is a line of /proc/PID/maps.
@@ -30,7 +31,20 @@ func (p *process) mappings() (mappings, error) {
 		return nil, fmt.Errorf("%w: %w", errGone, err)
 	}
 	defer file.Close()
-	return readMappings(file)
+	all, err := readMappings(file)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := all.at(p.code); ok {
+		return all, nil
+	}
+	for range 10 { // while another program is being executed, there is its memory and the old one too
+		if p.gone() {
+			return nil, errGone
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return all, nil
 }
 
 func readMappings(from io.Reader) (all mappings, err error) {

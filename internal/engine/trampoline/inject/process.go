@@ -30,8 +30,11 @@ type process struct {
 
 func open(pid int, code uint64) (*process, error) {
 	thread, err := processes.Thread(pid)
-	if err != nil {
+	switch {
+	case errors.Is(err, processes.ErrNoProcess):
 		return nil, fmt.Errorf("%w: %w", err, unix.ESRCH)
+	case err != nil:
+		return nil, refuseIfDenied(err)
 	}
 	p := &process{pid: pid, proc: "/proc/" + strconv.Itoa(thread), code: code}
 	p.memory, err = os.OpenFile(p.proc+"/mem", os.O_RDWR, 0)

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -18,33 +17,45 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// geometry is small: what is tested here does not depend on it.
-func geometry(t testing.TB) ring.Geometry {
-	t.Helper()
-	cpus, err := ring.PossibleCPUs()
-	require.NoError(t, err)
-	return ring.Geometry{CPUs: cpus, Bits: 8}
-}
-
 // programFor returns trampolines for a process that only count, in the first word of the first slot, how often they are passed.
 func programFor(t testing.TB, pid int) Program {
 	t.Helper()
+	program, err := counters(pid)
+	require.NoError(t, err)
+	return program
+}
+
+func counters(pid int) (program Program, err error) {
 	p, err := processes.Read(pid)
-	require.NoError(t, err)
+	if err != nil {
+		return program, err
+	}
 	binary, err := goexe.Open(p.ExecutablePath())
-	require.NoError(t, err)
+	if err != nil {
+		return program, err
+	}
 	defer binary.Close()
 	patches, err := binary.Patches()
-	require.NoError(t, err)
+	if err != nil {
+		return program, err
+	}
 	bias, err := p.Bias(binary.Base)
-	require.NoError(t, err)
-	g := geometry(t)
-	program := Program{Geometry: g}
+	if err != nil {
+		return program, err
+	}
 	for _, patch := range patches {
 		program.Sites = append(program.Sites, Site{patch.Address + bias, bytes.Clone(patch.Code)})
 	}
+	cpus, err := ring.PossibleCPUs()
+	return program.counting(ring.Geometry{CPUs: cpus, Bits: 8}), err
+}
+
+// counting returns the program with trampolines that count, in memory of a size.
+func (program Program) counting(g ring.Geometry) Program {
+	program.Geometry = g
+	sites := program.Sites
 	program.Assemble = func(text, data uint64) ([]byte, []Jump, error) {
-		code, jumps := counting(program.Sites, text, data+g.Slots())
+		code, jumps := counting(sites, text, data+g.Slots())
 		return code, jumps, nil
 	}
 	return program
@@ -113,9 +124,15 @@ func codeOf(t testing.TB, pid int, program Program) []byte {
 // descriptors returns how many of shared memory a process has.
 func descriptors(t testing.TB, pid int) (n int) {
 	t.Helper()
-	out, err := exec.Command("sh", "-c", "ls -l /proc/"+itoa(pid)+"/fd").Output()
+	directory := "/proc/" + itoa(pid) + "/fd/"
+	all, err := os.ReadDir(directory)
 	require.NoError(t, err)
-	return strings.Count(string(out), "memfd:"+MemoryName)
+	for _, e := range all {
+		if to, err := os.Readlink(directory + e.Name()); err == nil && to == memoryPath {
+			n++
+		}
+	}
+	return n
 }
 
 func mapped(t testing.TB, pid int) string {

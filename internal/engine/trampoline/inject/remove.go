@@ -4,7 +4,9 @@ package inject
 
 import (
 	"errors"
+	"time"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
 )
 
@@ -14,15 +16,24 @@ func (in *Installed) Gone() bool { return in.p.gone() }
 // Remove puts the process's own instructions back; there is nothing to do if it is Gone. What was recorded can be read until Close. After an
 // error some may still be replaced, and it can be called again: a thread may not have stopped, or a breakpoint lies on a jump by now.
 func (in *Installed) Remove() error {
-	const tries = 3
+	const (
+		tries = 5
+		pause = 5 * time.Millisecond
+	)
 	var err error
-	for range tries {
+	for n := range tries {
 		if in.removed {
 			return nil
 		}
-		if err = in.remove(); err == nil || isGone(err) {
-			in.removed, err = true, nil
-		} else if !errors.Is(err, errBusy) {
+		if n > 0 {
+			time.Sleep(pause)
+		}
+		err = in.remove()
+		if err == nil || in.Gone() {
+			in.removed = true
+			return nil
+		}
+		if r := (*engine.Refusal)(nil); errors.As(err, &r) {
 			return err
 		}
 	}
@@ -32,9 +43,6 @@ func (in *Installed) Remove() error {
 func (in *Installed) remove() error {
 	slots, err := in.p.slots()
 	if err != nil {
-		if in.Gone() {
-			return errGone
-		}
 		return err
 	}
 	err = in.p.trace(func(t *tracer) error {

@@ -15,7 +15,7 @@ import (
 
 // share gives the process memory that it shares with this one, and a page for trampolines. After an error it has neither.
 func (p *process) share(all mappings, strays []uint64, program Program) (*shared, error) {
-	if err := p.checkSites(program.Sites); err != nil {
+	if err := p.checkSites(program.Sites, 0); err != nil {
 		return nil, err
 	}
 	place, err := p.place(all)
@@ -111,15 +111,26 @@ func (c *caller) mapShared(s *shared, fd, size uint64) (err error) {
 func (c *caller) mapText(at uint64) error {
 	const flags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_FIXED_NOREPLACE
 	got, err := c.call(unix.SYS_MMAP, at, TextSize, unix.PROT_READ|unix.PROT_EXEC, flags, ^uint64(0), 0)
-	switch {
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return engine.Refuse(engine.RefusedMemoryProtection, "map executable memory: %w", err)
-	case err != nil:
-		return fmt.Errorf("map executable memory: %w", err)
-	case got != at: // Linux before 4.17 takes the address for a wish
-		return errors.Join(engine.Refuse(engine.RefusedNoRoom, "%#x is not free", at), c.unmap(got, TextSize))
+	if err != nil {
+		return textError(err)
+	}
+	if got != at { // Linux before 4.17 takes the address for a wish
+		return errors.Join(textError(unix.EEXIST), c.unmap(got, TextSize))
 	}
 	return nil
+}
+
+// textError tells why executable memory cannot be mapped: SELinux, for one, has a permission for it (execmem).
+func textError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return engine.Refuse(engine.RefusedMemoryProtection, "map executable memory: %w", err)
+	case errors.Is(err, unix.EEXIST):
+		return engine.Refuse(engine.RefusedNoRoom, "map executable memory: %w", err)
+	}
+	return fmt.Errorf("map executable memory: %w", err)
 }
 
 // verify tells whether what was mapped is the shared memory: the process may have closed the descriptor, and have had it anew.
@@ -147,7 +158,7 @@ func (c *caller) unmap(at, size uint64) error {
 
 // withdraw takes away what share has given, if no thread can ever have used it.
 func (p *process) withdraw(s *shared, sites []Site) error {
-	if err := p.checkSites(sites); err != nil {
+	if err := p.checkSites(sites, 0); err != nil {
 		return nil // what is mapped does no harm
 	}
 	info, err := s.file.Stat()

@@ -51,7 +51,7 @@ func ptrace(request, thread int, address, data uintptr) error {
 
 // look makes a request that changes nothing.
 func look(request, thread int, address, data uintptr) error {
-	if _, _, e := syscall.RawSyscall6(syscall.SYS_PTRACE, uintptr(request), uintptr(thread), address, data, 0, 0); e != 0 {
+	if _, _, e := syscall.Syscall6(syscall.SYS_PTRACE, uintptr(request), uintptr(thread), address, data, 0, 0); e != 0 {
 		return e
 	}
 	return nil
@@ -72,18 +72,23 @@ type tracer struct {
 	p       *process
 	options uintptr
 	threads map[int]*thread
+	reaper  *reaper
 }
 
-// trace calls f with a tracer, and lets go of all threads then.
+// trace calls f with a tracer, and lets go of all threads then. When another program is executed, the threads fail in many ways.
 func (p *process) trace(f func(*tracer) error) (err error) {
 	onThread(func() (left bool) {
-		t := &tracer{p: p, options: optionsAlways, threads: map[int]*thread{}}
+		t := &tracer{p: p, options: optionsAlways, threads: map[int]*thread{}, reaper: newReaper()}
+		defer t.reaper.stop()
 		if p.filtered() {
 			t.options |= unix.PTRACE_O_SUSPEND_SECCOMP
 		}
 		err = errors.Join(f(t), t.detach())
 		return len(t.threads) > 0
 	})
+	if err != nil && p.gone() {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
 	return err
 }
 
@@ -165,14 +170,20 @@ func (p *process) dead(id int) bool {
 
 // seize begins to trace a thread.
 func (t *tracer) seize(id int) (*thread, error) {
-	err := ptrace(unix.PTRACE_SEIZE, id, 0, t.options)
-	switch {
-	case err == nil:
-		th := &thread{id: id}
-		t.threads[id] = th
-		return th, nil
-	case t.p.dead(id):
-		return nil, errThread
+	var err error
+	for range 3 { // a thread that takes the first one's place to execute a program is denied for a moment, as that is dead
+		if err = ptrace(unix.PTRACE_SEIZE, id, 0, t.options); err == nil {
+			th := &thread{id: id}
+			t.threads[id] = th
+			if id != t.p.pid { // the end of a process is its parent's
+				t.reaper.add(id)
+			}
+			return th, nil
+		}
+		if t.p.dead(id) || t.p.gone() {
+			return nil, errThread
+		}
+		time.Sleep(time.Millisecond)
 	}
 	return nil, t.refusal(id, err)
 }

@@ -1,0 +1,3 @@
+module forking
+
+go 1.18
