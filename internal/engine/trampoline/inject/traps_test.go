@@ -159,6 +159,33 @@ func childOf(pid int) (child int) {
 	return 0
 }
 
+// TestThreadsThatExit installs and removes while threads begin and end. None is left for this process to wait for.
+func TestThreadsThatExit(t *testing.T) {
+	testbuild.RequireRoot(t)
+	p := testbuild.Start(t, testbuild.Program(t, "torture", testbuild.Options{}), "60s", "threads,pass")
+	require.Equal(t, "ready", p.Line())
+	program := programFor(t, p.PID())
+	for range 50 {
+		cycle(t, p.PID(), program)
+	}
+	p.GoOn()
+	require.True(t, strings.HasPrefix(p.Line(), "ok "))
+	of, err := program.open(p.PID())
+	require.NoError(t, err)
+	defer of.close()
+	dead := func() (n int) {
+		ids, err := of.ids()
+		require.NoError(t, err)
+		for _, id := range ids {
+			if of.state(id) == 'Z' {
+				n++
+			}
+		}
+		return n
+	}
+	require.Eventually(t, func() bool { return dead() == 0 }, 5*time.Second, time.Millisecond)
+}
+
 // TestSurvivor installs into a process whose first thread has exited.
 func TestSurvivor(t *testing.T) {
 	testbuild.RequireRoot(t)
