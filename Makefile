@@ -6,7 +6,7 @@ BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 ARCHITECTURES = amd64 arm64
 SOURCES = $(shell find . \( -path ./build -o -path ./packaging \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
-.PHONY: build build-full demo dist deb image test test-unit test-matrix test-dist test-deb test-image bench fuzz lint generate clean
+.PHONY: build build-full demo dist deb image test test-unit test-matrix test-kill soak test-dist test-deb test-image bench fuzz lint generate clean
 
 build: $(COLLECTOR)
 
@@ -77,6 +77,17 @@ test-image: image
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
 	go test -v -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms|TestKernels)$$" ./test
+
+# A collector that dies while it puts trampolines into a program, or takes them away, must not harm that: so often it is killed, in all its steps.
+KILLINGS = 1000
+test-kill:
+	INJECT_KILLINGS=$(KILLINGS) go test -v -count=1 -timeout 60m -run '^TestKill$$' ./internal/engine/trampoline/inject
+
+# Trampolines come and go for so long in programs that do all a runtime can do, of six releases.
+SOAK = 20m
+soak:
+	mkdir -p build
+	INJECT_SOAK=$(SOAK) go test -v -count=1 -timeout 120m -run '^TestSoak$$' ./internal/engine/trampoline/inject | tee build/soak.log
 
 # The figures of docs/performance.md. The programs that are compared need wrk and bpftrace.
 bench: build

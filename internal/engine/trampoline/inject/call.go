@@ -70,7 +70,11 @@ func (t *tracer) any() (*thread, error) {
 		if t.p.state(id) == 'D' || id == t.p.pid && len(ids) > 1 {
 			continue
 		}
-		th, err := t.seize(id)
+		options := uintptr(0)
+		if t.p.filtered(id) {
+			options = unix.PTRACE_O_SUSPEND_SECCOMP
+		}
+		th, err := t.seize(id, options)
 		if err == nil {
 			err = t.stop(th, time.Now().Add(oneLimit))
 		}
@@ -146,7 +150,7 @@ func (c *caller) call(number uint64, arguments ...uint64) (uint64, error) {
 // resume lets the thread run to the next begin or end of a system call.
 func (c *caller) resume(until time.Time) error {
 	for {
-		if err := ptrace(unix.PTRACE_SYSCALL, c.th.id, 0, 0); err != nil {
+		if err := c.t.ptrace(unix.PTRACE_SYSCALL, c.th.id, 0, 0); err != nil {
 			return c.lost(err)
 		}
 		c.th.stopped = false
@@ -185,7 +189,7 @@ func (c *caller) setRegisters(r *unix.PtraceRegs) error {
 }
 
 func (c *caller) setMask(mask uint64) error {
-	if err := ptrace(requestSetSigMask, c.th.id, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask))); err != nil {
+	if err := c.t.ptrace(requestSetSigMask, c.th.id, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask))); err != nil {
 		return c.lost(fmt.Errorf("set signal mask: %w", err))
 	}
 	c.masked = mask != c.mask

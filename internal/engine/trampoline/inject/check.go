@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,9 @@ func (program Program) open(pid int) (*process, error) {
 	if len(program.Sites) == 0 {
 		return nil, engine.Refuse(engine.RefusedCode, "there is nothing to replace")
 	}
+	if pid == os.Getpid() {
+		return nil, engine.Refuse(engine.RefusedPermission, "a process cannot trace itself")
+	}
 	return open(pid, program.Sites[0].Address)
 }
 
@@ -56,7 +60,11 @@ func (p *process) check() (mappings, error) {
 	case tracer != "0":
 		return nil, engine.Refuse(engine.RefusedTraced, "it is traced by %s", tracer)
 	}
-	if p.filtered() {
+	ids, err := p.ids()
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(ids, p.filtered) {
 		if err := maySuspendFilters(); err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ func (t *tracer) leaves(th *thread, begin, end uint64) (bool, error) {
 		if th.suspended {
 			return false, nil
 		}
-		if err := ptrace(unix.PTRACE_CONT, th.id, 0, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := t.ptrace(unix.PTRACE_CONT, th.id, 0, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return false, fmt.Errorf("go on with thread %d: %w", th.id, err)
 		}
 		th.stopped = false

@@ -37,7 +37,7 @@ func TestTraced(t *testing.T) {
 	require.NoError(t, of.trace(func(tr *tracer) error { // another thread than the first
 		ids, err := of.ids()
 		require.NoError(t, err)
-		_, err = tr.seize(ids[len(ids)-1])
+		_, err = tr.seize(ids[len(ids)-1], 0)
 		require.NoError(t, err)
 		_, err = Install(p.PID(), program)
 		requireReason(t, engine.RefusedTraced, err)
@@ -76,7 +76,12 @@ func TestNoRoom(t *testing.T) {
 
 // TestNothingToReplace refuses an executable without sites.
 func TestNothingToReplace(t *testing.T) {
-	refused(t, engine.RefusedCode, os.Getpid(), Program{})
+	refused(t, engine.RefusedCode, os.Getppid(), Program{})
+}
+
+// TestOwnProcess refuses the process that this is.
+func TestOwnProcess(t *testing.T) {
+	refused(t, engine.RefusedPermission, os.Getpid(), Program{Sites: make([]Site, 1)})
 }
 
 // unprivileged is set for a copy of the test that checks a process without a privilege: "PID WHICH".
@@ -208,7 +213,7 @@ func TestBusy(t *testing.T) {
 	of := mustOpen(t, p.PID(), program)
 	began := time.Now()
 	err := of.trace(func(tr *tracer) error {
-		th, err := tr.seize(p.PID())
+		th, err := tr.seize(p.PID(), 0)
 		require.NoError(t, err)
 		return tr.await(th, time.Now().Add(50*time.Millisecond)) // nobody has interrupted it
 	})

@@ -40,7 +40,7 @@ const all = "pass,spawn,mutexes,selects,timers,threads,panics,collect,stacks,dum
 // TestSoak installs and removes real trampolines again and again, in programs that do all that a runtime can do and check all results.
 func TestSoak(t *testing.T) {
 	testbuild.RequireRoot(t)
-	each, programs := 3*time.Second, tortured[:3]
+	each, programs := 2*time.Second, tortured[:3]
 	if d, err := time.ParseDuration(os.Getenv(soak)); err == nil {
 		programs = tortured
 		each = d / time.Duration(len(programs))

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,7 +23,6 @@ const (
 	requestGetSigMask   = 0x420a
 	requestSetSigMask   = 0x420b
 	eventStop           = unix.PTRACE_EVENT_STOP
-	optionsAlways       = unix.PTRACE_O_TRACESYSGOOD
 	signalOfSystemCalls = unix.SIGTRAP | 0x80
 )
 
@@ -31,6 +31,9 @@ const (
 	oneLimit = 200 * time.Millisecond
 	// allLimit bounds how long a process is held while its threads stop.
 	allLimit = time.Second
+	// traceLimit bounds all that is done with threads at a time. Only to seize one can wait for long, for as long as one of them reads a
+	// program's file to execute it.
+	traceLimit = 10 * time.Second
 )
 
 var (
@@ -42,20 +45,6 @@ var (
 	// errBusy is that of a thread which does not stop in time.
 	errBusy = errors.New("a thread does not stop")
 )
-
-// ptrace makes a request that may change something.
-func ptrace(request, thread int, address, data uintptr) error {
-	step()
-	return look(request, thread, address, data)
-}
-
-// look makes a request that changes nothing.
-func look(request, thread int, address, data uintptr) error {
-	if _, _, e := syscall.Syscall6(syscall.SYS_PTRACE, uintptr(request), uintptr(thread), address, data, 0, 0); e != 0 {
-		return e
-	}
-	return nil
-}
 
 // thread is one that is traced.
 type thread struct {
@@ -70,48 +59,59 @@ type thread struct {
 // tracer has seized threads of a process. All its calls come from one OS thread.
 type tracer struct {
 	p       *process
-	options uintptr
 	threads map[int]*thread
 	reaper  *reaper
+	// abandoned tells that nobody waits for it any more: it must not go on.
+	abandoned atomic.Bool
 }
 
 // trace calls f with a tracer, and lets go of all threads then. When another program is executed, the threads fail in many ways.
 func (p *process) trace(f func(*tracer) error) (err error) {
-	onThread(func() (left bool) {
-		t := &tracer{p: p, options: optionsAlways, threads: map[int]*thread{}, reaper: newReaper()}
+	t := &tracer{p: p, threads: map[int]*thread{}, reaper: newReaper()}
+	ended := onThread(func() (bool, error) {
 		defer t.reaper.stop()
-		if p.filtered() {
-			t.options |= unix.PTRACE_O_SUSPEND_SECCOMP
-		}
-		err = errors.Join(f(t), t.detach())
-		return len(t.threads) > 0
+		err := errors.Join(f(t), t.detach())
+		return len(t.threads) > 0, err
 	})
+	select {
+	case err = <-ended:
+	case <-time.After(traceLimit):
+		t.abandoned.Store(true)
+		return fmt.Errorf("%w: somebody executes a program, for long", errBusy)
+	}
 	if err != nil && p.gone() {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
 	return err
 }
 
-// onThread calls f on an OS thread that ends then: the kernel lets go of what it still traces, stopped or not. If f says that there is
-// something, onThread waits for that.
-func onThread(f func() (left bool)) {
-	ended := make(chan int)
+// onThread calls f on an OS thread that ends then: the kernel lets go of what it still traces, stopped or not. It sends f's error; if f says
+// that there is something, when that is so.
+func onThread(f func() (left bool, err error)) <-chan error {
+	ended := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		id := unix.Gettid()
 		if id == os.Getpid() { // the first thread of a program never ends
-			onThread(f)
+			ended <- <-onThread(f)
 			runtime.UnlockOSThread()
-			id = 0
-		} else if !f() {
-			id = 0
+			return
 		}
-		ended <- id
+		left, err := f()
+		if !left {
+			ended <- err
+			return
+		}
+		go func() {
+			awaitEnd(id)
+			ended <- err
+		}()
 	}()
-	id := <-ended
-	if id == 0 {
-		return
-	}
+	return ended
+}
+
+// awaitEnd waits for a moment for the end of a thread of this process.
+func awaitEnd(id int) {
 	for range 1000 {
 		if _, err := os.Stat("/proc/self/task/" + strconv.Itoa(id)); err != nil {
 			return
@@ -120,8 +120,28 @@ func onThread(f func() (left bool)) {
 	}
 }
 
-// filtered tells whether the process's system calls are filtered.
-func (p *process) filtered() bool { return p.status("Seccomp") != "0" && p.status("Seccomp") != "" }
+// ptrace makes a request that may change something.
+func (t *tracer) ptrace(request, thread int, address, data uintptr) error {
+	if t.abandoned.Load() {
+		return errBusy
+	}
+	step()
+	return look(request, thread, address, data)
+}
+
+// look makes a request that changes nothing.
+func look(request, thread int, address, data uintptr) error {
+	if _, _, e := syscall.Syscall6(syscall.SYS_PTRACE, uintptr(request), uintptr(thread), address, data, 0, 0); e != 0 {
+		return e
+	}
+	return nil
+}
+
+// filtered tells whether a thread's system calls are filtered.
+func (p *process) filtered(id int) bool {
+	s := statusField(p.proc+"/task/"+strconv.Itoa(id), "Seccomp")
+	return s != "0" && s != ""
+}
 
 // status returns a field of the process's status.
 func (p *process) status(name string) string { return statusField(p.proc, name) }
@@ -168,11 +188,11 @@ func (p *process) dead(id int) bool {
 	return s == 0 || s == 'Z' || s == 'X'
 }
 
-// seize begins to trace a thread.
-func (t *tracer) seize(id int) (*thread, error) {
+// seize begins to trace a thread, with further options.
+func (t *tracer) seize(id int, options uintptr) (*thread, error) {
 	var err error
 	for range 3 { // a thread that takes the first one's place to execute a program is denied for a moment, as that is dead
-		if err = ptrace(unix.PTRACE_SEIZE, id, 0, t.options); err == nil {
+		if err = t.ptrace(unix.PTRACE_SEIZE, id, 0, unix.PTRACE_O_TRACESYSGOOD|options); err == nil {
 			th := &thread{id: id}
 			t.threads[id] = th
 			if id != t.p.pid { // the end of a process is its parent's
@@ -185,16 +205,16 @@ func (t *tracer) seize(id int) (*thread, error) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return nil, t.refusal(id, err)
+	return nil, t.p.refusal(id, options, err)
 }
 
 // refusal tells why a thread cannot be traced.
-func (t *tracer) refusal(id int, err error) error {
-	tracer := statusField(t.p.proc+"/task/"+strconv.Itoa(id), "TracerPid")
+func (p *process) refusal(id int, options uintptr, err error) error {
+	tracer := statusField(p.proc+"/task/"+strconv.Itoa(id), "TracerPid")
 	switch {
 	case tracer != "" && tracer != "0":
 		return engine.Refuse(engine.RefusedTraced, "thread %d is traced by %s", id, tracer)
-	case t.options&unix.PTRACE_O_SUSPEND_SECCOMP != 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)):
+	case options&unix.PTRACE_O_SUSPEND_SECCOMP != 0 && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM)):
 		return engine.Refuse(engine.RefusedSeccomp, "the filter of its system calls cannot be suspended: %w", err)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return refusePermission(err)
@@ -204,28 +224,22 @@ func (t *tracer) refusal(id int, err error) error {
 
 // seizeAll seizes all threads that are not yet, and reports whether there were any.
 func (t *tracer) seizeAll() (more bool, err error) {
-	for {
-		ids, err := t.p.ids()
-		if err != nil {
-			return more, err
+	ids, err := t.p.ids()
+	if err != nil {
+		return false, err
+	}
+	for _, id := range ids {
+		if t.threads[id] != nil {
+			continue
 		}
-		fresh := false
-		for _, id := range ids {
-			if t.threads[id] != nil {
-				continue
-			}
-			if _, err := t.seize(id); errors.Is(err, errThread) {
-				continue
-			} else if err != nil {
-				return more, err
-			}
-			fresh = true
-		}
-		if !fresh {
-			return more, nil
+		if _, err := t.seize(id, 0); errors.Is(err, errThread) {
+			continue
+		} else if err != nil {
+			return false, err
 		}
 		more = true
 	}
+	return more, nil
 }
 
 // stop stops a thread.
@@ -233,7 +247,7 @@ func (t *tracer) stop(th *thread, until time.Time) error {
 	if th.stopped {
 		return nil
 	}
-	if err := ptrace(unix.PTRACE_INTERRUPT, th.id, 0, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	if err := t.ptrace(unix.PTRACE_INTERRUPT, th.id, 0, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("interrupt thread %d: %w", th.id, err)
 	}
 	return t.await(th, until)
@@ -241,8 +255,7 @@ func (t *tracer) stop(th *thread, until time.Time) error {
 
 // stopAll stops all threads, also those that are created meanwhile. Those that sleep in the kernel count as stopped.
 func (t *tracer) stopAll() error {
-	until := time.Now().Add(allLimit)
-	for {
+	for until := time.Now().Add(allLimit); time.Now().Before(until); {
 		more, err := t.seizeAll()
 		if err != nil {
 			return err
@@ -265,6 +278,7 @@ func (t *tracer) stopAll() error {
 			}
 		}
 	}
+	return fmt.Errorf("%w: there are ever more", errBusy)
 }
 
 func (t *tracer) interruptAll() error {
@@ -272,7 +286,7 @@ func (t *tracer) interruptAll() error {
 		if th.stopped || th.asleep {
 			continue
 		}
-		if err := ptrace(unix.PTRACE_INTERRUPT, th.id, 0, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := t.ptrace(unix.PTRACE_INTERRUPT, th.id, 0, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("interrupt thread %d: %w", th.id, err)
 		}
 	}
@@ -294,7 +308,7 @@ func (t *tracer) await(th *thread, until time.Time) error {
 		case event != 0, signal == uintptr(signalOfSystemCalls):
 			signal = 0
 		}
-		if err := ptrace(unix.PTRACE_CONT, th.id, 0, signal); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := t.ptrace(unix.PTRACE_CONT, th.id, 0, signal); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("go on with thread %d: %w", th.id, err)
 		}
 	}
@@ -351,7 +365,7 @@ func (t *tracer) detach() error {
 // stopped, if the whole process is.
 func (t *tracer) letGo(id int, signal unix.Signal) error {
 	delete(t.threads, id)
-	if err := ptrace(unix.PTRACE_DETACH, id, 0, uintptr(signal)); err != nil && !errors.Is(err, unix.ESRCH) {
+	if err := t.ptrace(unix.PTRACE_DETACH, id, 0, uintptr(signal)); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("detach from thread %d: %w", id, err)
 	}
 	return nil

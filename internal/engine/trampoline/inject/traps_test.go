@@ -78,7 +78,7 @@ func TestBorrowedThreads(t *testing.T) {
 	require.NoError(t, err)
 	for _, id := range ids {
 		err := of.trace(func(tr *tracer) error {
-			th, err := tr.seize(id)
+			th, err := tr.seize(id, 0)
 			require.NoError(t, err)
 			require.NoError(t, tr.stop(th, time.Now().Add(time.Second)))
 			return tr.lend(th, at, "", func(c *caller) error {
