@@ -100,8 +100,8 @@ func (l *loop) executed(pid int, at int64) {
 	if s != nil && at < s.since {
 		return
 	}
-	if s != nil && s.isSeenSince(at) {
-		l.inspectAgain(s, at)
+	if s != nil && s.isSeen() {
+		l.inspectAgain(s, at) // the engine has seen it only since then
 		return
 	}
 	if s != nil {

@@ -126,12 +126,6 @@ func (l *loop) isOutdated(s *session, p processes.Process) bool {
 // isSeen tells whether the engine sees the session's process, as it runs now.
 func (s *session) isSeen() bool { return s.window != nil && !s.window.closing && s.window.Followed() }
 
-// isSeenSince tells whether the engine sees the session's process only since it executed a program at a time. The kernel ends following with the
-// execution itself, before it tells of it; of trampolines that are gone it is known later.
-func (s *session) isSeenSince(executed int64) bool {
-	return s.isSeen() && (!s.program.trampolines || executed <= s.window.began.at)
-}
-
 // begin begins a session as soon as its executable is attached.
 func (l *loop) begin(p processes.Process, n *newcomer) {
 	program := l.programOf(p)
@@ -259,7 +253,7 @@ func (l *loop) inspected(s *session, f facts, err error) {
 		switch { // else it will be told so, or the next scan brings another attempt
 		case s.newcomer != nil: // the engine was first, and has told so meanwhile
 			l.inspect(s)
-		case s.program.trampolines: // of what ran before in it the end is not known yet
+		case s.program.trampolines: // what was before has not been left yet
 			l.inspectSoon(s)
 		}
 	case err != nil:

@@ -479,7 +479,7 @@ func TestTrampolinesOnly(t *testing.T) {
 	}
 }
 
-// TestExecWithTrampolines has a process execute its file again, of which its trampolines go with its memory, before the engine knows of it.
+// TestExecWithTrampolines has a process execute its file again, and be left as what it was only later.
 func TestExecWithTrampolines(t *testing.T) {
 	in(t, func(o *Options) { o.Trampolines = TrampolinesOnly }, func(t *testing.T, w *world) {
 		w.registry.run(server)
@@ -493,9 +493,12 @@ func TestExecWithTrampolines(t *testing.T) {
 		again := server
 		again.Execution++
 		w.registry.run(again)
+		w.patcher.Refuse(pid, engine.ErrFollowed)
+		before.Execute()
 		w.engine.Emit(processEvent(lifecycle.ProcessExecuted))
 		w.pass(4 * shortly)
 		require.Greater(t, w.patcher.Calls("Follow"), 2, "it is not tried again")
+		w.patcher.Refuse(pid, nil)
 		close(waits)
 		w.pass(2 * shortly)
 		require.NotNil(t, w.patcher.Process(pid))

@@ -83,6 +83,7 @@ func (a *Attachment) begin(p *Process) error {
 	if err != nil {
 		return err
 	}
+	p.installed.Store(source.installed)
 	p.mu.Lock()
 	p.source = source
 	p.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/inject"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
@@ -19,7 +20,9 @@ type Process struct {
 	engine     *Engine
 	attachment *Attachment
 	id         engine.ID
-	seen       atomic.Bool // it runs what it was followed with
+	seen       atomic.Bool // it runs what it was followed with, as far as was noticed
+	// installed is what it was patched with, nil until then.
+	installed atomic.Pointer[inject.Installed]
 	// removing is held by who takes the trampolines away or lets go of them, before mu.
 	removing sync.Mutex
 
@@ -34,8 +37,12 @@ type Process struct {
 // ID names the process among all that the engine follows.
 func (p *Process) ID() engine.ID { return p.id }
 
-// Followed tells whether the process is still followed, and has not executed another program.
-func (p *Process) Followed() bool { return p.seen.Load() }
+// Followed tells whether the process is still followed, and has not executed another program. Others may know of an execution before the
+// reader finds the memory gone.
+func (p *Process) Followed() bool {
+	i := p.installed.Load()
+	return p.seen.Load() && (i == nil || !i.Gone())
+}
 
 // Counts reads the process's counts. With an error, it tells what it told last.
 func (p *Process) Counts() (lifecycle.Counts, error) {
