@@ -151,6 +151,13 @@ func (q *queue) read(e *lifecycle.Event, until time.Time) bool {
 	if q.poll(e) {
 		return true
 	}
+	select {
+	case <-q.ready: // who adds from now on tells of it, also if nobody waits here
+		if q.poll(e) {
+			return true
+		}
+	default:
+	}
 	left := time.Until(until)
 	if left <= 0 {
 		return false
