@@ -4,9 +4,10 @@ COLLECTOR = bin/otelcol-goroutine
 VERSION ?= $(patsubst v%,%,$(or $(shell git describe --tags --match 'v*' 2>/dev/null),v0.0.0-dev))
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 ARCHITECTURES = amd64 arm64
-SOURCES = $(shell find . \( -path ./build -o -path ./packaging \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
+SOURCES = $(shell find . \( -path ./build -o -path ./packaging -o -path ./deploy \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
-.PHONY: build build-full demo dist deb image test test-unit test-matrix test-kill soak test-dist test-deb test-image bench fuzz lint generate clean
+.PHONY: build build-full demo dist deb image test test-unit test-matrix test-kill soak bench fuzz lint generate clean
+.PHONY: test-dist test-deb test-image test-kubernetes test-kubernetes-full
 
 build: $(COLLECTOR)
 
@@ -74,6 +75,13 @@ test-deb: deb
 test-image: image
 	go test -v -count=1 -tags packaging -run '^TestImage' ./test
 
+# The manifests against the API's types; -full has the full collector check the configurations in them, too.
+test-kubernetes:
+	go test -C deploy/kubernetes -count=1 ./...
+
+test-kubernetes-full: build-full
+	go test -C deploy/kubernetes -count=1 -tags full ./...
+
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
 	go test -v -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms|TestKernels)$$" ./test
@@ -116,6 +124,7 @@ lint:
 	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go vet -tags matrix,packaging ./... || exit 1; done # a distribution is built for all systems
 	$(TOOL) staticcheck -tags matrix,packaging ./...
 	cd packaging && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...
+	cd deploy/kubernetes && go vet -tags full ./... && go tool -modfile=../../tools/go.mod staticcheck -tags full ./...
 
 generate:
 	go generate ./...
