@@ -25,7 +25,8 @@ const (
 	armBelow      armCondition = 3
 )
 
-// armAssembler writes arm64 code (Arm's reference manual, chapter C6). Its methods are named as the instructions are; the destination is the first operand.
+// armAssembler writes arm64 code (Arm's reference manual, chapter C6). Its methods are named as the instructions are; the destination is the
+// first operand.
 type armAssembler struct {
 	at     uint64
 	code   []byte

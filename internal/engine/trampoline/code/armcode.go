@@ -9,12 +9,13 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 )
 
-// AssembleARM64 is Assemble for arm64, with processors that have the atomic instructions of Armv8.1. No engine uses it yet: it was never tried in a
-// living process. What differs:
+// AssembleARM64 is Assemble for arm64, with processors that have the atomic instructions of Armv8.1. No engine uses it yet: it was never
+// tried in a living process. What differs:
 //   - A jump is one `b`, which reaches 128 MiB.
-//   - There is no memory below the stack pointer that signals leave alone, so that nothing can be saved: a trampoline uses only the registers that
-//     goexe has found to hold nothing, and there is an error where they are too few.
-//   - A program cannot tell its CPU: a ring is that of some threads, by a hash of their m. Geometry.CPUs, which must be a power of two, is how many.
+//   - There is no memory below the stack pointer that signals leave alone, so that nothing can be saved: a trampoline uses only the registers
+//     that goexe has found to hold nothing, and there is an error where they are too few.
+//   - A program cannot tell its CPU: a ring is that of some threads, by a hash of their m. Geometry.CPUs, which must be a power of two, is how
+//     many.
 //   - Stores become visible in any order. The last word of a slot is stored with release, after all others.
 //   - The clock ticks every 40 ns or so: order comes from statuses, not from time alone.
 func AssembleARM64(o Options, at, bias uint64, patches []goexe.Patch) (text []byte, jumps []Jump, err error) {

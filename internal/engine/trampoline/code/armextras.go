@@ -2,7 +2,8 @@ package code
 
 import "github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
 
-// special records what may have extra slots. Until the head is committed, its third word, which is filled last, has the index behind the extra slots.
+// special records what may have extra slots. Until the head is committed, its third word, which is filled late, has the index behind the extra
+// slots.
 func (w *armWriter) special() {
 	w.label("special")
 	w.countExtras()

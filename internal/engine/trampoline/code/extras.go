@@ -4,10 +4,9 @@ import "github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ri
 
 // What the registers hold besides while extra slots are written. R10 is the new status of a Call.
 const (
-	extras   = r11 // how many there will be, until they are reserved
-	labels   = r12 // g.labels or 0, until they are written
-	stack    = r13 // how many slots of the stack remain
-	textBase = r15
+	extras = r11 // how many there will be, until they are reserved
+	labels = r12 // g.labels or 0, until they are written
+	stack  = r13 // how many slots of the stack remain
 
 	extraIndex = r11 // of the extra slot
 	word       = r9  // where its next word is
@@ -102,7 +101,6 @@ func (t *writer) findStack() {
 	t.onlyIf(carry, func() { t.mov(stack, mem{data, ring.OffStackSlots}) })
 	t.cmp(stack, imm(ring.MaxStackSlots))
 	t.onlyIf(above, func() { t.set(r13d, ring.MaxStackSlots) })
-	t.mov(textBase, mem{data, ring.OffTextBase})
 	t.mov(eax, r13d)
 	t.shl(eax, ring.ShiftExtras-ring.ShiftOld)
 	t.add(change, eax)
@@ -145,6 +143,9 @@ func (t *writer) writeLabels() {
 // walk writes the stack's slots: the addresses at which its functions go on, innermost first. Go keeps frame pointers: one points at its
 // caller's, and behind that is the return address (cmd/compile/abi-internal.md).
 func (t *writer) walk() {
+	t.set(rcx, t.Data)
+	t.mov(rcx, mem{rcx, ring.OffTextBase})
+	t.store(textBase, rcx)
 	t.beginWalk()
 	t.test(pc, pc)
 	t.jcc(notZero, "address")
@@ -164,8 +165,8 @@ func (t *writer) walk() {
 	t.jmp("frame")
 }
 
-// beginWalk finds the innermost address and frame. Where a goroutine goes on is in g.sched. Before Go 1.23 a goroutine that enters a system call has no
-// frame pointer there, but the thread has.
+// beginWalk finds the innermost address and frame. Where a goroutine goes on is in g.sched. Before Go 1.23 a goroutine that enters a system
+// call has no frame pointer there, but the thread has.
 func (t *writer) beginWalk() {
 	t.findBounds()
 	if t.Layout.Traits().LiveSyscalls {
@@ -185,9 +186,9 @@ func (t *writer) beginWalk() {
 	t.onlyIf(above, func() { t.set(frame, 0) })
 }
 
-// findBounds puts g.stack.lo, which is g's first word, into RCX, and the last address of a frame below g.stack.hi into last. Behind a Swap the garbage
-// collector may be moving the stack. Then the old one is not unmapped, but lo may be of one and hi of the other: what is between them is not the power of
-// two that Go's stacks are, but for an accident. No frame is looked at then.
+// findBounds puts g.stack.lo, which is g's first word, into RCX, and the last address of a frame below g.stack.hi into last. Behind a Swap,
+// another thread may be moving the stack. Then the old one is not unmapped, but lo may be of one and hi of the other: what is between them is
+// not the power of two that Go's stacks are (stackalloc in runtime/stack.go), but for an accident. No frame is looked at then.
 func (t *writer) findBounds() {
 	t.mov(last, mem{g, 8})
 	t.mov(rdx, last)
@@ -219,6 +220,9 @@ func (t *writer) nextFrame() {
 	t.onlyIf(zero, func() { t.set(ecx, 0) })
 	t.mov(frame, rcx)
 }
+
+// textBase is where the text base is meanwhile: in the head slot's third word, which is filled later. No register is left.
+var textBase = mem{slot, 16}
 
 // writeAddress stores an address relative to the text base.
 func (t *writer) writeAddress() {

@@ -80,7 +80,7 @@ func (t *writer) reserve(extras reg) {
 	t.lockXadd(ofHeader(ring.OffHead), index)
 }
 
-// head fills the head slot but for its last word.
+// head fills the first two words of the head slot.
 func (t *writer) head() {
 	t.shl(cpu, uint8(t.Geometry.Bits+slotBits))
 	t.add(slot, cpu)
@@ -93,17 +93,17 @@ func (t *writer) head() {
 	t.shl(rsi, ring.ShiftOld)
 	t.or(rsi, g)
 	t.store(mem{slot, 8}, rsi)
-	t.loadByte(edx, mem{g, int32(t.Layout.G.WaitReason)})
-	t.shl(rdx, ring.ShiftReason)
-	t.or(rdx, mem{g, int32(t.Layout.G.Goid)})
-	t.store(mem{slot, 16}, rdx)
 }
 
 func (t *writer) slotMask() uint32 { return 1<<t.Geometry.Bits - 1 }
 
-// commit stores the head's last word. All stores before it are seen before it, as amd64 lets stores become visible in their order: who sees it
-// sees the whole slot, and all extra slots.
+// commit fills the other two. All stores before the last are seen before it, as amd64 lets stores become visible in their order: who sees it sees
+// the whole slot, and all extra slots.
 func (t *writer) commit() {
+	t.loadByte(edx, mem{g, int32(t.Layout.G.WaitReason)})
+	t.shl(rdx, ring.ShiftReason)
+	t.or(rdx, mem{g, int32(t.Layout.G.Goid)})
+	t.store(mem{slot, 16}, rdx)
 	t.mov(rdx, mem{current, int32(t.Layout.G.M)})
 	t.shl(rdx, ring.ShiftM)
 	t.shr(index, uint8(t.Geometry.Bits))

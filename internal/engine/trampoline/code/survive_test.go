@@ -151,27 +151,31 @@ func (f *follower) write(k *knowledge, r x86asm.Reg, v value) {
 // Whatever way is taken through a trampoline: it ends behind the patch, with all in place that must be.
 func TestRegistersSurvive(t *testing.T) {
 	for _, e := range examples(t) {
-		code := map[uint64]instruction{}
-		for _, in := range disassemble(t, e.text, exampleAt) {
-			code[in.at] = in
+		e.registersSurvive(t)
+	}
+}
+
+func (e example) registersSurvive(t *testing.T) {
+	code := map[uint64]instruction{}
+	for _, in := range disassemble(t, e.text, exampleAt) {
+		code[in.at] = in
+	}
+	for i, j := range e.jumps {
+		f := &follower{t: t, code: code, seen: map[moment]bool{}, exits: map[uint64]int{}}
+		f.displaced = disassemble(t, j.Original, 0)[0].String()
+		f.survive = []x86asm.Reg{x86asm.RAX, x86asm.RBX, x86asm.RCX, x86asm.RSP, x86asm.RBP, x86asm.R14, x86asm.R15}
+		var k knowledge
+		for r := x86asm.RAX; r <= x86asm.R15; r++ {
+			k.register[r] = value{of: r}
+			if e.patches[i].Kind == goexe.Swap {
+				f.survive = append(f.survive, r)
+			}
 		}
-		for i, j := range e.jumps {
-			f := &follower{t: t, code: code, seen: map[moment]bool{}, exits: map[uint64]int{}}
-			f.displaced = disassemble(t, j.Original, 0)[0].String()
-			f.survive = []x86asm.Reg{x86asm.RAX, x86asm.RBX, x86asm.RCX, x86asm.RSP, x86asm.RBP, x86asm.R14}
-			var k knowledge
-			for r := x86asm.RAX; r <= x86asm.R15; r++ {
-				k.register[r] = value{of: r}
-				if e.patches[i].Kind == goexe.Swap {
-					f.survive = append(f.survive, r)
-				}
-			}
-			f.follow(e.entry(t, i), k)
-			require.Len(t, f.exits, 1)
-			require.Contains(t, f.exits, j.Address+uint64(len(j.Original)))
-			if e.patches[i].Kind == goexe.Call {
-				require.False(t, f.usesRedZone(), "a call needs no stack")
-			}
+		f.follow(e.entry(t, i), k)
+		require.Len(t, f.exits, 1)
+		require.Contains(t, f.exits, j.Address+uint64(len(j.Original)))
+		if e.patches[i].Kind == goexe.Call {
+			require.False(t, f.usesRedZone(), "a call needs no stack")
 		}
 	}
 }

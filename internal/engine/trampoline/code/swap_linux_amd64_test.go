@@ -123,7 +123,7 @@ func TestACallKeepsWhatIsAlive(t *testing.T) {
 				r[rax], r[r14] = m.thing(gAt), m.thing(gAt)
 				r[rbx], r[rcx] = 0xabcd<<32|old, 0xef01<<32|waiting
 				after := m.run(r)
-				for _, alive := range []reg{rax, rbx, rcx, rbp, r14} {
+				for _, alive := range []reg{rax, rbx, rcx, rbp, r14, r15} {
 					require.Equal(t, r[alive], after[alive], "%d", alive)
 				}
 			}

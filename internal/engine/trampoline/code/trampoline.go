@@ -24,8 +24,8 @@ const (
 )
 
 // call writes the trampoline for an instruction in casgstatus. RAX is the g, EBX the old and ECX the new status. R14, RSP, RBP and X15 are alive
-// as in all of Go's code; all other registers and the flags are dead, as neither the prologue nor a caller leaves anything in them
-// (cmd/compile/abi-internal.md).
+// as in all of Go's code, and R15 may be in code that is linked dynamically; all other registers and the flags are dead, as neither the prologue nor
+// a caller leaves anything in them (cmd/compile/abi-internal.md).
 func (t *writer) call(displaced []byte, back uint64) {
 	t.mov(g, rax)
 	t.mov(r10, rcx)
@@ -48,7 +48,7 @@ var saved = []reg{rax, rcx, rdx, rsi, rdi, r8, r9}
 
 // savedByExtras are what the code that Swaps share for extra slots keeps there besides, returnTo is where it goes on.
 var (
-	savedByExtras = []reg{r11, r12, r13, r15}
+	savedByExtras = []reg{r11, r12, r13}
 	returnTo      = redZone(len(saved) + len(savedByExtras))
 )
 
