@@ -157,12 +157,10 @@ type TracesConfig struct {
 	MinStateDuration time.Duration `mapstructure:"min_state_duration"`
 	// MaxStates is how many intervals of a goroutine are shown at the most in a segment.
 	MaxStates int `mapstructure:"max_states"`
-	// RootAge is how long after its own creation a goroutine owns the traces of those that it creates. Those of an older one begin
-	// traces of their own.
-	RootAge time.Duration `mapstructure:"root_age"`
 	// SegmentDuration is after what time a goroutine that lives on is told of in a segment.
 	SegmentDuration time.Duration `mapstructure:"segment_duration"`
-	// Stacks says how much is told of where a goroutine blocks: nothing, the innermost frame that is the program's own, or all frames.
+	// Stacks says how much is told of where a goroutine blocks: nothing, the innermost frame that is the program's own, or all frames. Without,
+	// the life of a goroutine is not told in episodes.
 	Stacks Stacks `mapstructure:"stacks"`
 	// Join makes goroutines that are created for a span of the program's own, as their labels tell, its children in its trace. Without,
 	// and for a goroutine that works for such a span later, there is a link.
@@ -232,7 +230,6 @@ func createDefaultConfig() component.Config {
 			States:            telemetry.StateSpans,
 			Noise:             telemetry.NoiseFold,
 			MaxStates:         1000,
-			RootAge:           5 * time.Second,
 			SegmentDuration:   time.Minute,
 			Stacks:            stacksLeaf,
 			Labels: LabelsConfig{
@@ -487,7 +484,6 @@ func (c *TracesConfig) Validate() error {
 	}
 	return errors.Join(append(errs, inRange(
 		duration{"min_state_duration", c.MinStateDuration, 0},
-		duration{"root_age", c.RootAge, 0},
 		duration{"segment_duration", c.SegmentDuration, time.Second},
 	))...)
 }

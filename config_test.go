@@ -58,7 +58,7 @@ func TestLoadConfig(t *testing.T) {
 			c.ResourceAttributes.ProcessPid.Enabled = false
 			c.Traces = TracesConfig{
 				SamplingRatio: 0.25, MaxSpansPerSecond: 500, MaxSpansPerTrace: 600, States: telemetry.StateEvents, Noise: telemetry.NoiseKeep, MinStateDuration: time.Millisecond, MaxStates: 7,
-				RootAge: time.Second, SegmentDuration: 10 * time.Second, Stacks: stacksFull, Join: true,
+				SegmentDuration: 10 * time.Second, Stacks: stacksFull, Join: true,
 				Labels: LabelsConfig{TraceID: []string{"trace"}, SpanID: []string{"span"}},
 			}
 		}},
@@ -90,7 +90,6 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/short_interval":         {error: "collection_interval: 5ms is not allowed, it must be 10ms or more"},
 		"goroutine/threshold_without_unit": {error: "blocked: threshold: 30ns is not allowed, a duration needs a unit: write 30s if you mean seconds"},
 		"goroutine/state_without_unit": {error: "traces: min_state_duration: 5ns is not allowed, a duration needs a unit: write 5s if you mean seconds\n" +
-			"root_age: 5ns is not allowed, a duration needs a unit: write 5s if you mean seconds\n" +
 			"segment_duration: 60ns is not allowed, a duration needs a unit: write 60s if you mean seconds"},
 		"goroutine/retry_without_unit":    {error: "retry_on_failure: initial_interval: 1ns is not allowed, a duration needs a unit"},
 		"goroutine/relative":              {error: `targets::0: executable: "api" never matches: it must begin with /, as in "/*/*/api", and * stands for no /`},

@@ -190,15 +190,21 @@ func (s *shared) engineOptions() trampoline.Options {
 	}
 }
 
-var stackDepths = map[Stacks]engine.StackDepth{stacksOff: engine.NoStack, stacksLeaf: engine.LeafStack, stacksFull: engine.FullStack}
+// stackDepths is how much of a stack is read. Where a goroutine waits for its next piece of work is only known by all of it.
+var stackDepths = map[Stacks]engine.StackDepth{stacksOff: engine.NoStack, stacksLeaf: engine.FullStack, stacksFull: engine.FullStack}
+
+// rootAge is how old a goroutine may be to share its sampling with what it creates. What an older one creates, as one that accepts
+// connections, is sampled by itself.
+const rootAge = 5 * time.Second
 
 func (s *shared) options() session.Options {
 	o := session.Options{
-		Syscalls:  s.config.Syscalls,
-		Newcomers: s.config.selection().Open(),
-		Collected: s.hasMetrics,
-		Logged:    s.nextLogs != nil,
-		Settings:  engine.Settings{RootAge: s.config.Traces.RootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
+		Syscalls:   s.config.Syscalls,
+		Newcomers:  s.config.selection().Open(),
+		Collected:  s.hasMetrics,
+		Logged:     s.nextLogs != nil,
+		Settings:   engine.Settings{RootAge: rootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
+		FullStacks: s.config.Traces.Stacks == stacksFull,
 		Limits: lifecycle.Limits{
 			Intervals:        s.config.Traces.MaxStates,
 			ShortestInterval: s.config.Traces.MinStateDuration,
@@ -218,6 +224,8 @@ func (s *shared) options() session.Options {
 	}
 	if s.nextTraces == nil || s.config.Traces.States == telemetry.StateNone {
 		o.Limits.Intervals = 0
+	}
+	if s.nextTraces == nil {
 		o.Settings.Stacks = engine.NoStack
 	}
 	if s.config.looksAtEach() {

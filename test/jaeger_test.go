@@ -110,12 +110,12 @@ func (j jaeger) traces(t *testing.T, service, operation string) [][]jaegerSpan {
 
 // Names of spans of the server.
 const (
-	connection = "go http.(*conn).serve"
-	worker     = "go main.worker"
-	sleep      = "sleep in main.worker"
+	request = "http.(*conn).serve"
+	worker  = "go main.worker"
+	sleep   = "sleep in main.worker"
 )
 
-// connections is how many the server is given under load; each has a request that makes it spawn 8 workers.
+// connections is how many the server is given under load; each has one request, which makes it spawn 8 workers.
 const connections = 60
 
 // TestJaeger runs the configuration in the README with a Jaeger behind it, and a server under load before it.
@@ -129,18 +129,18 @@ func TestJaeger(t *testing.T) {
 	c.Await("Following process")
 	e2etest.Load(t, "http://"+address+"/fanout", connections)
 	var found [][]jaegerSpan
-	e2etest.Eventually(t, "Jaeger to have the traces of all connections", func() bool {
-		found = j.traces(t, "server", connection)
+	e2etest.Eventually(t, "Jaeger to have the traces of all requests", func() bool {
+		found = j.traces(t, "server", request)
 		return len(found) == connections
 	}, func() string { return fmt.Sprintf("it has %d\n%s", len(found), c.Out) })
 	for _, trace := range found {
-		connectionIsRight(t, trace)
+		requestIsRight(t, trace)
 	}
 }
 
-// connectionIsRight checks the tree of a connection's trace, that what is in it is in order, and that what has a parent is inside that in
+// requestIsRight checks the tree of a request's trace, that what is in it is in order, and that what has a parent is inside that in
 // time.
-func connectionIsRight(t *testing.T, trace []jaegerSpan) {
+func requestIsRight(t *testing.T, trace []jaegerSpan) {
 	t.Helper()
 	byID, byName := map[string]jaegerSpan{}, map[string]int{}
 	states := map[string][]jaegerSpan{} // of each goroutine
@@ -161,21 +161,21 @@ func connectionIsRight(t *testing.T, trace []jaegerSpan) {
 			}
 		}
 	}
-	if byName[connection] != 1 || byName[worker] != 8 || byName[sleep] < 7 {
+	if byName[request] != 1 || byName[worker] != 8 || byName[sleep] < 7 {
 		t.Errorf("the trace has spans %v", byName)
 	}
 	for _, s := range trace {
 		parent, ok := byID[s.parent()]
 		switch {
-		case s.OperationName == connection:
+		case s.OperationName == request:
 			if s.parent() != "" {
-				t.Errorf("the connection has a parent, %q", parent.OperationName)
+				t.Errorf("the request has a parent, %q", parent.OperationName)
 			}
 			continue
 		case !ok:
 			t.Errorf("the parent of a span %q is missing", s.OperationName)
 			continue
-		case s.OperationName == worker && parent.OperationName != connection,
+		case s.OperationName == worker && parent.OperationName != request,
 			s.OperationName == sleep && parent.OperationName != worker:
 			t.Errorf("the parent of a span %q is %q", s.OperationName, parent.OperationName)
 		}

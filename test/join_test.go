@@ -5,6 +5,7 @@ package test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -88,16 +89,18 @@ func linkedTo(own map[string]ownSpan, s ptrace.Span, name string) (found []ownSp
 	return found
 }
 
-// linksAreRight checks that the goroutine of the connection, which works for one request after the other, has links to all.
+// linksAreRight checks that each request that the connection's goroutine serves has links to the spans of that one alone.
 func linksAreRight(t *testing.T, own map[string]ownSpan, spans map[string][]ptrace.Span) {
 	t.Helper()
-	serves := spans["net/http.(*conn).serve"]
-	if len(serves) != 1 {
-		t.Fatalf("%d connections were served, want 1", len(serves))
+	serves := slices.DeleteFunc(slices.Clone(spans["net/http.(*conn).serve"]), func(s ptrace.Span) bool { return !e2etest.IsEpisode(s) })
+	if len(serves) != requests {
+		t.Fatalf("%d requests were served, want %d", len(serves), requests)
 	}
-	for _, name := range []string{"request", "query"} {
-		if links := linkedTo(own, serves[0], name); len(links) != requests {
-			t.Errorf("the connection has links to %q: %v", name, links)
+	for _, s := range serves {
+		for _, name := range []string{"request", "query"} {
+			if links := linkedTo(own, s, name); len(links) != 1 {
+				t.Errorf("a request has links to %q: %v", name, links)
+			}
 		}
 	}
 	if len(spans["main.fetch"]) != 2*requests || len(spans["main.query"]) != 2*requests || len(spans["main.part"]) != 2*requests {

@@ -45,14 +45,14 @@ var olderNames = strings.NewReplacer("sync.Mutex.Lock", "semacquire", "sync.RWMu
 // thread wait for long. What does not depend on that it checks itself.
 func statesOff(t *testing.T, goVersion string, spans []ptrace.Span) map[string]string {
 	t.Helper()
-	start := map[string]string{} // of span ids
+	start, goid := map[string]string{}, map[string]int64{} // of span ids
 	for _, s := range spans {
-		if _, ok := s.Attributes().Get("go.goroutine.id"); ok {
-			start[s.SpanID().String()] = e2etest.StartFunction(s)
+		if id, ok := s.Attributes().Get("go.goroutine.id"); ok {
+			start[s.SpanID().String()], goid[s.SpanID().String()] = e2etest.StartFunction(s), id.Int()
 		}
 	}
 	got := map[string]map[string]int{}
-	threads := map[string]map[int64]bool{} // of goroutines that stay on one
+	threads := map[int64]map[int64]bool{} // of goroutines that stay on one
 	for _, s := range spans {
 		of := start[s.ParentSpanID().String()]
 		state, ok := e2etest.State(s)
@@ -64,7 +64,7 @@ func statesOff(t *testing.T, goVersion string, spans []ptrace.Span) map[string]s
 		}
 		got[of][state]++
 		if tid, ok := s.Attributes().Get("thread.id"); ok && of == "main.lockedThread" {
-			id := s.ParentSpanID().String()
+			id := goid[s.ParentSpanID().String()]
 			if threads[id] == nil {
 				threads[id] = map[int64]bool{}
 			}

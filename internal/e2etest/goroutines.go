@@ -26,11 +26,11 @@ func AwaitCount(t testing.TB, b *Backend, c *Collector, p *testbuild.Running) in
 	return want
 }
 
-// GoroutineSpans returns the spans of goroutines, without those of their states, by goroutine id.
+// GoroutineSpans returns the spans of goroutines' lives, without those of their episodes and states, by goroutine id.
 func GoroutineSpans(all []ptrace.Span) map[uint64][]ptrace.Span {
 	spans := map[uint64][]ptrace.Span{}
 	for _, s := range all {
-		if id, ok := s.Attributes().Get("go.goroutine.id"); ok {
+		if id, ok := s.Attributes().Get("go.goroutine.id"); ok && !IsEpisode(s) {
 			spans[uint64(id.Int())] = append(spans[uint64(id.Int())], s)
 		}
 	}
@@ -56,4 +56,10 @@ func State(s ptrace.Span) (text string, ok bool) {
 		return state.Str() + ": " + reason.Str(), true
 	}
 	return state.Str(), true
+}
+
+// IsEpisode tells whether a span is of a piece of work that a goroutine has done, and not of its life.
+func IsEpisode(s ptrace.Span) bool {
+	_, is := s.Attributes().Get("go.goroutine.episode.cause")
+	return is
 }

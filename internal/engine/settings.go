@@ -37,7 +37,7 @@ func (n LabelNames) Used() bool { return len(n.TraceID) > 0 && len(n.SpanID) > 0
 type Settings struct {
 	// SamplingRatio is the share of goroutine trees of which events are sent; 0 sends none.
 	SamplingRatio float64
-	// RootAge is how old a creator may be to own what it creates.
+	// RootAge is how old a creator may be to share its sampling with what it creates; what an older one creates is sampled by itself.
 	RootAge time.Duration
 	// Stacks says how much is read of the stacks of sampled goroutines that block.
 	Stacks StackDepth

@@ -20,17 +20,18 @@ const startPCBehindGoPC = 16
 const stackLo, stackHi = 0, 8
 
 // NewLayout makes a layout of what was measured, whichever way. A field that only some releases have is 0 where it is missing.
-func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status map[string]uint8, reasons []string) (*Layout, error) {
+func NewLayout(goVersion string, gSize uint16, g, m, moduledata, sudog Offsets, status map[string]uint8, reasons []string) (*Layout, error) {
 	for _, need := range []struct {
 		of     Offsets
 		name   string
 		fields []string
 	}{
 		{g, "g", []string{
-			"goid", "atomicstatus", "waitsince", "waitreason", "gopc", "startpc", "labels", "m", "sched.sp", "sched.pc", "sched.bp", "stack.lo", "stack.hi",
+			"goid", "atomicstatus", "waitsince", "waitreason", "gopc", "startpc", "labels", "m", "waiting", "sched.sp", "sched.pc", "sched.bp", "stack.lo", "stack.hi",
 		}},
 		{m, "m", []string{"curg", "procid"}},
 		{moduledata, "moduledata", []string{"text"}},
+		{sudog, "sudog", []string{"elem", "acquiretime", "c", "waitlink"}},
 	} {
 		for _, f := range need.fields {
 			if _, ok := need.of[f]; !ok {
@@ -50,13 +51,21 @@ func NewLayout(goVersion string, gSize uint16, g, m, moduledata Offsets, status 
 		G: GLayout{
 			Goid: g["goid"], AtomicStatus: g["atomicstatus"], WaitSince: g["waitsince"], WaitReason: g["waitreason"],
 			ParentGoid: g["parentGoid"], GoPC: g["gopc"], StartPC: g["startpc"], Labels: g["labels"], M: g["m"],
-			SchedSP: g["sched.sp"], SchedPC: g["sched.pc"], SchedBP: g["sched.bp"], Size: gSize,
+			Waiting: g["waiting"], SchedSP: g["sched.sp"], SchedPC: g["sched.pc"], SchedBP: g["sched.bp"], Size: gSize,
 		},
 		M:           MLayout{Curg: m["curg"], Procid: m["procid"]},
+		Sudog:       sudogLayout(sudog),
 		Moduledata:  ModuledataLayout{Text: moduledata["text"], GoFunc: moduledata["gofunc"]},
 		Status:      status,
 		WaitReasons: reasons,
 	}, nil
+}
+
+// sudogLayout returns where a sudog names its channel. Since Go 1.26, pointers in it are two words, of which the second counts
+// (maybeTraceablePtr in runtime/runtime2.go).
+func sudogLayout(sudog Offsets) SudogLayout {
+	const word = 8
+	return SudogLayout{C: sudog["c"] + sudog["acquiretime"] - sudog["elem"] - word, WaitLink: sudog["waitlink"]}
 }
 
 // MeasureLayout reads the layout of a Go version from an executable file that it built, with DWARF and an ELF symbol table.
@@ -88,7 +97,8 @@ func measuredLayout(goVersion string, im *image) (*Layout, error) {
 		return nil, err
 	}
 	g := found.structs["runtime.g"]
-	return NewLayout(goVersion, g.size, g.fields, found.structs["runtime.m"].fields, found.structs["runtime.moduledata"].fields, found.status, reasons)
+	return NewLayout(goVersion, g.size, g.fields, found.structs["runtime.m"].fields, found.structs["runtime.moduledata"].fields,
+		found.structs["runtime.sudog"].fields, found.status, reasons)
 }
 
 // runtimeTypes is what the debug information tells of package runtime.
@@ -102,7 +112,7 @@ type structure struct {
 	fields Offsets
 }
 
-var wantedStructs = []string{"runtime.g", "runtime.m", "runtime.moduledata"}
+var wantedStructs = []string{"runtime.g", "runtime.m", "runtime.moduledata", "runtime.sudog"}
 
 // readRuntime reads the compilation units of package runtime: among the first's children are its constants, and among those of a later one
 // the types of all packages (cmd/link/internal/ld/dwarf.go).

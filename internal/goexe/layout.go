@@ -26,6 +26,8 @@ type Layout struct {
 	M MLayout `json:"m"`
 	// Moduledata is runtime.moduledata (runtime/symtab.go).
 	Moduledata ModuledataLayout `json:"moduledata"`
+	// Sudog is runtime.sudog (runtime/runtime2.go), which says what a goroutine waits for.
+	Sudog SudogLayout `json:"sudog"`
 	// Status holds the values of the constants _Gidle, _Grunnable… (runtime/runtime2.go) by their names without the underscore.
 	Status map[string]uint8 `json:"status"`
 	// WaitReasons is runtime.waitReasonStrings (runtime/runtime2.go): the text for each value of g.waitreason.
@@ -45,6 +47,7 @@ type GLayout struct {
 	GoPC       uint16 `json:"gopc"`
 	StartPC    uint16 `json:"startpc"`
 	Labels     uint16 `json:"labels"`
+	Waiting    uint16 `json:"waiting"`
 	M          uint16 `json:"m"`
 	SchedSP    uint16 `json:"sched_sp"`
 	SchedPC    uint16 `json:"sched_pc"`
@@ -58,6 +61,12 @@ type MLayout struct {
 	// Procid is where m.procid is, an uint64: the kernel's id of the thread (gettid), in the process's own PID namespace; 0 until
 	// the thread has stored it (runtime.minit in runtime/os_linux.go).
 	Procid uint16 `json:"procid"`
+}
+
+// SudogLayout holds offsets in runtime.sudog: of the address of the channel, and of the next sudog of the same goroutine.
+type SudogLayout struct {
+	C        uint16 `json:"c"`
+	WaitLink uint16 `json:"waitlink"`
 }
 
 // ModuledataLayout holds offsets of fields of runtime.moduledata; GoFunc is 0 before Go 1.18.

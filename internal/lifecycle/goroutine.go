@@ -50,22 +50,34 @@ const (
 	SegmentEnd
 	// Unfollowed means that the goroutine lived, but was followed no longer.
 	Unfollowed
+	// AtHome is the end of an episode: the goroutine waits for its next piece of work.
+	AtHome
 	// Unseen means that the goroutine exited at a later time, which was lost.
 	Unseen
 )
 
 func (e Ending) String() string {
-	return [...]string{"exit", "process_exit", "segment", "unfollowed", "unseen"}[e]
+	return [...]string{"exit", "process_exit", "segment", "unfollowed", "home", "unseen"}[e]
 }
 
-// Goroutine is one goroutine's life, or a segment of it.
+// Goroutine is one goroutine's life, or a segment of it. That of a goroutine that does one piece of work after the other, and waits for the next
+// at home, is told in episodes, and what there is beside them as the life.
 type Goroutine struct {
 	G, GoID, ParentGoID uint64
 	Tree                Tree
-	// Parent is the creator's segment that created this goroutine, zero if the creator is not followed.
+	// Parent is the creator's segment that created this goroutine, zero if the creator is not followed; of an episode, the segment that caused it.
 	Parent Ref
-	// Follows tells that the tree begins here although Parent is set: the creator lives too long to own it.
+	// Follows tells that the tree begins here although Parent is set: the goroutine is not, or may not be, a part of that one's work.
 	Follows bool
+	// Cause says what is known of an episode's cause; it is NoEpisode of what is none. Waker is the id of the goroutine that ended the wait before
+	// it, 0 if none did. Life is the life that it belongs to.
+	Cause Cause
+	Waker uint64
+	Life  Ref
+	// Episodes is how many episodes a life has.
+	Episodes uint32
+	// Continues tells that the segment goes on where the one before ended.
+	Continues bool
 	// Joined is the program's own span that the goroutine belongs to, zero if it is not joined to one.
 	Joined SpanContext
 	// Contexts are the program's own spans for which the goroutine worked in the segment, in the order in which it began to.
@@ -94,6 +106,20 @@ type Goroutine struct {
 	inherited  SpanContext
 	budget     *traceBudget
 
+	// episode is the one that the goroutine is in, last the one before, origin that of the creator; life is what it was until it was at home for
+	// the first time, nil before.
+	episode, last, origin *episode
+	life                  *Goroutine
+	idle                  bool // it waits at home
+	atHome                bool // it does, if the episode that created it is over when that ends
+	habits                habits
+	home                  Place
+	channels              channels // at home
+	busy                  bool     // it has waited, or called the kernel, in the episode
+	reads                 bool     // it is in a call that reads at home
+	visited               visit
+	wakers                []waker
+
 	foundDead bool   // by Settle
 	foundWhen uint64 // the count of drained at which it was
 }
@@ -103,22 +129,30 @@ func (s Interval) continues(with Interval) bool {
 	return s.End == with.Start && s.State == with.State && s.TID == with.TID && s.State == Running
 }
 
-// add appends an interval that has ended, within the segment.
-func (g *Goroutine) add(s Interval, limits Limits) {
+// waker is an episode that has ended an interval, and of which it is not yet known to which trace it belongs.
+type waker struct {
+	interval int
+	episode  *episode
+}
+
+// add appends an interval that has ended, within the segment. It tells whether that is kept as one of its own.
+func (g *Goroutine) add(s Interval, limits Limits) bool {
 	s.Start = max(s.Start, g.Start)
 	if s.End <= s.Start {
-		return
+		return false
 	}
+	g.busy = g.busy || s.State == Waiting || s.State == Syscall
 	g.Totals[s.State].Nanoseconds += uint64(s.End - s.Start)
 	if n := len(g.Intervals); n > 0 && g.Intervals[n-1].continues(s) {
 		g.Intervals[n-1].End = s.End
-		return
+		return false
 	}
 	g.Totals[s.State].Count++
 	if len(g.Intervals) >= limits.Intervals || s.End-s.Start < int64(limits.ShortestInterval) || g.budget.left <= 0 {
 		g.Cut++
-		return
+		return false
 	}
 	g.budget.left--
 	g.Intervals = append(g.Intervals, s)
+	return true
 }

@@ -8,20 +8,12 @@ type traceBudget struct {
 	omitted uint32 // goroutines that there was no room for, and of which nobody has been told yet
 }
 
-// budgetsAtOnce is for how many trees memory is taken at once.
-const budgetsAtOnce = 64
-
-func (t *Tracker) newTraceBudget() *traceBudget {
-	if len(t.budgets) == 0 {
-		t.budgets = make([]traceBudget, budgetsAtOnce)
+// roomOfTrace returns how much may be told of a new trace.
+func (t *Tracker) roomOfTrace() int {
+	if t.limits.TreeIntervals == 0 {
+		return math.MaxInt
 	}
-	b := &t.budgets[0]
-	t.budgets = t.budgets[1:]
-	b.left = t.limits.TreeIntervals
-	if b.left == 0 {
-		b.left = math.MaxInt
-	}
-	return b
+	return t.limits.TreeIntervals
 }
 
 // tell returns how many goroutines have been omitted since it was called last.
@@ -31,17 +23,14 @@ func (b *traceBudget) tell() uint32 {
 	return n
 }
 
-// full returns the budget of the tree that a new goroutine belongs to if it is used up. What an omitted goroutine creates is
-// omitted too: it would have no parent.
-func (t *Tracker) full(e *Event) *traceBudget {
-	if e.Root {
-		return nil
-	}
-	if b := t.omitted[e.Parent]; b != nil {
+// full returns the budget of the trace that a new goroutine belongs to if it is used up. What an omitted goroutine creates is
+// omitted too, as long as the creator is young: it would have no parent.
+func (t *Tracker) full(e *Event, owner *episode) *traceBudget {
+	if b := t.omitted[e.Parent]; b != nil && !e.Root {
 		return b
 	}
-	if p := t.creator(e); p != nil && p.budget.left <= 0 {
-		return p.budget
+	if owner != nil && owner.root.budget.left <= 0 {
+		return &owner.root.budget
 	}
 	return nil
 }

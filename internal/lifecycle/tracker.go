@@ -32,15 +32,27 @@ type Tracker struct {
 	omitted map[uint64]*traceBudget
 	// inherited are contexts of goroutines that are to be created, by G.
 	inherited map[uint64]SpanContext
-	// spare and rooms are memory for goroutines and trees to come.
-	spare   []*Goroutine
-	budgets []traceBudget
+	// spare and episodes are memory for goroutines and episodes to come.
+	spare    []*Goroutine
+	episodes []episode
+	places   Places
+	homes    *Homes
+	withheld bool
+	asked    map[uint64]uint64 // goids by G
+	told     []*Goroutine      // what has ended, and was not handed on yet
 }
 
-// NewTracker returns a Tracker that knows no goroutine.
-func NewTracker(limits Limits) *Tracker {
-	return &Tracker{limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*traceBudget{}, inherited: map[uint64]SpanContext{}}
+// NewTracker returns a Tracker that knows no goroutine. Without places, each life is one episode. Homes are shared by the processes of an
+// executable.
+func NewTracker(limits Limits, places Places, homes *Homes) *Tracker {
+	return &Tracker{
+		limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*traceBudget{}, inherited: map[uint64]SpanContext{},
+		places: places, homes: homes, asked: map[uint64]uint64{},
+	}
 }
+
+// Withhold says whether nothing is told of traces that begin with an episode from now on.
+func (t *Tracker) Withhold(withheld bool) { t.withheld = withheld }
 
 // Len returns how many goroutines are followed.
 func (t *Tracker) Len() int { return len(t.live) }
@@ -48,11 +60,12 @@ func (t *Tracker) Len() int { return len(t.live) }
 // Get returns the goroutine that has a g, nil if it is not followed.
 func (t *Tracker) Get(g uint64) *Goroutine { return t.live[g] }
 
-// Handle takes an event and returns the goroutine, if any, whose life it ends.
-func (t *Tracker) Handle(e *Event) *Goroutine {
+// Handle takes an event and returns what is over by it: lives and episodes. The slice is valid until the next call.
+func (t *Tracker) Handle(e *Event) []*Goroutine {
+	t.told = t.told[:0]
 	switch e.Kind {
 	case Created:
-		return t.create(e)
+		t.create(e)
 	case Transition:
 		if g := t.live[e.G]; g != nil {
 			t.change(g, e)
@@ -61,32 +74,30 @@ func (t *Tracker) Handle(e *Event) *Goroutine {
 		t.label(e)
 	case Exited:
 		delete(t.omitted, e.G)
-		g := t.live[e.G]
-		if g == nil {
-			return nil
+		if g := t.live[e.G]; g != nil {
+			delete(t.live, e.G)
+			t.change(g, e)
+			t.end(g, e)
 		}
-		delete(t.live, e.G)
-		t.change(g, e)
-		t.end(g, e)
-		return g
 	}
-	return nil
+	return t.told
 }
 
-// create begins a life and returns the one that had the same g before, if its exit was lost.
-func (t *Tracker) create(e *Event) *Goroutine {
-	before := t.live[e.G]
-	if before != nil {
+// create begins a life, and ends the one that had the same g before, if its exit was lost.
+func (t *Tracker) create(e *Event) {
+	if before := t.live[e.G]; before != nil {
 		t.interrupt(before, before.current.Start, Unseen)
 	}
 	delete(t.live, e.G)
 	delete(t.omitted, e.G)
 	context, inherits := t.inherited[e.G]
 	delete(t.inherited, e.G)
-	if full := t.full(e); full != nil {
+	creator, origin := t.creator(e)
+	owner := t.owner(e, origin)
+	if full := t.full(e, owner); full != nil {
 		full.omitted++
 		t.omitted[e.G] = full
-		return before
+		return
 	}
 	g := t.blank()
 	*g = Goroutine{
@@ -94,30 +105,57 @@ func (t *Tracker) create(e *Event) *Goroutine {
 		System: e.System, Preexisting: e.Preexisting,
 		StartPC: e.StartPC, CreationPC: e.CreationPC,
 		Start: e.Time, Lost: e.Lost,
-		current:    Interval{Start: e.Time, State: e.To, Reason: e.ToReason},
+		current:    Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)},
 		hasCurrent: true,
 		Intervals:  g.Intervals[:0],
 		Contexts:   g.Contexts[:0],
+		wakers:     g.wakers[:0],
+		origin:     origin,
+		habits:     habits{candidates: g.habits.candidates[:0]},
 	}
-	if p := t.creator(e); p != nil {
-		g.Parent = p.ref()
-		g.Follows = e.Root
-		if !e.Root {
-			g.Tree, g.budget = p.Tree, p.budget
+	began := t.enter(g, e.Time, owner)
+	began.part = t.partOf(g, owner)
+	if owner == nil && creator != nil {
+		g.Parent, g.Follows = creator.lasting(), true
+		if origin != nil {
+			origin.created = true
+			began.untold = origin.untold
 		}
 	}
-	if g.Tree.Root == 0 {
-		g.Tree.Root = g.GoID
-	}
 	if inherits {
-		t.inherit(g, t.creator(e), context)
+		t.inherit(g, creator, context)
 	}
-	if g.budget == nil {
-		g.budget = t.newTraceBudget()
-	}
-	g.budget.left--
 	t.live[e.G] = g
-	return before
+	if e.Preexisting && e.To == Waiting {
+		t.park(g, e.Time, e.ToReason)
+	}
+}
+
+// owner returns the episode that a new goroutine belongs to, nil if it has a trace of its own.
+func (t *Tracker) owner(e *Event, origin *episode) *episode {
+	if !origin.mayOwn(e.Time) || t.places != nil && t.places.Role(e.StartPC) == Request {
+		return nil
+	}
+	return origin
+}
+
+// partOf returns what the first episode of a goroutine is.
+func (t *Tracker) partOf(g *Goroutine, owner *episode) part {
+	switch {
+	case g.Preexisting, g.System:
+		return found
+	case owner != nil && owner.part == startUp, t.places != nil && t.places.Role(g.StartPC) == Main:
+		return startUp
+	}
+	return work
+}
+
+// lasting returns the part of a goroutine that is told of in any case.
+func (g *Goroutine) lasting() Ref {
+	if g.life != nil {
+		return g.life.ref()
+	}
+	return g.ref()
 }
 
 // blank returns a Goroutine to be filled, whose intervals may have room.
@@ -143,12 +181,12 @@ func (t *Tracker) Recycle(g *Goroutine) {
 	}
 }
 
-// creator returns the goroutine that created another, nil if it is not followed.
-func (t *Tracker) creator(e *Event) *Goroutine {
+// creator returns the goroutine that created another, and in which episode; nil if it is not followed.
+func (t *Tracker) creator(e *Event) (*Goroutine, *episode) {
 	if e.Parent == 0 || e.Parent == e.G {
-		return nil
+		return nil, nil
 	}
-	return t.live[e.Parent]
+	return t.actor(e.Parent, 0, e.Time)
 }
 
 // label remembers the span of the program's own that a goroutine works for.
@@ -170,9 +208,10 @@ func (t *Tracker) inherit(g, creator *Goroutine, context SpanContext) {
 	if !t.limits.Join || creator != nil && creator.inherited == context && g.Tree.Joined == context.TraceID {
 		return
 	}
+	e := t.enter(g, g.Start, nil)
 	g.Joined = context
 	g.Tree = Tree{Root: g.GoID, Joined: context.TraceID}
-	g.budget = t.newTraceBudget()
+	e.ref = g.ref()
 }
 
 func (g *Goroutine) worksFor(context SpanContext) {
@@ -183,26 +222,65 @@ func (g *Goroutine) worksFor(context SpanContext) {
 
 func (g *Goroutine) ref() Ref { return Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree} }
 
-// refTo returns the segment that a goroutine is in, or its id alone if it is not followed.
-func (t *Tracker) refTo(address, goid uint64) Ref {
-	if g := t.live[address]; g != nil && g.GoID == goid {
-		return g.ref()
-	}
-	return Ref{GoID: goid}
-}
-
 // change ends the interval that an event tells the end of and begins the next.
 func (t *Tracker) change(g *Goroutine, e *Event) {
-	if g.GoID == 0 {
-		g.GoID = e.GoID
-		if g.Tree.Root == 0 {
-			g.Tree.Root = e.GoID
-		}
-	}
+	g.name(e.GoID)
 	g.Lost += e.Lost
 	if e.Time < g.Start {
 		return // of the segment before, which has been told
 	}
+	if e.From == Running && (e.To == Syscall || e.To == Dead) {
+		t.confirmVisit(g)
+	}
+	t.endInterval(g, e)
+	if e.Lost > 0 && g.Cause != NoEpisode {
+		g.Cause = Unknown // it may have been at home meanwhile
+	}
+	g.current = Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)}
+	g.hasCurrent = e.To != Dead
+	switch {
+	case e.To == Waiting && e.From == Running && !t.learnsLate():
+		t.park(g, e.Time, e.ToReason)
+	case e.To == Syscall:
+		t.startsReading(g)
+	case e.From == Syscall && g.reads:
+		g.reads, g.visited.end = false, e.Time
+	}
+}
+
+// name gives a goroutine the id that the runtime has given it after its creation.
+func (g *Goroutine) name(goid uint64) {
+	if g.GoID != 0 || goid == 0 {
+		return
+	}
+	g.GoID = goid
+	if g.Tree.Root == 0 {
+		g.Tree.Root = goid
+	}
+	g.episode.ref = g.ref()
+}
+
+func (t *Tracker) learnsLate() bool { return t.places != nil && t.places.LateReasons() }
+
+// endInterval adds the interval that an event ends to the episode that it belongs to. A wait at home belongs to none.
+func (t *Tracker) endInterval(g *Goroutine, e *Event) {
+	by := t.waker(e)
+	if e.From == Waiting && e.Lost == 0 && !g.idle && t.learnsLate() {
+		t.park(g, g.current.Start, e.FromReason)
+	}
+	if home := e.From == Waiting && e.Lost == 0; g.idle || home && g.atHome && g.isService() {
+		if g.atHome {
+			t.leave(g, g.current.Start)
+		}
+		g.atHome = false
+		if home {
+			by.wakes(nil)
+			t.cameHome(g, e, by)
+			return
+		}
+		t.begin(g, max(e.Since, g.last.ended), nil, false) // its beginning was lost
+	}
+	g.atHome = false
 	s := Interval{Start: e.Since, End: e.Time, State: e.From, Reason: e.FromReason}
 	if s.State == Running || s.State == Syscall {
 		s.TID = e.TID
@@ -210,32 +288,84 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	if g.hasCurrent && g.current.State == s.State && e.Lost == 0 {
 		s.Stack = g.current.Stack
 	}
+	if by != nil && t.places != nil && t.places.Sends(e.FromReason) {
+		by = t.handOver(t.live[e.Waker], e.Time, g)
+	}
 	if e.WakerGoID != 0 {
-		s.Waker = t.refTo(e.Waker, e.WakerGoID)
+		s.Waker = by.refOr(e.WakerGoID)
+		by.wakes(g.at(e.Time))
 	}
-	if s.State != Dead {
-		g.add(s, t.limits)
+	if s.State != Dead && g.add(s, t.limits) && by != nil && by.root == by && by.ended == 0 {
+		g.wakers = append(g.wakers, waker{len(g.Intervals) - 1, by})
 	}
-	g.current = Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)}
-	g.hasCurrent = e.To != Dead
+}
+
+// waker returns the episode that has ended a wait, nil if it is not known.
+func (t *Tracker) waker(e *Event) *episode {
+	if e.WakerGoID == 0 || e.Waker == e.G {
+		return nil
+	}
+	_, by := t.actor(e.Waker, e.WakerGoID, e.Time)
+	return by
 }
 
 // end closes a goroutine at its exit. The source counted each interval, so a life told in one segment has exact totals even if
 // events were lost.
 func (t *Tracker) end(g *Goroutine, e *Event) {
-	g.End, g.Ending, g.Omitted = e.Time, Exit, g.budget.tell()
-	if g.Segment == 0 && !g.Preexisting {
-		g.Totals = e.Totals
+	t.close(g, e.Time, Exit)
+	whole := g
+	if g.life != nil {
+		whole = g.life
+	}
+	if whole.Segment == 0 && !g.Preexisting {
+		whole.Totals = e.Totals
 	}
 }
 
 // interrupt closes a goroutine of which nothing is known after a moment.
 func (t *Tracker) interrupt(g *Goroutine, at int64, why Ending) {
 	at = max(at, g.Start)
-	if g.hasCurrent && at > g.current.Start {
+	if g.hasCurrent && at > g.current.Start && !g.idle {
 		g.addOpen(at, t.limits)
 	}
-	g.End, g.Ending, g.Omitted = at, why, g.budget.tell()
+	t.close(g, at, why)
+}
+
+// close ends a goroutine at a moment, with its life last.
+func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
+	g.End, g.Ending = at, why
+	if g.GoID == 0 {
+		return
+	}
+	if g.life == nil {
+		g.episode.ended = at
+		if g.ParentGoID == 0 && !g.Preexisting && why == Exit { // a timer started it (time.AfterFunc)
+			t.settleTrace(g, g.episode, false)
+		}
+		if !g.episode.untold {
+			t.tell(g)
+		}
+		return
+	}
+	if !g.idle {
+		g.episode.ended = at
+		g.life.addTotals(g)
+		t.settleTrace(g, g.episode, why == Exit)
+		if !t.isFolded(g, g.episode, why == Exit) {
+			t.tell(g)
+		}
+	}
+	life := g.life
+	if life.Preexisting && life.Episodes == 0 && len(life.Intervals) == 0 {
+		return // it has never left its home
+	}
+	if g.idle && life.Episodes == 0 && g.hasCurrent {
+		wait := g.current
+		wait.End = at
+		life.add(wait, t.limits)
+	}
+	life.End, life.Ending = at, why
+	t.tell(life)
 }
 
 // addOpen ends the open interval at a moment at which the goroutine did not change its state.
@@ -245,50 +375,61 @@ func (g *Goroutine) addOpen(at int64, limits Limits) {
 	g.add(s, limits)
 }
 
-// Interrupt ends all goroutines at a moment and returns those whose id is known.
+// Interrupt ends all goroutines at a moment and returns what is over by that, of those whose id is known.
 func (t *Tracker) Interrupt(at int64, why Ending) []*Goroutine {
-	ended := make([]*Goroutine, 0, len(t.live))
+	t.told = nil
 	for _, g := range t.live {
 		t.interrupt(g, at, why)
-		if g.GoID != 0 {
-			ended = append(ended, g)
-		}
 	}
 	clear(t.live)
-	return ended
+	return t.take()
+}
+
+// take returns what has been told, to be kept.
+func (t *Tracker) take() []*Goroutine {
+	told := t.told
+	t.told = nil
+	return told
 }
 
 // Segments returns what is to be told of goroutines whose segment has lasted long enough; they live on in their next. It tells of no more
 // than a limit at once: those that began together come one after the other.
 func (t *Tracker) Segments(now int64, limit int) []*Goroutine {
-	var told []*Goroutine
+	t.told = nil
 	for _, g := range t.live {
-		if len(told) >= limit {
+		if len(t.told) >= limit {
 			break
 		}
-		if now-g.Start < int64(t.limits.Segment) || g.GoID == 0 {
-			continue
+		if now-g.Start >= int64(t.limits.Segment) && g.GoID != 0 && !g.idle && !g.episode.untold {
+			t.cut(g, now)
 		}
-		told = append(told, t.cut(g, now))
 	}
-	return told
+	return t.take()
 }
 
-// cut splits a life at a moment, ends the first part and lets the second live.
-func (t *Tracker) cut(g *Goroutine, now int64) *Goroutine {
+// cut splits an episode at a moment, ends the first part and lets the second live.
+func (t *Tracker) cut(g *Goroutine, now int64) {
+	t.confirmVisit(g)
 	segment := *g
+	segment.habits = habits{}
 	segment.addOpen(now, t.limits)
-	segment.End, segment.Ending, segment.Omitted = now, SegmentEnd, g.budget.tell()
+	segment.End, segment.Ending = now, SegmentEnd
+	t.tell(&segment)
 	g.Segment++
-	if g.Tree.Root == g.GoID && g.Joined == (SpanContext{}) {
+	g.Continues = true
+	if e := g.episode; e.root == e && g.Joined == (SpanContext{}) {
 		g.Tree.Segment = g.Segment
-		g.budget = t.newTraceBudget()
+		e.budget.left, e.episodes = t.roomOfTrace(), 1
 	}
+	g.episode.ref = g.ref()
 	g.budget.left--
 	g.Start = now
-	g.Intervals, g.Contexts, g.Cut, g.Lost, g.Totals = nil, nil, 0, 0, [States]Total{}
+	g.Intervals, g.Contexts, g.wakers, g.Cut, g.Lost, g.Totals = nil, nil, nil, 0, 0, [States]Total{}
 	g.current.Start = max(g.current.Start, now)
-	return &segment
+	if g.life != nil {
+		g.life.addTotals(&segment)
+		g.life.Episodes--
+	}
 }
 
 // Final is a count of drained that tells Settle that no event is on its way.
@@ -298,7 +439,7 @@ const Final = math.MaxUint64
 // whether it lives, and if not, when it exited, as far as that is known (else 0). The last event may also be on its way: a goroutine is
 // ended only if it was found dead before, and since then, as drained counts, all events of before have come.
 func (t *Tracker) Settle(drained uint64, fate func(g, goid uint64) (alive bool, exited int64)) []*Goroutine {
-	var ended []*Goroutine
+	t.told = nil
 	for address, g := range t.live {
 		if g.GoID == 0 {
 			continue
@@ -317,9 +458,8 @@ func (t *Tracker) Settle(drained uint64, fate func(g, goid uint64) (alive bool, 
 		}
 		delete(t.live, address)
 		t.unseen(g, exited)
-		ended = append(ended, g)
 	}
-	return ended
+	return t.take()
 }
 
 // unseen ends a goroutine whose exit was lost.

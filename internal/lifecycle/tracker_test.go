@@ -34,15 +34,13 @@ func exited(since, at int64, g, goid uint64) *Event {
 // handle feeds events and returns the goroutines that ended.
 func handle(t *Tracker, events ...*Event) (ended []*Goroutine) {
 	for _, e := range events {
-		if g := t.Handle(e); g != nil {
-			ended = append(ended, g)
-		}
+		ended = append(ended, t.Handle(e)...)
 	}
 	return ended
 }
 
 func TestLife(t *testing.T) {
-	tr := NewTracker(limits)
+	tr := NewTracker(limits, nil, nil)
 	exit := exited(130, 200, childG, 42)
 	exit.Totals[Running] = Total{Count: 2, Nanoseconds: 100}
 	ended := handle(
@@ -78,7 +76,7 @@ func TestLife(t *testing.T) {
 }
 
 func TestSlicesAreBounded(t *testing.T) {
-	tr := NewTracker(limits)
+	tr := NewTracker(limits, nil, nil)
 	handle(tr, created(0, childG, 42, 0, true))
 	for at := int64(0); at < 1000; at += 200 {
 		handle(tr, changed(at, at+100, childG, 42, Runnable, Running), changed(at+100, at+200, childG, 42, Running, Runnable))
@@ -90,17 +88,28 @@ func TestSlicesAreBounded(t *testing.T) {
 }
 
 func TestTrees(t *testing.T) {
+	second := int64(time.Second)
 	for name, c := range map[string]struct {
-		root        bool
+		parent      Event
+		at          int64
 		wantTree    uint64
 		wantFollows bool
 	}{
-		"the creator owns it":       {false, 1, false},
-		"the creator is long-lived": {true, 2, true},
+		"the creator owns it":                 {at: second, wantTree: 1},
+		"the creator was there before":        {parent: Event{Preexisting: true}, wantTree: 2, wantFollows: true},
+		"the creator is the runtime's":        {parent: Event{System: true}, wantTree: 2, wantFollows: true},
+		"start-up owns it":                    {parent: Event{StartPC: mainPC}, at: second, wantTree: 1},
+		"start-up is over":                    {parent: Event{StartPC: mainPC}, at: 6 * second, wantTree: 2, wantFollows: true},
+		"each request has a trace of its own": {parent: Event{StartPC: mainPC}, at: requestAt, wantTree: 2, wantFollows: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := NewTracker(limits)
-			handle(tr, created(0, parentG, 1, 0, true), created(10, childG, 2, parentG, c.root))
+			tr := NewTracker(limits, fakePlaces{}, NewHomes())
+			parent, child := created(0, parentG, 1, 0, true), created(c.at, childG, 2, parentG, false)
+			parent.Preexisting, parent.System, parent.StartPC = c.parent.Preexisting, c.parent.System, c.parent.StartPC
+			if c.at == requestAt {
+				child.StartPC = requestPC
+			}
+			handle(tr, parent, child)
 			g := tr.Get(childG)
 			if g.Parent.GoID != 1 || g.Tree.Root != c.wantTree || g.Follows != c.wantFollows {
 				t.Errorf("it is %+v with parent %+v", g, g.Parent)
@@ -110,7 +119,7 @@ func TestTrees(t *testing.T) {
 }
 
 func TestUnknownCreator(t *testing.T) {
-	tr := NewTracker(limits)
+	tr := NewTracker(limits, nil, nil)
 	handle(tr, created(10, childG, 2, parentG, false))
 	if g := tr.Get(childG); g.Parent != (Ref{}) || g.Tree.Root != 2 {
 		t.Errorf("it is %+v", g)
@@ -118,7 +127,7 @@ func TestUnknownCreator(t *testing.T) {
 }
 
 func TestLostEventsLeaveGaps(t *testing.T) {
-	tr := NewTracker(limits)
+	tr := NewTracker(limits, nil, nil)
 	late := changed(500, 600, childG, 42, Running, Waiting)
 	late.Lost = 3
 	handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running), late)
@@ -134,7 +143,7 @@ func TestLostEventsLeaveGaps(t *testing.T) {
 
 // TestReuseWithoutExit gives the g to a new goroutine though the exit of the one before was not told.
 func TestReuseWithoutExit(t *testing.T) {
-	tr := NewTracker(limits)
+	tr := NewTracker(limits, nil, nil)
 	ended := handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running), created(900, childG, 43, 0, true))
 	if len(ended) != 1 || ended[0].GoID != 42 || ended[0].Ending != Unseen || ended[0].End != 100 {
 		t.Fatalf("%+v ended", ended)
@@ -145,7 +154,7 @@ func TestReuseWithoutExit(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
-	tr := NewTracker(limits)
+	tr := NewTracker(limits, nil, nil)
 	handle(
 		tr,
 		created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running),
@@ -162,7 +171,7 @@ func TestInterrupt(t *testing.T) {
 }
 
 func TestSegments(t *testing.T) {
-	tr := NewTracker(limits)
+	tr := NewTracker(limits, nil, nil)
 	second := int64(time.Second)
 	handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Waiting))
 	if early := tr.Segments(second-1, 100); early != nil {
@@ -202,7 +211,7 @@ func TestSettle(t *testing.T) {
 		"it exited, nobody knows when": {drained: Final, exit: 0, wantEnding: Unseen, wantEnd: 100},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := NewTracker(limits)
+			tr := NewTracker(limits, nil, nil)
 			handle(tr, created(0, childG, 42, 0, true), changed(0, 100, childG, 42, Runnable, Running))
 			fate := func(g, goid uint64) (bool, int64) {
 				if g != childG || goid != 42 {
@@ -233,7 +242,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestWaker(t *testing.T) {
-	tr := NewTracker(limits)
+	tr := NewTracker(limits, nil, nil)
 	woken := func(at int64, waker, goid uint64) *Event {
 		e := changed(at, at+50, childG, 42, Waiting, Runnable)
 		e.Waker, e.WakerGoID = waker, goid
@@ -283,7 +292,7 @@ func TestContexts(t *testing.T) {
 		{"no labels", true, SpanContext{}, SpanContext{}, Tree{Root: 1}, SpanContext{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Join: test.join})
+			tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Join: test.join}, nil, nil)
 			handle(
 				tr,
 				created(100, parentG, 1, 0, true),
@@ -303,7 +312,7 @@ func TestContexts(t *testing.T) {
 }
 
 func TestContextsOfAJoinedCreator(t *testing.T) {
-	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Join: true})
+	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Join: true}, nil, nil)
 	handle(
 		tr,
 		labelled(parentG, Dead, request),
@@ -328,7 +337,7 @@ func TestContextsOfAJoinedCreator(t *testing.T) {
 }
 
 func TestStacks(t *testing.T) {
-	tr := NewTracker(Limits{Intervals: 5, Segment: time.Second})
+	tr := NewTracker(Limits{Intervals: 5, Segment: time.Second}, nil, nil)
 	blocks := func(since, at int64, stack ...uint64) *Event {
 		e := changed(since, at, childG, 42, Running, Waiting)
 		e.Stack = stack
@@ -362,7 +371,7 @@ func TestStacks(t *testing.T) {
 
 func TestFullTree(t *testing.T) {
 	const late, lateChild, other = 0x3000, 0x4000, 0x5000
-	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, TreeIntervals: 3})
+	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, TreeIntervals: 3}, nil, nil)
 	ended := handle(
 		tr,
 		created(100, parentG, 1, 0, true),
@@ -411,26 +420,26 @@ func longLife(g, goid uint64) []*Event {
 func TestRecycle(t *testing.T) {
 	limits := Limits{Intervals: 3, Segment: time.Second, Join: true}
 	second := []*Event{created(300, childG, 3, 0, true), changed(300, 320, childG, 3, Runnable, Running), exited(320, 340, childG, 3)}
-	fresh := handle(NewTracker(limits), second...)[0]
-	tr := NewTracker(limits)
+	fresh := handle(NewTracker(limits, nil, nil), second...)[0]
+	tr := NewTracker(limits, nil, nil)
 	first := handle(tr, append([]*Event{created(50, parentG, 1, 0, true)}, longLife(childG, 2)...)...)[0]
 	tr.Recycle(first)
 	again := handle(tr, second...)[0]
 	if again != first {
 		t.Error("its memory is not used again")
 	}
-	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, traceBudget{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, traceBudget{}, episode{}, habits{}, visit{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestEventsAllocateNothing(t *testing.T) {
-	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, TreeIntervals: 100, Join: true})
+	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, TreeIntervals: 100, Join: true}, nil, nil)
 	handle(tr, created(50, parentG, 1, 0, true))
 	events := longLife(childG, 2)
 	n := testing.AllocsPerRun(1000, func() {
 		for _, e := range events {
-			if ended := tr.Handle(e); ended != nil {
+			for _, ended := range tr.Handle(e) {
 				tr.Recycle(ended)
 			}
 		}

@@ -70,8 +70,8 @@ func (m *Manager) includeAgain(pid int, by engine.Attachment) {
 func (l *loop) change(s *session, e *lifecycle.Event) {
 	ended := s.tracker.Handle(e)
 	g := s.tracker.Get(e.G)
-	if e.Kind == lifecycle.Exited {
-		g = ended
+	if n := len(ended); e.Kind == lifecycle.Exited && n > 0 {
+		g = ended[n-1]
 	}
 	if g != nil && e.Kind != lifecycle.Labelled {
 		l.sink.Changed(s.telemetry, g, e)
@@ -79,18 +79,16 @@ func (l *loop) change(s *session, e *lifecycle.Event) {
 			s.spans.spend(1)
 		}
 	}
-	if ended != nil {
-		s.spans.spend(1 + len(ended.Intervals))
-		l.sink.Ended(s.telemetry, ended)
-		s.tracker.Recycle(ended)
+	for _, g := range ended {
+		s.spans.spend(1 + len(g.Intervals))
+		l.sink.Ended(s.telemetry, g)
+		s.tracker.Recycle(g)
 	}
 }
 
 // track brings an event that the session itself knows to its goroutine.
 func (l *loop) track(s *session, e *lifecycle.Event) {
-	if ended := s.tracker.Handle(e); ended != nil {
-		l.tell(s, ended)
-	}
+	l.tell(s, s.tracker.Handle(e)...)
 }
 
 // executed ends the session of a process that has executed a program at a time, and has it looked at again.

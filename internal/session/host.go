@@ -25,8 +25,10 @@ type Host interface {
 	Open(*os.File) (*Executable, error)
 	// Bias returns how far above its link-time addresses the process's executable lies.
 	Bias(processes.Process, *goexe.Binary) (uint64, error)
-	// Goroutines calls visit with each goroutine that the process has now.
-	Goroutines(ctx context.Context, pid int, b *goexe.Binary, bias uint64, visit func(snapshot.Goroutine) error) error
+	// Goroutines calls visit with each goroutine that the process has now, and the stacks of those that wait if they are asked for.
+	Goroutines(ctx context.Context, pid int, b *goexe.Binary, bias uint64, stacks bool, visit func(snapshot.Goroutine) error) error
+	// Unbuffered tells whether none of the channels that a goroutine waits for has a buffer; known is false if it does not wait for channels now.
+	Unbuffered(ctx context.Context, pid int, b *goexe.Binary, bias, g, goid uint64) (unbuffered, known bool)
 	// Look returns what counts the goroutines of a process by a look at its memory.
 	Look(pid int, b *goexe.Binary, bias uint64) Look
 	// GoesOn tells whether a process lives whose first thread has exited.
@@ -71,9 +73,14 @@ func (h *LocalHost) Open(file *os.File) (*Executable, error) {
 func (h *LocalHost) Bias(p processes.Process, b *goexe.Binary) (uint64, error) { return p.Bias(b.Base) }
 
 // Goroutines reads them out of the process's memory.
-func (h *LocalHost) Goroutines(ctx context.Context, pid int, b *goexe.Binary, bias uint64, visit func(snapshot.Goroutine) error) error {
-	source := snapshot.Source{PID: pid, Binary: b, Bias: bias}
+func (h *LocalHost) Goroutines(ctx context.Context, pid int, b *goexe.Binary, bias uint64, stacks bool, visit func(snapshot.Goroutine) error) error {
+	source := snapshot.Source{PID: pid, Binary: b, Bias: bias, Stacks: stacks}
 	return source.Each(ctx, visit)
+}
+
+// Unbuffered reads it out of the process's memory.
+func (h *LocalHost) Unbuffered(ctx context.Context, pid int, b *goexe.Binary, bias, g, goid uint64) (unbuffered, known bool) {
+	return snapshot.Source{PID: pid, Binary: b, Bias: bias}.Unbuffered(ctx, g, goid)
 }
 
 // Look returns what counts the goroutines of a process by a look at its memory.

@@ -35,7 +35,9 @@ type Options struct {
 	// Trampolines says which processes are seen by trampolines.
 	Trampolines Trampolines
 	Settings    engine.Settings
-	Limits      lifecycle.Limits
+	// FullStacks tells the whole stack of a goroutine that blocks.
+	FullStacks bool
+	Limits     lifecycle.Limits
 	// SpansPerSecond is how many spans and log records of a process are made in a second: trees that begin while there are more are not
 	// sampled; 0 sets no limit.
 	SpansPerSecond int

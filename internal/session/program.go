@@ -35,6 +35,7 @@ type program struct {
 	because  overhead.Change
 	refusal  *refusal
 	system   map[uint64]bool
+	homes    *lifecycle.Homes // of the goroutines of all sessions
 	governor *overhead.Governor
 	observed int64 // when the governor was last told what following costs, in ns of CLOCK_MONOTONIC
 	sessions map[int]*session
@@ -58,7 +59,7 @@ const (
 )
 
 func newProgram(file processes.File, trampolines bool) *program {
-	return &program{file: file, trampolines: trampolines, state: attaching, sessions: map[int]*session{}}
+	return &program{file: file, trampolines: trampolines, state: attaching, sessions: map[int]*session{}, homes: lifecycle.NewHomes()}
 }
 
 func (p *program) key() programKey { return programKey{p.file, p.trampolines} }

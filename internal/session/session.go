@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
@@ -24,6 +25,7 @@ type session struct {
 	// The rest is valid once ready is set, which a worker's inspection of the process takes.
 	ready      bool
 	inspecting bool // a worker does so
+	looking    bool // a worker looks at channels
 	outdated   bool // what is read of it is of before an execution
 	telemetry  *telemetry.Process
 	bias       uint64
@@ -130,7 +132,7 @@ func (s *session) isSeen() bool { return s.window != nil && !s.window.closing &&
 func (l *loop) begin(p processes.Process, n *newcomer) {
 	program := l.programOf(p)
 	s := &session{
-		Process: p, program: program, since: l.host.Now(), tracker: lifecycle.NewTracker(l.options.Limits),
+		Process: p, program: program, since: l.host.Now(),
 		spans: newSpanBucket(l.options.SpansPerSecond, l.host.Now()),
 	}
 	if n != nil {
@@ -228,7 +230,7 @@ func (m *Manager) read(p processes.Process, program *program) (facts, error) {
 		return facts{}, err
 	}
 	identity := telemetry.IdentityOf(p)
-	of := telemetry.Program{Symbols: program.Binary, WaitReasons: program.Binary.WaitReasons, FullStacks: m.options.Settings.Stacks == engine.FullStack}
+	of := telemetry.Program{Symbols: program.Binary, WaitReasons: program.Binary.WaitReasons, FullStacks: m.options.FullStacks}
 	return facts{bias: bias, telemetry: telemetry.NewProcess(identity, m.options.Resource(p, program.Binary), of, bias)}, nil
 }
 
@@ -273,6 +275,7 @@ func (l *loop) ready(s *session, f facts) {
 	s.telemetry, s.bias = f.telemetry, f.bias
 	if !s.ready {
 		s.ready = true
+		s.tracker = l.newTracker(s)
 		l.options.Logger.Info("Following process", zap.Int("pid", s.PID), zap.String("executable", s.Executable),
 			zap.String("go", s.program.Binary.GoVersion), zap.String("engine", s.program.engineName()), zap.Int("probes", len(s.program.Binary.Sites)))
 		l.options.Followed(s.Process)
@@ -285,6 +288,14 @@ func (l *loop) ready(s *session, f facts) {
 		s.outdated = false
 		l.inspectAgain(s, l.host.Now())
 	}
+}
+
+// newTracker returns what follows the goroutines of a session.
+func (l *loop) newTracker(s *session) *lifecycle.Tracker {
+	b := s.program.Binary
+	t := lifecycle.NewTracker(l.options.Limits, goexe.NewPlaces(b, b.WaitReasons, b.Layout.Traits(), s.bias), s.program.homes)
+	t.Withhold(s.spans.spent)
+	return t
 }
 
 // releaseNewcomer lets go of what the engine has begun to follow by itself, if nobody needs it.

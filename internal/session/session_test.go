@@ -129,7 +129,7 @@ func (h *host) Open(*os.File) (*Executable, error) {
 		return nil, h.openErr
 	}
 	h.opened++
-	binary := &goexe.Binary{GoVersion: "go1.26.8", Sites: []goexe.Site{{Kind: goexe.Call}, {Syscall: true, Cost: goexe.SingleStepped}}}
+	binary := &goexe.Binary{Layout: &goexe.Layout{GoVersion: "go1.26.8"}, GoVersion: "go1.26.8", Sites: []goexe.Site{{Kind: goexe.Call}, {Syscall: true, Cost: goexe.SingleStepped}}}
 	return &Executable{Binary: binary, Path: "/program", Close: func() error {
 		h.set(func(h *host) { h.opened-- })
 		return nil
@@ -146,7 +146,7 @@ func (h *host) Bias(processes.Process, *goexe.Binary) (uint64, error) {
 	return 0, err
 }
 
-func (h *host) Goroutines(_ context.Context, _ int, _ *goexe.Binary, _ uint64, visit func(snapshot.Goroutine) error) error {
+func (h *host) Goroutines(_ context.Context, _ int, _ *goexe.Binary, _ uint64, _ bool, visit func(snapshot.Goroutine) error) error {
 	h.mu.Lock()
 	living := h.living
 	h.mu.Unlock()
@@ -156,6 +156,10 @@ func (h *host) Goroutines(_ context.Context, _ int, _ *goexe.Binary, _ uint64, v
 		}
 	}
 	return nil
+}
+
+func (h *host) Unbuffered(context.Context, int, *goexe.Binary, uint64, uint64, uint64) (unbuffered, known bool) {
+	return false, false
 }
 
 func (h *host) Look(int, *goexe.Binary, uint64) Look { return h }

@@ -111,7 +111,7 @@ func (l *loop) beginMove(p *program, because overhead.Change) {
 		return
 	}
 	t = newProgram(p.file, true)
-	t.origin = p
+	t.origin, t.homes = p, p.homes
 	l.programs[t.key()] = t
 	p.retain() // names of processes that move are read from its file
 	t.retain()

@@ -27,9 +27,37 @@ func (l *loop) upkeep() {
 		}
 		if s.window != nil {
 			l.check(s)
+			l.lookAtChannels(s)
 		}
 	}
 	l.publishHealth()
+}
+
+// lookAtChannels has a worker find out whether channels have buffers for which goroutines wait at home.
+func (l *loop) lookAtChannels(s *session) {
+	if s.looking {
+		return
+	}
+	tracker, pid, binary, bias := s.tracker, s.PID, s.program.Binary, s.bias
+	asked := tracker.Asked()
+	if len(asked) == 0 {
+		return
+	}
+	s.looking = true
+	l.work(func() {
+		found := map[lifecycle.Asked]bool{}
+		for _, a := range asked {
+			if unbuffered, known := l.host.Unbuffered(l.ctx, pid, binary, bias, a.G, a.GoID); known {
+				found[a] = unbuffered
+			}
+		}
+		l.post(func(*loop) {
+			s.looking = false
+			for a, unbuffered := range found {
+				tracker.Learn(a, unbuffered)
+			}
+		})
+	})
 }
 
 // publishHealth sums up what Health returns.
@@ -93,7 +121,7 @@ func (l *loop) repair(s *session) {
 	l.work(func() {
 		at := l.host.Now()
 		var living []engine.Goroutine
-		err := l.eachLiving(pid, s.program, bias, func(found []snapshot.Goroutine) {
+		err := l.eachLiving(pid, s.program, bias, false, func(found []snapshot.Goroutine) {
 			for _, g := range found {
 				living = append(living, l.asSeen(w, s.program, bias, g))
 			}
@@ -131,6 +159,9 @@ func (l *loop) throttleAll() {
 			s.spans.told = true
 		}
 		s.spans.spent = spent
+		if s.ready {
+			s.tracker.Withhold(spent)
+		}
 		l.throttle(s)
 	}
 }

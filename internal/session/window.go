@@ -25,7 +25,8 @@ func (l *loop) open(s *session, w *window) {
 	l.throttle(s)
 	pid, bias, ctx := s.PID, s.bias, l.ctx
 	l.work(func() {
-		err := l.eachLiving(pid, s.program, bias, func(found []snapshot.Goroutine) {
+		stacks := l.options.Settings.Stacks != engine.NoStack
+		err := l.eachLiving(pid, s.program, bias, stacks, func(found []snapshot.Goroutine) {
 			l.post(func(l *loop) { l.adopt(s, w, found) })
 		})
 		if ctx.Err() == nil {
@@ -38,9 +39,9 @@ func (l *loop) open(s *session, w *window) {
 const adoptedAtOnce = 1024
 
 // eachLiving calls visit with the goroutines that a process has, some at a time.
-func (m *Manager) eachLiving(pid int, program *program, bias uint64, visit func([]snapshot.Goroutine)) error {
+func (m *Manager) eachLiving(pid int, program *program, bias uint64, stacks bool, visit func([]snapshot.Goroutine)) error {
 	var some []snapshot.Goroutine
-	err := m.host.Goroutines(m.ctx, pid, program.Binary, bias, func(g snapshot.Goroutine) error {
+	err := m.host.Goroutines(m.ctx, pid, program.Binary, bias, stacks, func(g snapshot.Goroutine) error {
 		if some = append(some, g); len(some) == adoptedAtOnce {
 			visit(some)
 			some = nil
@@ -77,7 +78,7 @@ func (l *loop) adopt(s *session, w *window, found []snapshot.Goroutine) {
 			l.track(s, &lifecycle.Event{
 				Kind: lifecycle.Created, Time: k.Since, Since: k.Since, PID: s.PID, G: g.G, GoID: g.GoID, From: k.State, To: k.State,
 				ToReason: k.Reason, System: k.System, Preexisting: true, Root: true,
-				ParentGoID: g.ParentGoID, StartPC: g.StartPC, CreationPC: g.CreationPC,
+				ParentGoID: g.ParentGoID, StartPC: g.StartPC, CreationPC: g.CreationPC, Stack: g.Stack,
 			})
 		}
 	}
@@ -89,7 +90,7 @@ func (l *loop) adopted(s *session, w *window, err error) {
 		return
 	}
 	if !w.Followed() { // it has executed its file again meanwhile: what was found may be the next program's
-		s.tracker = lifecycle.NewTracker(l.options.Limits)
+		s.tracker = l.newTracker(s)
 	}
 	l.throttle(s)
 	if err = errors.Join(err, w.adoptErr); err != nil {

@@ -32,6 +32,10 @@ type Goroutine struct {
 	StartPC, CreationPC uint64
 	// WaitSince is g.waitsince: when a garbage collection first found the goroutine waiting, in ns of CLOCK_MONOTONIC; mostly 0.
 	WaitSince int64
+	// Stack holds the return addresses of one that waits, innermost first, if Source.Stacks asks for it.
+	Stack []uint64
+
+	schedPC, schedBP uint64 // where it will go on
 }
 
 // ErrTooMany is wrapped by the error about a list of goroutines that is longer than is read of it.
@@ -60,6 +64,8 @@ type Source struct {
 	Bias uint64
 	// Limit is of how many goroutines the memory is read at the most, those counted too that are dead; 0 for MaxGoroutines.
 	Limit int
+	// Stacks says whether the stacks of those that wait are read too, each by at least one more call of the kernel.
+	Stacks bool
 }
 
 // Read returns all goroutines that Each visits, also with an error.
@@ -149,6 +155,9 @@ func (s Source) eachAt(ctx context.Context, addresses []uint64, visit func(Gorou
 				if x.State == lifecycle.Dead {
 					continue
 				}
+				if s.Stacks {
+					x.Stack = s.stackOf(ctx, &x)
+				}
 				if err := visit(x); err != nil {
 					return err
 				}
@@ -189,7 +198,7 @@ func piece(address uint64, size int) unix.RemoteIovec {
 
 // part returns the part of a runtime.g that is read: where it begins, and its size in bytes.
 func part(l *goexe.Layout) (first, size int) {
-	fields := []uint16{l.G.AtomicStatus, l.G.Goid, l.G.WaitReason, l.G.StartPC, l.G.GoPC, l.G.WaitSince}
+	fields := []uint16{l.G.AtomicStatus, l.G.Goid, l.G.WaitReason, l.G.StartPC, l.G.GoPC, l.G.WaitSince, l.G.SchedPC, l.G.SchedBP}
 	if l.G.ParentGoid != 0 {
 		fields = append(fields, l.G.ParentGoid)
 	}
@@ -218,6 +227,8 @@ func parse(l *goexe.Layout, states [statusMask + 1]lifecycle.State, address uint
 		StartPC:    word(l.G.StartPC),
 		CreationPC: word(l.G.GoPC),
 		WaitSince:  int64(word(l.G.WaitSince)),
+		schedPC:    word(l.G.SchedPC),
+		schedBP:    word(l.G.SchedBP),
 	}
 	if l.G.ParentGoid != 0 {
 		x.ParentGoID = word(l.G.ParentGoid)

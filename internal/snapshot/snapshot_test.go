@@ -3,8 +3,10 @@
 package snapshot
 
 import (
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +45,7 @@ func TestAgreesWithProfile(t *testing.T) {
 				if len(want) < 10_000 {
 					t.Fatalf("the profile has only %d goroutines", len(want))
 				}
-				got, err := Source{PID: p.PID(), Binary: b, Bias: bias}.Read(t.Context())
+				got, err := Source{PID: p.PID(), Binary: b, Bias: bias, Stacks: true}.Read(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -71,12 +73,28 @@ func TestAgreesWithProfile(t *testing.T) {
 					if frames := b.Frames(g.CreationPC - bias - 1); len(frames) == 0 || frames[0].Function != w.Creator {
 						t.Errorf("goroutine %d was created by %v, want %s", g.GoID, frames, w.Creator)
 					}
+					stackIsWhole(t, b, bias, g)
 				}
 				if seen != len(want) {
 					t.Errorf("%d of %d goroutines are in the snapshot", seen, len(want))
 				}
 			})
 		}
+	}
+}
+
+// stackIsWhole checks that a stack leads from the runtime to the function that the goroutine was started for, and what is below that.
+func stackIsWhole(t *testing.T, b *goexe.Binary, bias uint64, g Goroutine) {
+	t.Helper()
+	var functions []string
+	for _, pc := range g.Stack {
+		for _, f := range b.Frames(pc - bias - 1) {
+			functions = append(functions, f.Function)
+		}
+	}
+	start := b.StartFunction(g.StartPC - bias).Function
+	if n := len(functions); n < 3 || functions[0] != "runtime.gopark" || functions[n-1] != "runtime.goexit" || !slices.Contains(functions, start) {
+		t.Errorf("the stack of goroutine %d, which was started for %s, is %v", g.GoID, start, functions)
 	}
 }
 
@@ -177,4 +195,36 @@ func every(n int, distance uint64) (addresses []uint64) {
 		addresses = append(addresses, 0x10000+uint64(i)*distance)
 	}
 	return addresses
+}
+
+// TestUnbuffered looks at the channels for which goroutines wait.
+func TestUnbuffered(t *testing.T) {
+	for _, version := range testbuild.Versions {
+		t.Run(version, func(t *testing.T) {
+			p, b, bias := start(t, "channels", testbuild.Options{Version: version}, "")
+			p.Line()
+			s := Source{PID: p.PID(), Binary: b, Bias: bias}
+			all, err := s.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string][2]bool{}
+			for _, g := range all {
+				if name := b.StartFunction(g.StartPC - bias).Function; strings.HasPrefix(name, "main.") {
+					unbuffered, known := s.Unbuffered(t.Context(), g.G, g.GoID)
+					got[name] = [2]bool{unbuffered, known}
+					if _, known := s.Unbuffered(t.Context(), g.G, g.GoID+1000); known {
+						t.Error("another goroutine's channels are known")
+					}
+				}
+			}
+			want := map[string][2]bool{
+				"main.receives": {true, true}, "main.receivesBuffered": {false, true}, "main.selects": {true, true}, "main.selectsBuffered": {false, true},
+				"main.sleeps": {false, false},
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("unbuffered and known are %v, want %v", got, want)
+			}
+		})
+	}
 }

@@ -4,12 +4,15 @@ package telemetry
 
 // Names of attributes: the semantic conventions' where they have one.
 const (
-	attributeGoID          = "go.goroutine.id"
-	attributeParentGoID    = "go.goroutine.parent.id"
-	attributeSystem        = "go.goroutine.system"
-	attributePreexisting   = "go.goroutine.preexisting"
-	attributeEnding        = "go.goroutine.ending"
-	attributeSegment       = "go.goroutine.segment"
+	attributeGoID        = "go.goroutine.id"
+	attributeParentGoID  = "go.goroutine.parent.id"
+	attributeSystem      = "go.goroutine.system"
+	attributePreexisting = "go.goroutine.preexisting"
+	attributeEnding      = "go.goroutine.ending"
+	attributeSegment     = "go.goroutine.segment"
+	// Of a goroutine that does one piece of work after the other, how many it has done; of each of them, what is known of its cause.
+	attributeEpisodes      = "go.goroutine.episodes"
+	attributeCause         = "go.goroutine.episode.cause"
 	attributeStatesDropped = "go.goroutine.states.dropped"
 	// Intervals that are too short for a span.
 	attributeFoldedCount    = "go.goroutine.folded.count"

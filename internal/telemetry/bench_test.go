@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/recording"
 )
@@ -41,7 +42,7 @@ func BenchmarkEvents(b *testing.B) {
 			if c.states == StateNone {
 				limits.Intervals = 0
 			}
-			tracker := lifecycle.NewTracker(limits)
+			tracker := lifecycle.NewTracker(limits, goexe.NewPlaces(r.Symbols, r.WaitReasons, goexe.Traits{}, 0), lifecycle.NewHomes())
 			spans := NewSpans(scope, testClock(), SpanOptions{States: c.states})
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -52,9 +53,9 @@ func BenchmarkEvents(b *testing.B) {
 					if g := tracker.Get(e.G); g != nil {
 						p.Observe(g, e)
 					}
-					if ended != nil {
-						spans.Add(p, ended)
-						tracker.Recycle(ended)
+					for _, g := range ended {
+						spans.Add(p, g)
+						tracker.Recycle(g)
 					}
 				}
 				if spans.Len() > 4096 {

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/recording"
@@ -45,14 +46,15 @@ func play(t *testing.T, join bool) played {
 		),
 		logs: NewLogs(scope, testClock()),
 	}
-	tracker := lifecycle.NewTracker(lifecycle.Limits{Intervals: 100, Segment: 1 << 62, Join: join})
+	tracker := lifecycle.NewTracker(lifecycle.Limits{Intervals: 100, Segment: 1 << 62, Join: join},
+		goexe.NewPlaces(r.Symbols, r.WaitReasons, goexe.Traits{}, 0), lifecycle.NewHomes())
 	for i := range r.Events {
 		e := &r.Events[i]
 		ended := tracker.Handle(e)
 		g := tracker.Get(e.G)
-		if ended != nil {
-			p.ended = append(p.ended, ended)
-			g = ended
+		p.ended = append(p.ended, ended...)
+		if n := len(ended); e.Kind == lifecycle.Exited && n > 0 {
+			g = ended[n-1]
 		}
 		if g != nil && e.Kind != lifecycle.Labelled {
 			p.logs.Add(p.process, g, e)

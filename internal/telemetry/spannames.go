@@ -27,6 +27,15 @@ func goName(function string) string {
 	return "go " + shortName(function)
 }
 
+// jobName names a piece of work of goroutines that were started for a function.
+func jobName(function string) string {
+	switch function {
+	case "", "runtime.main":
+		return goName(function)
+	}
+	return shortName(function)
+}
+
 // stateName names an interval that a goroutine spends in a state; function is where it blocks, empty if that is not known.
 func stateName(s lifecycle.State, reason, function string) string {
 	name := s.String()

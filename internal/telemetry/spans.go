@@ -156,7 +156,10 @@ func (s *Spans) addEvents(of ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 // of the program's own.
 func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	joined := g.Joined != (lifecycle.SpanContext{})
-	if g.Segment > 0 {
+	if g.Life.Followed() {
+		p.link(span, g.Life)
+	}
+	if g.Continues {
 		before := lifecycle.Ref{GoID: g.GoID, Segment: g.Segment - 1, Tree: g.Tree}
 		if before.Tree.Root == g.GoID && !joined {
 			before.Tree.Segment = g.Segment - 1
@@ -184,7 +187,7 @@ func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 }
 
 func linkToCreator(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
-	if g.Segment == 0 && g.Parent.Followed() {
+	if !g.Continues && g.Parent.Followed() {
 		p.link(span, g.Parent)
 	}
 }
@@ -228,6 +231,12 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	putIf(a, attributePreexisting, g.Preexisting)
 	a.PutStr(attributeEnding, g.Ending.String())
 	putCount(a, attributeSegment, int64(g.Segment))
+	putCount(a, attributeEpisodes, int64(g.Episodes))
+	if g.Cause != lifecycle.NoEpisode {
+		span.SetName(jobName(start.Function))
+		a.PutStr(attributeCause, g.Cause.String())
+		putCount(a, attributeWaker, int64(g.Waker))
+	}
 	putCount(a, attributeStatesDropped, int64(g.Cut))
 	putCount(a, attributeGoroutinesDropped, int64(g.Omitted))
 	putCount(a, attributeEventsLost, int64(g.Lost))

@@ -21,6 +21,7 @@ func importMeasured(path string) ([]goexe.Layout, error) {
 		G           goexe.Offsets
 		M           goexe.Offsets
 		Moduledata  goexe.Offsets
+		Sudog       goexe.Offsets
 		Status      map[string]int
 		WaitReasons []string
 	}
@@ -35,7 +36,7 @@ func importMeasured(path string) ([]goexe.Layout, error) {
 				status[name] = uint8(value)
 			}
 		}
-		l, err := goexe.NewLayout(x.GoVersion, x.GSize, x.G, x.M, x.Moduledata, status, x.WaitReasons)
+		l, err := goexe.NewLayout(x.GoVersion, x.GSize, x.G, x.M, x.Moduledata, x.Sudog, status, x.WaitReasons)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", path, x.GoVersion, err)
 		}

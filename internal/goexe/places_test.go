@@ -1,0 +1,122 @@
+package goexe
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
+)
+
+// program has functions at addresses, one a call.
+type program struct {
+	start string
+	calls []string
+}
+
+func (p program) StartFunction(uint64) pclntab.Frame { return pclntab.Frame{Function: p.start} }
+
+func (p program) Frames(pc uint64) []pclntab.Frame {
+	return []pclntab.Frame{{Function: p.calls[pc], File: "file.go"}}
+}
+
+// stackOf returns a stack with the calls of a text, innermost first, with what all waits for file descriptors to read have in common.
+func stackOf(text string) (calls []string, s *lifecycle.Stack) {
+	const poll = "runtime.gopark internal/poll.runtime_pollWait internal/poll.(*pollDesc).wait internal/poll.(*FD).Read net.(*conn).Read"
+	calls = strings.Fields(strings.Replace(text, "POLL", poll, 1))
+	s = &lifecycle.Stack{}
+	for i := range calls {
+		s.PCs = append(s.PCs, uint64(i)+1) // a return address is behind its call
+	}
+	return calls, s
+}
+
+func TestPlaces(t *testing.T) {
+	reasons := []string{"", reasonReceive, reasonSelect, reasonIO, reasonSleep, "sync.Mutex.Lock", reasonCond, reasonSend}
+	const (
+		receive = iota + 1
+		selects
+		io
+		sleep
+		mutex
+		cond
+	)
+	const serve = "net/http.(*conn).serve"
+	for name, c := range map[string]struct {
+		start, stack string
+		reason       uint8
+		want         lifecycle.Place
+	}{
+		"its own receive":         {stack: "runtime.gopark runtime.chanrecv2 main.worker runtime.goexit", reason: receive, want: lifecycle.Place{Source: lifecycle.Channel, Channels: true, Own: true}},
+		"behind a wrapper":        {stack: "runtime.gopark runtime.chanrecv2 main.worker main.main.gowrap1 runtime.goexit", reason: receive, want: lifecycle.Place{Source: lifecycle.Channel, Channels: true, Own: true}},
+		"started by a WaitGroup":  {stack: "runtime.gopark runtime.chanrecv2 main.worker sync.(*WaitGroup).Go.func1 runtime.goexit", reason: receive, want: lifecycle.Place{Source: lifecycle.Channel, Channels: true, Own: true}},
+		"in what it calls":        {stack: "runtime.gopark runtime.chanrecv1 main.(*pool).next main.(*pool).run runtime.goexit", reason: receive, want: lifecycle.Place{Source: lifecycle.Channel, Channels: true}},
+		"the main goroutine":      {stack: "runtime.gopark runtime.selectgo main.main runtime.main runtime.goexit", reason: selects, want: lifecycle.Place{Source: lifecycle.Channel, Own: true, Select: true, Channels: true}},
+		"through a package":       {stack: "runtime.gopark sync.(*Cond).Wait main.worker runtime.goexit", reason: cond, want: lifecycle.Place{Source: lifecycle.Channel, Own: true}},
+		"a sleep":                 {stack: "runtime.gopark time.Sleep main.refresh runtime.goexit", reason: sleep, want: lifecycle.Place{Source: lifecycle.Timer, Own: true}},
+		"a mutex":                 {stack: "runtime.gopark sync.(*Mutex).Lock main.worker runtime.goexit", reason: mutex},
+		"a stack that is cut off": {stack: "runtime.gopark runtime.chanrecv2 main.worker", reason: receive},
+		"a write":                 {stack: "runtime.gopark internal/poll.(*pollDesc).waitWrite internal/poll.(*FD).Write net.(*conn).Write main.worker runtime.goexit", reason: io},
+		"a read":                  {stack: "POLL main.worker runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Own: true}},
+		"a listener":              {stack: "runtime.gopark internal/poll.(*FD).Accept net.(*TCPListener).Accept net/http.(*Server).Serve main.main runtime.main runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Accepts: true}},
+		"the next request":        {start: serve, stack: "POLL bufio.(*Reader).fill bufio.(*Reader).Peek " + serve + " runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Own: true, Listed: true, Home: true}},
+		"the first request":       {start: serve, stack: "POLL bufio.(*Reader).fill net/http.readRequest net/http.(*conn).readRequest " + serve + " runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Listed: true, Home: true, Opening: true}},
+		"the body of a request":   {start: serve, stack: "POLL bufio.(*Reader).fill bufio.(*Reader).Peek net/http.serverHandler.ServeHTTP " + serve + " runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Listed: true}},
+		"a handler":               {start: serve, stack: "runtime.gopark runtime.chanrecv1 main.handle net/http.serverHandler.ServeHTTP " + serve + " runtime.goexit", reason: receive, want: lifecycle.Place{Source: lifecycle.Channel, Channels: true, Listed: true}},
+		"an HTTP/2 connection":    {start: serve, stack: "runtime.gopark runtime.selectgo net/http.(*http2serverConn).serve net/http.(*http2Server).ServeConn " + serve + " runtime.goexit", reason: selects, want: lifecycle.Place{Source: lifecycle.Channel, Select: true, Channels: true, Listed: true, Home: true}},
+		"frames":                  {start: "net/http.(*http2serverConn).readFrames", stack: "POLL io.ReadFull net/http.http2readFrameHeader net/http.(*http2Framer).ReadFrame net/http.(*http2serverConn).readFrames runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Listed: true, Home: true}},
+		"a frame that is taken":   {start: "net/http.(*http2serverConn).readFrames", stack: "runtime.gopark runtime.selectgo net/http.(*http2serverConn).readFrames runtime.goexit", reason: selects, want: lifecycle.Place{Source: lifecycle.Channel, Own: true, Select: true, Channels: true, Listed: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls, s := stackOf(c.stack)
+			p := NewPlaces(program{c.start, calls}, reasons, Traits{}, 0)
+			got := p.Wait(0, c.reason, s)
+			if (got.Key != 0) != (c.want.Source != lifecycle.Elsewhere) {
+				t.Errorf("the key is %d", got.Key)
+			}
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(lifecycle.Place{}, "Key", "Path")); diff != "" {
+				t.Error(diff)
+			}
+			if again := p.Wait(0, c.reason, s); again != got {
+				t.Errorf("it is %v at the second time", again)
+			}
+		})
+	}
+}
+
+// TestReadsAndWaitsAreCompared has the same line read and wait, and another.
+func TestReadsAndWaitsAreCompared(t *testing.T) {
+	paths := map[string]uint64{}
+	for _, text := range []string{
+		"POLL main.(*client).read main.loop runtime.goexit",
+		"syscall.read syscall.Read internal/poll.(*FD).Read net.(*conn).Read main.(*client).read main.loop runtime.goexit",
+		"syscall.read syscall.Read internal/poll.(*FD).Read net.(*conn).Read main.(*client).body main.loop runtime.goexit",
+		"syscall.write syscall.Write internal/poll.(*FD).Write net.(*conn).Write main.(*client).read main.loop runtime.goexit",
+	} {
+		calls, s := stackOf(text)
+		p := NewPlaces(program{"main.loop", calls}, []string{reasonIO}, Traits{}, 0)
+		if text[0] == 'P' {
+			paths[text] = p.Wait(0, 0, s).Path
+		} else {
+			paths[calls[0]+" "+calls[4]] = p.Read(0, s).Path
+		}
+	}
+	wait, read := paths["POLL main.(*client).read main.loop runtime.goexit"], paths["syscall.read main.(*client).read"]
+	if wait == 0 || read != wait || paths["syscall.read main.(*client).body"] == wait || paths["syscall.write main.(*client).read"] != 0 {
+		t.Errorf("the paths are %v", paths)
+	}
+}
+
+func TestRoles(t *testing.T) {
+	for function, want := range map[string]lifecycle.Role{
+		"runtime.main": lifecycle.Main, "main.main": lifecycle.Ordinary, "net/http.(*conn).serve": lifecycle.Ordinary,
+		"net/http.(*http2serverConn).runHandler": lifecycle.Request,
+	} {
+		if got := NewPlaces(program{start: function}, nil, Traits{}, 0).Role(1); got != want {
+			t.Errorf("the role of %s is %d, want %d", function, got, want)
+		}
+	}
+}

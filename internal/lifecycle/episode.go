@@ -1,0 +1,328 @@
+package lifecycle
+
+import "time"
+
+// Cause says how far it is known what an episode was done for.
+type Cause uint8
+
+const (
+	// NoEpisode is of a goroutine's life itself.
+	NoEpisode Cause = iota
+	// Exact means that what began the episode is known: its parent, or the network or a timer.
+	Exact
+	// Unknown means that other work than what woke the goroutine may have been done too, or instead.
+	Unknown
+)
+
+func (c Cause) String() string { return [...]string{"", "exact", "unknown"}[c] }
+
+// part is what an episode is to the work that is done meanwhile.
+type part uint8
+
+const (
+	// work is what a trace tells of.
+	work part = iota
+	// startUp is what the main goroutine does until it serves, and what it creates meanwhile.
+	startUp
+	// found is what a goroutine did that was there before, until it is at home: nobody knows for whom.
+	found
+	// accepting is what a goroutine does with a connection that it has accepted.
+	accepting
+)
+
+// episode is a piece of a goroutine's life, from one wait at home to the next; of one that has no home, all of it.
+type episode struct {
+	ref          Ref
+	begun, ended int64 // ns of CLOCK_MONOTONIC; ended is 0 while it goes on
+	part         part
+	root         *episode // with which its trace begins
+	budget       traceBudget
+	episodes     int // of the trace that begins with it
+	// brought tells that another goroutine has begun it, and not the network or a timer.
+	brought bool
+	// untold tells that nothing of its trace is handed on.
+	untold bool
+	// Until it ends: whether it has created goroutines that are its children, or others, and whom it has woken elsewhere than at home. If that
+	// was more than one episode, or a goroutine at home, wokeMore is set.
+	hasChildren, created, wokeMore bool
+	woke                           *episode
+	// moved tells that it has turned out at its end to which trace it belongs.
+	moved bool
+}
+
+// Bounds of a trace.
+const (
+	// outlives is how long after its root has ended an episode may begin in a trace.
+	outlives = int64(time.Second)
+	// maxEpisodes is how many it has.
+	maxEpisodes = 100
+	// startUpLasts is how long a goroutine that has been created at start-up owns what it creates.
+	startUpLasts = int64(5 * time.Second)
+)
+
+// slack is by how much two processors' notes of the same moment may differ.
+const slack = int64(2 * time.Microsecond)
+
+// episodesAtOnce is for how many episodes memory is taken at once.
+const episodesAtOnce = 64
+
+func (t *Tracker) blankEpisode() *episode {
+	if len(t.episodes) == 0 {
+		t.episodes = make([]episode, episodesAtOnce)
+	}
+	e := &t.episodes[0]
+	t.episodes = t.episodes[1:]
+	return e
+}
+
+// mayOwn tells whether an episode may have a child that begins at a time.
+func (e *episode) mayOwn(at int64) bool {
+	if e == nil || e.part == found || e.part == accepting || e.part == startUp && at-e.begun > startUpLasts {
+		return false
+	}
+	root := e.root
+	return (root.ended == 0 || at-root.ended <= outlives) && root.episodes < maxEpisodes
+}
+
+// enter gives a goroutine an episode that begins at a time, as a child of another, or with a trace of its own if parent is nil.
+func (t *Tracker) enter(g *Goroutine, at int64, parent *episode) *episode {
+	e := t.blankEpisode()
+	e.begun, e.root = at, e
+	g.Tree = Tree{Root: g.GoID, Segment: g.Segment}
+	if parent != nil {
+		parent.hasChildren = true
+		e.root, e.untold = parent.root, parent.untold
+		g.Tree, g.Parent, g.Follows = parent.ref.Tree, parent.ref, false
+	} else {
+		e.budget.left = t.roomOfTrace()
+	}
+	e.root.episodes++
+	g.budget = &e.root.budget
+	g.budget.left--
+	g.episode, g.idle, g.busy = e, false, false
+	e.ref = g.ref()
+	return e
+}
+
+// at returns the episode that a goroutine was in at a time, nil if it was in none.
+func (g *Goroutine) at(when int64) *episode {
+	if e := g.episode; e != nil && when >= e.begun-slack {
+		return e
+	}
+	if e := g.last; e != nil && when <= e.ended+slack {
+		return e
+	}
+	return nil
+}
+
+// actor returns the goroutine that did something at a time, and in which episode; nil if it is not followed.
+func (t *Tracker) actor(address, goid uint64, when int64) (*Goroutine, *episode) {
+	g := t.live[address]
+	if g == nil || goid != 0 && g.GoID != goid {
+		return nil, nil
+	}
+	t.confirmVisit(g)
+	return g, g.at(when)
+}
+
+// isService tells whether a goroutine serves whoever comes, and not only the episode that created it.
+func (g *Goroutine) isService() bool {
+	o := g.origin
+	return g.life != nil || o == nil || o.part != work || o.ended != 0
+}
+
+// park takes the beginning of a wait: if that is at home, an episode ends.
+func (t *Tracker) park(g *Goroutine, at int64, reason uint8) {
+	g.atHome = false
+	if g.System || t.places == nil {
+		return
+	}
+	place := t.places.Wait(g.StartPC, reason, g.current.Stack)
+	if !t.isHome(g, place) {
+		t.confirmVisit(g)
+		return
+	}
+	if place.Source == Network {
+		g.visited = visit{} // there was nothing to read
+	}
+	t.confirmVisit(g)
+	g.home = place
+	if place.Listed || place.Accepts || g.isService() {
+		t.leave(g, at)
+	} else {
+		g.atHome = true
+		t.ask(g)
+	}
+}
+
+// isHome tells whether a goroutine waits at home.
+func (t *Tracker) isHome(g *Goroutine, p Place) bool {
+	switch {
+	case p.Key == 0:
+		g.habits.began = true
+		return false
+	case p.Accepts:
+		return true
+	case p.Listed:
+		return p.Home && (!p.Opening || g.life == nil)
+	case t.places.Role(g.StartPC) == Main && !(p.Own && p.Select): // it waits for the end, or for what it has started
+		return false
+	}
+	return g.habits.visit(p, t.places.Start(g.StartPC), t.homes)
+}
+
+// leave ends a goroutine's episode, for a wait at home.
+func (t *Tracker) leave(g *Goroutine, at int64) {
+	e := g.episode
+	e.ended = at
+	g.last, g.episode, g.idle = e, nil, true
+	t.ask(g)
+	if g.life == nil {
+		g.beginLife()
+		return
+	}
+	g.life.addTotals(g)
+	t.settleTrace(g, e, false)
+	if !t.isFolded(g, e, false) {
+		told := t.blank()
+		spare := told.Intervals[:0]
+		*told = *g
+		g.wakers = nil
+		told.habits = habits{}
+		told.End, told.Ending = at, AtHome
+		told.life, g.Intervals, g.Contexts = nil, spare, nil
+		t.tell(told)
+	}
+	g.reset()
+}
+
+// beginLife makes what there is of a goroutine its life, which is told of at its end, apart from its episodes.
+func (g *Goroutine) beginLife() {
+	life := *g
+	life.habits = habits{}
+	g.life = &life
+	g.Intervals, g.Contexts, g.wakers = nil, nil, nil
+	g.reset()
+}
+
+// reset forgets what was seen of a goroutine until now.
+func (g *Goroutine) reset() {
+	g.Intervals, g.Contexts, g.Cut, g.Lost, g.Totals = g.Intervals[:0], g.Contexts[:0], 0, 0, [States]Total{}
+	g.wakers = g.wakers[:0]
+}
+
+// addTotals adds what a part of the life was.
+func (g *Goroutine) addTotals(of *Goroutine) {
+	g.Episodes++
+	for s := range g.Totals {
+		g.Totals[s].Count += of.Totals[s].Count
+		g.Totals[s].Nanoseconds += of.Totals[s].Nanoseconds
+	}
+}
+
+// cameHome takes the end of a wait at home: an episode begins. by is the episode that has woken the goroutine, if one has.
+func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
+	wait := g.current
+	wait.End, wait.Waker = e.Time, by.refOr(e.WakerGoID)
+	if g.life.Episodes == 0 { // it may be the only one
+		g.life.add(wait, t.limits)
+	} else {
+		g.life.Totals[Waiting].Count++
+		g.life.Totals[Waiting].Nanoseconds += uint64(wait.End - wait.Start)
+	}
+	t.begin(g, e.Time, by, e.WakerGoID != 0)
+	g.Waker = e.WakerGoID
+}
+
+// refOr returns what names an episode, or only the goroutine if it is not known.
+func (e *episode) refOr(goid uint64) Ref {
+	if e == nil {
+		return Ref{GoID: goid}
+	}
+	return e.ref
+}
+
+// begin begins an episode. If another goroutine has brought the work, it is a part of by's work, unless it may be another's too.
+func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool) {
+	g.Segment++
+	g.Start, g.Ending, g.Waker = at, Exit, 0
+	g.Joined, g.Parent, g.Follows, g.Continues = SpanContext{}, Ref{}, false, false
+	g.Life = g.life.ref()
+	g.Cause = Exact
+	if brought && !g.isDirect() {
+		g.Cause = Unknown
+	}
+	parent := by
+	if g.Cause != Exact || by != nil && by.part != work || !by.mayOwn(at) || by == g.last || by != nil && by.root.budget.left <= 0 {
+		parent = nil
+	}
+	e := t.enter(g, at, parent)
+	e.brought = brought
+	if parent == nil && by != nil {
+		g.Parent, g.Follows = by.ref, true
+	}
+	if parent == nil && t.withheld {
+		e.untold = true
+	}
+	if g.home.Accepts {
+		e.part, e.ref = accepting, g.Life
+	}
+}
+
+// wakes remembers that an episode has woken a goroutine, which was in another one, or at home.
+func (e *episode) wakes(other *episode) {
+	switch {
+	case e == nil:
+	case other == nil || e.woke != nil && e.woke != other:
+		e.wokeMore = true
+	default:
+		e.woke = other
+	}
+}
+
+// handOver begins an episode of a goroutine that takes what another one has waited to send: that one's work begins, if it is not a part of
+// what it does already. It returns the episode that the goroutine is in then.
+func (t *Tracker) handOver(g *Goroutine, at int64, sender *Goroutine) *episode {
+	from := sender.at(at)
+	if g.life == nil || g.episode == nil || g.home.Source != Channel || from == nil || from.root == g.episode.root || at <= g.Start {
+		return g.at(at)
+	}
+	g.addOpen(at, t.limits)
+	t.leave(g, at)
+	t.begin(g, at, from, true)
+	g.current.Start = max(g.current.Start, at)
+	return g.episode
+}
+
+// settleTrace decides at the end of an episode that the network or a timer began whether it only brought another one what that waited for.
+func (t *Tracker) settleTrace(g *Goroutine, e *episode, exits bool) {
+	to := e.woke
+	if exits || e.root != e || e.brought || g.home.Listed || e.created || e.hasChildren || e.wokeMore || to == nil || to.part != work || to.begun > e.begun {
+		return
+	}
+	g.Tree, g.Parent, g.Follows = to.ref.Tree, to.ref, false
+	e.root, e.ref.Tree, e.moved = to.root, to.ref.Tree, true
+	to.hasChildren = true
+}
+
+// isFolded tells whether nothing is told of an episode: it accepted a connection, or began with the network and only started a goroutine that
+// has a trace of its own, or closed its connection.
+func (t *Tracker) isFolded(g *Goroutine, e *episode, exits bool) bool {
+	if e.untold || e.part == accepting {
+		return true
+	}
+	quiet := e.root == e && !e.brought && !e.hasChildren && e.woke == nil && !e.wokeMore
+	return quiet && (e.created || exits && g.home.Source == Network)
+}
+
+// tell hands on what is over.
+func (t *Tracker) tell(g *Goroutine) {
+	for _, w := range g.wakers {
+		if w.episode.moved {
+			g.Intervals[w.interval].Waker.Tree = w.episode.ref.Tree
+		}
+	}
+	g.wakers = g.wakers[:0]
+	g.Omitted = g.budget.tell()
+	t.told = append(t.told, g)
+}

@@ -1,0 +1,389 @@
+package lifecycle
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Functions that goroutines are started for.
+const (
+	mainPC    = 0x10
+	requestPC = 0x20
+	libraryPC = 0x30 // its homes are known beforehand
+	otherPC   = 0x40
+	requestAt = 77
+)
+
+// Reasons to wait.
+const (
+	receiving = iota + 1
+	sending
+	reading
+	sleeping
+	locking
+)
+
+// Program counters of places; those of reasons that bring no work need none.
+const (
+	ownPC = iota + 100
+	nestedPC
+	peekPC
+	openPC
+	acceptPC
+	bodyPC
+)
+
+// fakePlaces knows those above.
+type fakePlaces struct{ late bool }
+
+func (fakePlaces) Role(pc uint64) Role {
+	return map[uint64]Role{mainPC: Main, requestPC: Request}[pc]
+}
+
+func (fakePlaces) Start(pc uint64) uint64 { return pc }
+
+func (p fakePlaces) LateReasons() bool { return p.late }
+
+func (fakePlaces) Sends(reason uint8) bool { return reason == sending }
+
+func (fakePlaces) Wait(start uint64, reason uint8, s *Stack) Place {
+	source := map[uint8]Source{receiving: Channel, reading: Network, sleeping: Timer}[reason]
+	if s == nil || source == Elsewhere {
+		return Place{}
+	}
+	pc := s.PCs[0]
+	return Place{
+		Key: pc, Path: pc, Source: source, Channels: source == Channel, Own: pc != nestedPC, Accepts: pc == acceptPC,
+		Listed: start == libraryPC, Home: pc == peekPC || pc == openPC, Opening: pc == openPC,
+	}
+}
+
+func (p fakePlaces) Read(start uint64, s *Stack) Place { return p.Wait(start, reading, s) }
+
+// script writes events as a person would tell of them. Goroutine n has g and goid n.
+type script struct {
+	events []*Event
+	state  map[uint64]*Event
+	now    int64
+}
+
+func newScript() *script { return &script{state: map[uint64]*Event{}} }
+
+// later lets time pass, in ns.
+func (s *script) later(ns int64) *script {
+	s.now += ns
+	return s
+}
+
+// start creates a goroutine, which runs at once.
+func (s *script) start(g, by, pc uint64) *script {
+	e := created(s.now, g, g, by, false)
+	e.StartPC = pc
+	s.events = append(s.events, e)
+	s.state[g] = e
+	return s.becomes(g, Running, 0, 0, 0)
+}
+
+// becomes changes the state of a goroutine.
+func (s *script) becomes(g uint64, to State, reason uint8, pc, waker uint64) *script {
+	before := s.state[g]
+	e := changed(before.Time, s.now, g, g, before.To, to)
+	e.FromReason, e.ToReason, e.Waker, e.WakerGoID = before.ToReason, reason, waker, waker
+	if pc != 0 {
+		e.Stack = []uint64{pc}
+	}
+	s.events = append(s.events, e)
+	s.state[g] = e
+	s.now += 1000
+	return s
+}
+
+func (s *script) waits(g uint64, reason uint8, pc uint64) *script {
+	return s.becomes(g, Waiting, reason, pc, 0)
+}
+
+// woken ends a wait; by is 0 for the network and timers.
+func (s *script) woken(g, by uint64) *script {
+	return s.becomes(g, Runnable, 0, 0, by).becomes(g, Running, 0, 0, 0)
+}
+
+// calls has a goroutine make a system call of some ns.
+func (s *script) calls(g, pc uint64, ns int64) *script {
+	return s.becomes(g, Syscall, 0, pc, 0).later(ns).becomes(g, Running, 0, 0, 0)
+}
+
+func (s *script) exits(g uint64) *script {
+	before := s.state[g]
+	s.events = append(s.events, exited(before.Time, s.now, g, g))
+	s.now += 1000
+	return s
+}
+
+// told writes what has become of the goroutines: of each span its name, of those in a trace the root and parent, and the cause.
+func told(all []*Goroutine) (lines []string) {
+	for _, g := range all {
+		line := fmt.Sprintf("%d.%d", g.GoID, g.Segment)
+		if g.Episodes > 0 {
+			line += fmt.Sprintf(" life of %d", g.Episodes)
+		}
+		line += fmt.Sprintf(" in %d.%d", g.Tree.Root, g.Tree.Segment)
+		switch {
+		case g.Follows:
+			line += fmt.Sprintf(" after %d.%d", g.Parent.GoID, g.Parent.Segment)
+		case g.Parent.Followed():
+			line += fmt.Sprintf(" of %d.%d", g.Parent.GoID, g.Parent.Segment)
+		}
+		lines = append(lines, strings.TrimSpace(line+" "+g.Cause.String()))
+	}
+	return lines
+}
+
+// connection has main accept a connection and goroutine 2 serve it.
+func connection() *script {
+	return newScript().start(1, 0, mainPC).waits(1, reading, acceptPC).woken(1, 0).start(2, 1, libraryPC)
+}
+
+func TestEpisodes(t *testing.T) {
+	for name, c := range map[string]struct {
+		script *script
+		direct bool // the channel has no buffer
+		want   []string
+	}{
+		"a request of a connection, with a goroutine below it": {
+			script: connection().waits(2, reading, openPC).woken(2, 0).start(3, 2, otherPC).waits(2, locking, 0).exits(3).woken(2, 3).calls(2, bodyPC, 9).
+				waits(2, reading, peekPC).woken(2, 0).exits(2),
+			want: []string{"3.0 in 2.1 of 2.1", "2.1 in 2.1 exact", "2.0 life of 2 in 2.0 after 1.0"},
+		},
+		"two requests that were there already": {
+			script: connection().calls(2, openPC, 9).start(3, 2, otherPC).exits(3).calls(2, bodyPC, 9).calls(2, peekPC, 9).start(4, 2, otherPC).exits(4).
+				calls(2, bodyPC, 9).waits(2, reading, peekPC),
+			want: []string{"3.0 in 2.1 of 2.1", "2.1 in 2.1 exact", "4.0 in 2.2 of 2.2", "2.2 in 2.2 exact"},
+		},
+		"a read before a wait finds nothing": {
+			script: connection().waits(2, reading, openPC).woken(2, 0).calls(2, peekPC, 9).start(3, 2, otherPC).exits(3).calls(2, bodyPC, 9).
+				calls(2, peekPC, 9).waits(2, reading, peekPC),
+			want: []string{"3.0 in 2.1 of 2.1", "2.1 in 2.1 exact"},
+		},
+		"a job through a channel without a buffer": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 1, requestPC).
+				woken(2, 3).waits(2, receiving, ownPC).exits(3),
+			direct: true,
+			want:   []string{"2.1 in 3.0 of 3.0 exact", "3.0 in 3.0 after 1.0"},
+		},
+		"a job through a channel that may have a buffer": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 1, requestPC).
+				woken(2, 3).waits(2, receiving, ownPC).exits(3),
+			want: []string{"2.1 in 2.1 after 3.0 unknown", "3.0 in 3.0 after 1.0"},
+		},
+		"a worker that takes what another waits to send": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 1, requestPC).start(4, 1, requestPC).
+				woken(2, 3).waits(4, sending, 0).woken(4, 2).waits(2, receiving, ownPC),
+			direct: true,
+			want:   []string{"2.1 in 3.0 of 3.0 exact", "2.2 in 4.0 of 4.0 exact"},
+		},
+		"what a request has created is not cut": {
+			script: newScript().start(3, 0, requestPC).start(2, 3, otherPC).waits(2, receiving, ownPC).woken(2, 3).waits(2, receiving, ownPC).woken(2, 3).
+				exits(2).exits(3),
+			direct: true,
+			want:   []string{"2.0 in 3.0 of 3.0", "3.0 in 3.0"},
+		},
+		"unless it outlives the request": {
+			script: newScript().start(3, 0, requestPC).start(2, 3, otherPC).waits(2, receiving, ownPC).start(4, 0, requestPC).exits(3).woken(2, 4).exits(2),
+			direct: true,
+			want:   []string{"3.0 in 3.0", "2.1 in 4.0 of 4.0 exact", "2.0 life of 1 in 3.0 of 3.0"},
+		},
+		"start-up causes nothing": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).woken(2, 1).waits(2, receiving, ownPC),
+			direct: true,
+			want:   []string{"2.1 in 2.1 after 1.0 exact"},
+		},
+		"what waited for too long ago is over": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 0, requestPC).start(4, 3, otherPC).exits(3).
+				later(2e9).woken(2, 4).waits(2, receiving, ownPC),
+			direct: true,
+			want:   []string{"3.0 in 3.0", "2.1 in 2.1 after 4.0 exact"},
+		},
+		"an answer from the network": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).waits(3, receiving, nestedPC).
+				woken(2, 0).woken(3, 2).waits(2, reading, ownPC).exits(3),
+			want: []string{"2.1 in 3.0 of 3.0 exact", "3.0 in 3.0"},
+		},
+		"a function that a timer starts": {
+			script: newScript().start(1, 0, mainPC).start(3, 0, requestPC).waits(3, receiving, nestedPC).start(2, 0, otherPC).woken(3, 2).exits(2).exits(3),
+			want:   []string{"2.0 in 3.0 of 3.0", "3.0 in 3.0"},
+		},
+		"answers for two": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).start(4, 0, requestPC).
+				waits(3, receiving, nestedPC).waits(4, receiving, nestedPC).woken(2, 0).woken(3, 2).woken(4, 2).waits(2, reading, ownPC),
+			want: []string{"2.1 in 2.1 exact"},
+		},
+		"a reader that only starts requests is not told of": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).woken(2, 0).start(3, 2, requestPC).
+				waits(2, reading, ownPC).exits(3),
+			want: []string{"3.0 in 3.0 after 2.0"},
+		},
+		"the main goroutine waits for what it has started": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(1, receiving, ownPC).woken(1, 2).waits(1, receiving, ownPC).woken(1, 2).exits(1),
+			want:   []string{"1.0 in 1.0"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := play(c.script, fakePlaces{}, c.direct)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// play handles the events of a script, and returns what is told of them.
+func play(s *script, places fakePlaces, direct bool) (got []string) {
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, places, NewHomes())
+	for _, e := range s.events {
+		got = append(got, told(tr.Handle(e))...)
+		for _, w := range tr.Asked() {
+			tr.Learn(w, direct)
+		}
+	}
+	return got
+}
+
+// TestLateReasons has the reason of each wait told at its end only.
+func TestLateReasons(t *testing.T) {
+	s := connection()
+	for range 2 {
+		s.waits(2, reading, peekPC).woken(2, 0).start(3, 2, otherPC).exits(3)
+	}
+	s.waits(2, reading, peekPC).woken(2, 0)
+	for _, e := range s.events {
+		if e.To == Waiting {
+			e.ToReason = locking
+		}
+	}
+	want := []string{"3.0 in 2.1 of 2.1", "3.0 in 2.2 of 2.2", "2.1 in 2.1 exact", "2.2 in 2.2 exact"}
+	got := play(s, fakePlaces{late: true}, false)
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestWakersThatMove has an episode turn out at its end to belong to the trace of the one that it has woken, which names it as its waker.
+func TestWakersThatMove(t *testing.T) {
+	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).waits(3, receiving, nestedPC).
+		woken(2, 0).woken(3, 2).waits(2, reading, ownPC).exits(3)
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
+	ended := handle(tr, s.events...)
+	want := Ref{GoID: 2, Segment: 1, Tree: Tree{Root: 3}}
+	if g := ended[len(ended)-1]; g.GoID != 3 || g.Intervals[1].Waker != want {
+		t.Errorf("the waker in %+v is not %+v", g.Intervals, want)
+	}
+}
+
+// TestSegmentsOfEpisodes cuts an episode that lasts long, and lets alone what waits at home.
+func TestSegmentsOfEpisodes(t *testing.T) {
+	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).woken(2, 0)
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 20}, fakePlaces{}, NewHomes())
+	handle(tr, s.events...)
+	got := told(tr.Segments(1<<21, 10))
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"1.0 in 1.0", "2.1 in 2.1 exact"}, got); diff != "" {
+		t.Error(diff)
+	}
+	events := len(s.events)
+	s.later(1<<21).waits(2, reading, ownPC)
+	if diff := cmp.Diff([]string{"2.2 in 2.2 exact"}, told(handle(tr, s.events[events:]...))); diff != "" {
+		t.Error(diff)
+	}
+	for _, g := range tr.Segments(1<<23, 10) {
+		if g.GoID == 2 {
+			t.Error("a segment is told of a goroutine at home")
+		}
+	}
+}
+
+// TestWithheldEpisodes tells nothing of traces that begin while too much is told, and of what is in them.
+func TestWithheldEpisodes(t *testing.T) {
+	s := connection().waits(2, reading, peekPC)
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
+	handle(tr, s.events...)
+	tr.Withhold(true)
+	events := len(s.events)
+	s.woken(2, 0).start(3, 2, otherPC).exits(3).waits(2, reading, peekPC)
+	if got := told(handle(tr, s.events[events:]...)); got != nil {
+		t.Errorf("told is %v", got)
+	}
+	tr.Withhold(false)
+	events = len(s.events)
+	s.woken(2, 0).start(4, 2, otherPC).exits(4).waits(2, reading, peekPC)
+	if diff := cmp.Diff([]string{"4.0 in 2.2 of 2.2", "2.2 in 2.2 exact"}, told(handle(tr, s.events[events:]...))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTracesAreBounded has a goroutine begin one episode after the other for the same trace.
+func TestTracesAreBounded(t *testing.T) {
+	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 0, requestPC)
+	for range 2 * maxEpisodes {
+		s.woken(2, 3).waits(2, receiving, ownPC)
+	}
+	in := 0
+	for _, line := range play(s, fakePlaces{}, true) {
+		if strings.Contains(line, "of 3.0") {
+			in++
+		}
+	}
+	if in != maxEpisodes-1 { // and the request itself
+		t.Errorf("%d episodes are in the trace of a request", in)
+	}
+}
+
+// TestParkedBefore has a goroutine wait at home when it is found.
+func TestParkedBefore(t *testing.T) {
+	for name, c := range map[string]struct {
+		pc   uint64
+		want []string
+	}{
+		"at home":      {ownPC, []string{"3.0 in 2.1 of 2.1", "2.1 in 2.1 exact", "2.0 life of 1 in 2.0"}},
+		"nobody knows": {0, []string{"3.0 in 3.0 after 2.0", "2.0 in 2.0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript()
+			found := created(s.now, 2, 2, 0, true)
+			found.Preexisting, found.From, found.To, found.ToReason, found.StartPC = true, Waiting, Waiting, reading, otherPC
+			if c.pc != 0 {
+				found.Stack = []uint64{c.pc}
+			}
+			s.events, s.state[2] = append(s.events, found), found
+			s.later(1000).woken(2, 0).start(3, 2, otherPC).exits(3).exits(2)
+			if diff := cmp.Diff(c.want, play(s, fakePlaces{}, false)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestLostEvents has events of a goroutine be lost, in an episode and at home: what it does then may be for anything.
+func TestLostEvents(t *testing.T) {
+	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).woken(2, 0).start(3, 2, otherPC).exits(3).waits(2, reading, ownPC).
+		woken(2, 0).start(4, 2, otherPC).exits(4).waits(2, reading, ownPC)
+	lost := 0
+	for i, e := range s.events {
+		if e.G != 2 || e.Kind != Transition || e.To != Running || i < 5 {
+			continue
+		}
+		if lost++; lost == 1 {
+			e.Lost = 1
+		}
+	}
+	s.events[len(s.events)-1].Lost = 2
+	want := []string{"3.0 in 2.1 of 2.1", "2.1 in 2.1 unknown", "4.0 in 2.2 of 2.2", "2.2 in 2.2 unknown"}
+	if diff := cmp.Diff(want, play(s, fakePlaces{}, false)); diff != "" {
+		t.Error(diff)
+	}
+}

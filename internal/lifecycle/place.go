@@ -1,0 +1,62 @@
+package lifecycle
+
+// Source is what ends a wait, as far as the reason to wait tells.
+type Source uint8
+
+const (
+	// Elsewhere is whatever brings no work: mutexes, collections of garbage, sends.
+	Elsewhere Source = iota
+	// Channel is another goroutine that has something: by a channel, a select or a sync.Cond.
+	Channel
+	// Network is a file descriptor that can be read.
+	Network
+	// Timer is the end of a sleep.
+	Timer
+)
+
+// Place is what is known of where a goroutine waits, or reads.
+type Place struct {
+	// Key names the reason to wait and the call path, the same in all processes of an executable; 0 if the call path is not known to its end.
+	Key uint64
+	// Path names the calls alone, without those of the packages that only pass a read on, so that a read can be compared with a wait to read.
+	Path   uint64
+	Source Source
+	// Own tells that the function that the goroutine was started for waits itself, and nothing that it has called to do its work.
+	Own bool
+	// Select tells that it waits in a select, Channels that it waits for channels, there or in a receive.
+	Select, Channels bool
+	// Listed tells that the homes of the start function are known beforehand: Home whether this is one.
+	Listed, Home bool
+	// Opening tells that what is awaited is the first request of a connection, of which a read that does not wait tells too.
+	Opening bool
+	// Accepts tells that the goroutine waits for connections.
+	Accepts bool
+}
+
+// Role is what the function that a goroutine was started for says of it.
+type Role uint8
+
+const (
+	// Ordinary says nothing.
+	Ordinary Role = iota
+	// Main is the main goroutine.
+	Main
+	// Request is one that serves one request: it begins a trace, whoever created it.
+	Request
+)
+
+// Places tells what addresses in a process mean.
+type Places interface {
+	// Role tells of goroutines that begin at an address.
+	Role(startPC uint64) Role
+	// Start returns the address as linked.
+	Start(startPC uint64) uint64
+	// Wait tells of a place at which a goroutine that begins at startPC waits; stack is nil if it is not known.
+	Wait(startPC uint64, reason uint8, stack *Stack) Place
+	// Read tells of a place at which it is in a system call. It is the zero Place if that does not read.
+	Read(startPC uint64, stack *Stack) Place
+	// LateReasons tells that the reason of a wait is only known at its end.
+	LateReasons() bool
+	// Sends tells whether a value of g.waitreason is that of sending to a channel.
+	Sends(reason uint8) bool
+}

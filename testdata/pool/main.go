@@ -1,0 +1,56 @@
+// Program pool serves HTTP requests by workers that live on: /direct gives one a job through a channel without a buffer, /queued through
+// one with a buffer. It writes its address on standard output and serves until it is told to end.
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+type job struct {
+	done chan struct{}
+}
+
+func main() {
+	direct, queued := make(chan job), make(chan job, 64)
+	for i := 0; i < 2; i++ {
+		go takeDirect(direct)
+		go takeQueued(queued)
+	}
+	http.HandleFunc("/direct", func(http.ResponseWriter, *http.Request) { hand(direct) })
+	http.HandleFunc("/queued", func(http.ResponseWriter, *http.Request) { hand(queued) })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(l.Addr())
+	http.Serve(l, nil)
+}
+
+// hand gives a worker a job and waits until it is done.
+func hand(jobs chan job) {
+	j := job{make(chan struct{})}
+	jobs <- j
+	<-j.done
+}
+
+func takeDirect(jobs chan job) {
+	for j := range jobs {
+		work(j)
+	}
+}
+
+func takeQueued(jobs chan job) {
+	for j := range jobs {
+		work(j)
+	}
+}
+
+func work(j job) {
+	time.Sleep(time.Millisecond)
+	close(j.done)
+}
