@@ -35,7 +35,7 @@ func main() {
 		all.Add(1)
 		go func(name string, c call) {
 			defer all.Done()
-			report(name, c, d)
+			report(name, c, began, d)
 		}(name, c)
 	}
 	fmt.Println("ready")
@@ -78,10 +78,10 @@ func keep(t *syscall.Timespec) *syscall.Timespec {
 	return t
 }
 
-func report(name string, c call, d time.Duration) {
+func report(name string, c call, began time.Time, d time.Duration) {
 	const inaccurate, late = 20 * time.Millisecond, 5 * time.Second
 	runtime.LockOSThread()
-	began := time.Now()
+	defer runtime.UnlockOSThread()
 	a := c.arguments
 	result, _, errno := syscall.Syscall6(c.number, a[0], a[1], a[2], a[3], a[4], 0)
 	took := time.Since(began)

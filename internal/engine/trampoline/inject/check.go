@@ -33,12 +33,13 @@ func Check(pid int, program Program) error {
 	}
 	if left != nil {
 		defer left.close()
-		return errors.Join(left.free(), p.checkSites(program.Sites, left.text))
+		text, _ := left.textOf(all)
+		return errors.Join(left.free(), p.checkSites(program.Sites, text))
 	}
 	if _, err := p.place(all); err != nil {
 		return err
 	}
-	return p.checkSites(program.Sites, 0)
+	return p.checkSites(program.Sites, mapping{})
 }
 
 // open opens the process that the program is for.
@@ -136,13 +137,13 @@ func (p *process) place(all mappings) (uint64, error) {
 }
 
 // checkSites tells whether all instructions are as they are in the executable, or jumps to trampolines if there are any.
-func (p *process) checkSites(sites []Site, text uint64) error {
+func (p *process) checkSites(sites []Site, text mapping) error {
 	for _, s := range sites {
 		there, err := p.read(s.Address, len(s.Code))
 		if err != nil {
 			return err
 		}
-		if to, ok := jumpsTo(s.Address, there); ok && text != 0 && to >= text && to < text+TextSize {
+		if to, ok := jumpsTo(s.Address, there); ok && text.holds(to) {
 			continue
 		}
 		if !bytes.Equal(there, s.Code) {

@@ -42,10 +42,10 @@ func (p *process) leftover(all mappings) (*shared, error) {
 	return nil, nil
 }
 
-// hasText tells whether the process has a page for trampolines where the shared memory says.
-func (s *shared) hasText(all mappings) bool {
-	m, ok := all.at(s.text)
-	return ok && m.start == s.text && m.end == s.text+TextSize && m.inode == 0 && m.permissions == "r-xp"
+// textOf returns the memory for trampolines that is where the shared memory says; it may be that of another version.
+func (s *shared) textOf(all mappings) (text mapping, ok bool) {
+	text, ok = all.at(s.text)
+	return text, ok && text.start == s.text && text.inode == 0 && text.permissions == "r-xp"
 }
 
 // fits tells whether what was left is what a program would be given now: of this version, with the same trampolines at the same addresses.
@@ -59,7 +59,8 @@ func (p *process) fits(s *shared, all mappings, program Program) (bool, error) {
 		return false, err
 	}
 	g := ring.Geometry{CPUs: uint32(words[1]), Bits: uint32(words[2])}
-	if words[0] != ring.Version || g != program.Geometry || info.Size() != int64(g.Size()) || !s.hasText(all) {
+	text, ok := s.textOf(all)
+	if words[0] != ring.Version || g != program.Geometry || info.Size() != int64(g.Size()) || !ok || text.end-text.start != TextSize {
 		return false, nil
 	}
 	code, _, err := program.Assemble(s.text, s.data)
@@ -77,9 +78,13 @@ func (p *process) undo(s *shared, all mappings) error {
 	if err != nil {
 		return err
 	}
+	text, ok := s.textOf(all)
+	if !ok { // then nothing was replaced
+		noted = nil
+	}
 	var restore []swap
 	for _, site := range noted {
-		jump, original, err := p.jumpAt(all, site, s.text)
+		jump, original, err := p.jumpAt(all, site, text)
 		if err != nil {
 			return err
 		}
@@ -102,7 +107,7 @@ func (p *process) undo(s *shared, all mappings) error {
 }
 
 // jumpAt returns the jump to trampolines at an address, and what the executable has there; nothing if there is no jump.
-func (p *process) jumpAt(all mappings, site Site, text uint64) (jump, original []byte, err error) {
+func (p *process) jumpAt(all mappings, site Site, text mapping) (jump, original []byte, err error) {
 	const longest = 15 // instruction
 	code, _, err := all.image(site.Address)
 	own, _, ownErr := all.image(p.code)
@@ -122,7 +127,7 @@ func (p *process) jumpAt(all mappings, site Site, text uint64) (jump, original [
 	if err != nil {
 		return nil, nil, err
 	}
-	if to, ok := jumpsTo(site.Address, there); !ok || to < text || to >= text+TextSize {
+	if to, ok := jumpsTo(site.Address, there); !ok || !text.holds(to) {
 		return nil, nil, nil
 	}
 	return there, original, nil

@@ -15,7 +15,7 @@ import (
 
 // share gives the process memory that it shares with this one, and a page for trampolines. After an error it has neither.
 func (p *process) share(all mappings, strays []uint64, program Program) (*shared, error) {
-	if err := p.checkSites(program.Sites, 0); err != nil {
+	if err := p.checkSites(program.Sites, mapping{}); err != nil {
 		return nil, err
 	}
 	place, err := p.place(all)
@@ -158,7 +158,7 @@ func (c *caller) unmap(at, size uint64) error {
 
 // withdraw takes away what share has given, if no thread can ever have used it.
 func (p *process) withdraw(s *shared, sites []Site) error {
-	if err := p.checkSites(sites, 0); err != nil {
+	if err := p.checkSites(sites, mapping{}); err != nil {
 		return nil // what is mapped does no harm
 	}
 	info, err := s.file.Stat()

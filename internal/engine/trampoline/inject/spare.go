@@ -161,38 +161,3 @@ func zeros(b []byte) int {
 }
 
 func isZero(b []byte) bool { return zeros(b) == len(b) }
-
-// clean removes the stubs that tracers left who died, when no thread is in them.
-func (p *process) clean(slots []uint64) error {
-	return p.trace(func(t *tracer) error {
-		if err := t.stopAll(); err != nil {
-			return err
-		}
-		if len(slots) == 0 {
-			return nil
-		}
-		return t.clean(slots)
-	})
-}
-
-// clean does that while all threads are stopped.
-func (t *tracer) clean(slots []uint64) error {
-	for _, at := range slots {
-		b, err := t.p.read(at, stubSize)
-		if err != nil {
-			return err
-		}
-		if !bytes.HasPrefix(b, stubCode) {
-			continue
-		}
-		if out, err := t.leave(at, at+stubSize); err != nil {
-			return err
-		} else if !out {
-			continue
-		}
-		if err := t.p.write(at, make([]byte, stubSize)); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -79,11 +80,15 @@ func TestBorrowedThreads(t *testing.T) {
 	for _, id := range ids {
 		err := of.trace(func(tr *tracer) error {
 			th, err := tr.seize(id, 0)
-			require.NoError(t, err)
-			require.NoError(t, tr.stop(th, time.Now().Add(time.Second)))
+			if err != nil {
+				return err
+			}
+			if err := tr.stop(th, time.Now().Add(time.Second)); err != nil {
+				return err
+			}
 			return tr.lend(th, at, "", func(c *caller) error {
 				got, err := c.call(unix.SYS_GETTID)
-				require.Equal(t, uint64(id), got)
+				assert.Equal(t, uint64(id), got)
 				return err
 			})
 		})
