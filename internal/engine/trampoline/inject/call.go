@@ -65,8 +65,12 @@ func (t *tracer) any() (*thread, error) {
 	if err != nil {
 		return nil, err
 	}
+	const tries = 5
 	var errs []error
 	for _, id := range ids {
+		if len(errs) == tries {
+			break
+		}
 		if t.p.state(id) == 'D' || id == t.p.pid && len(ids) > 1 {
 			continue
 		}

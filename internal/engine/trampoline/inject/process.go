@@ -29,14 +29,11 @@ type process struct {
 }
 
 func open(pid int, code uint64) (*process, error) {
-	thread, err := processes.Thread(pid)
-	switch {
-	case errors.Is(err, processes.ErrNoProcess):
-		return nil, fmt.Errorf("%w: %w", err, unix.ESRCH)
-	case err != nil:
-		return nil, refuseIfDenied(err)
+	p := &process{pid: pid, code: code}
+	if err := p.locate(); err != nil {
+		return nil, err
 	}
-	p := &process{pid: pid, proc: "/proc/" + strconv.Itoa(thread), code: code}
+	var err error
 	p.memory, err = os.OpenFile(p.proc+"/mem", os.O_RDWR, 0)
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ESRCH):
@@ -47,6 +44,19 @@ func open(pid int, code uint64) (*process, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// locate finds its directory in /proc. Where the first thread has exited, it is that of another, which may exit too.
+func (p *process) locate() error {
+	thread, err := processes.Thread(p.pid)
+	switch {
+	case errors.Is(err, processes.ErrNoProcess):
+		return fmt.Errorf("%w: %w", err, unix.ESRCH)
+	case err != nil:
+		return refuseIfDenied(err)
+	}
+	p.proc = "/proc/" + strconv.Itoa(thread)
+	return nil
 }
 
 func (p *process) close() error { return p.memory.Close() }

@@ -41,6 +41,12 @@ func (in *Installed) Remove() error {
 }
 
 func (in *Installed) remove() error {
+	if in.Gone() {
+		return errGone
+	}
+	if err := in.p.locate(); err != nil {
+		return err
+	}
 	slots, err := in.p.slots()
 	if err != nil {
 		return err

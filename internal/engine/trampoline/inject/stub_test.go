@@ -77,7 +77,7 @@ func TestStub(t *testing.T) {
 		program := programFor(t, p.PID())
 		before := codeOf(t, p.PID(), program)
 		of := mustOpen(t, p.PID(), program)
-		for i := range 200 {
+		for i := range 100 {
 			ids, err := of.ids()
 			require.NoError(t, err)
 			abandon(t, of, ids[i%len(ids)])
