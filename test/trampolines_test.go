@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
@@ -143,5 +145,30 @@ func TestTrampolinesOnly(t *testing.T) {
 	e2etest.Eventually(t, "the second process to have trampolines", func() bool { return isPatched(t, later.PID(), one) }, c.Out.String)
 	if n := strings.Count(c.Out.String(), "Following process"); n != 2 {
 		t.Errorf("%d processes are followed", n)
+	}
+}
+
+// TestTrampolinesWithoutTheKernel has a collector that may use no BPF, as an ordinary user: it finds processes by looking for them.
+func TestTrampolinesWithoutTheKernel(t *testing.T) {
+	requireTrampolines(t)
+	testbuild.RequireRoot(t)
+	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
+	b := e2etest.NewBackend(t)
+	p := startHandoffs(t, exe)
+	c := e2etest.StartAsNobody(t, e2etest.Exporting(byEngine(t, exe, "trampoline"), b.Endpoint()), unix.CAP_SYS_PTRACE, unix.CAP_DAC_OVERRIDE, unix.CAP_CHECKPOINT_RESTORE)
+	c.Await("New processes are found by looking at all from time to time")
+	c.Await("Following process")
+	done, _ := p.work(t)
+	e2etest.Eventually(t, "all handoffs to be told", func() bool {
+		seen, _ := stretchesTold(b)
+		return seen >= uint64(2*done)
+	}, c.Out.String)
+	later := startHandoffs(t, exe)
+	e2etest.Eventually(t, "the second process to have trampolines", func() bool { return isPatched(t, later.PID(), exe) }, c.Out.String)
+	c.Stop()
+	for _, pid := range []int{p.PID(), later.PID()} {
+		if isPatched(t, pid, exe) {
+			t.Errorf("trampolines are left in process %d", pid)
+		}
 	}
 }
