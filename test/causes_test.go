@@ -1,0 +1,229 @@
+//go:build linux
+
+package test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
+	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
+)
+
+// certain are the ways in which the causes program serves requests of which all work is in the request's trace.
+var certain = []string{"direct", "chosen", "pipeline", "mutex", "fan", "poll", "timer", "cancel", "outlives"}
+
+// Of queued it is not known for which request a worker works, of remote not always, for which the answers are that come at once.
+var uncertain = []string{"queued", "remote"}
+
+// clients is how many send requests at once, and rounds how many of each way each of them sends.
+const clients, rounds = 4, 5
+
+// worked is what the causes program tells of a piece of its work.
+type worked struct {
+	Request    string
+	Handler    bool
+	Goroutine  int64
+	Begin, End int64
+}
+
+// TestCauses has a server hand work from goroutine to goroutine in many ways, at once, and compares with what it tells of that itself: each request
+// is a trace, and work that is in one is in the right one. Where events are lost, or trees left out because others need the processors, the run
+// says nothing of that, and is repeated.
+func TestCauses(t *testing.T) {
+	testbuild.RequireRoot(t)
+	exe := testbuild.Program(t, "causes", testbuild.Options{})
+	for attempt := range attempts {
+		truth, spans := serveCauses(t, exe)
+		off := causesOff(truth, spans)
+		if len(off) == 0 {
+			return
+		}
+		if attempt == attempts-1 || !isImpaired(spans) {
+			for what, n := range off {
+				t.Errorf("%s: %d times", what, n)
+			}
+			return
+		}
+	}
+}
+
+// isImpaired tells whether events were lost.
+func isImpaired(spans []ptrace.Span) bool {
+	for _, s := range spans {
+		if _, lost := s.Attributes().Get("go.goroutine.events.lost"); lost {
+			return true
+		}
+	}
+	return false
+}
+
+// serveCauses returns what the program has done in a run, and what the collector tells of it.
+func serveCauses(t *testing.T, exe string) (truth []worked, spans []ptrace.Span) {
+	t.Helper()
+	b := e2etest.NewBackend(t)
+	receiver := e2etest.Following(exe)
+	if err := receiver.Set("{traces: {max_spans_per_second: 0}, overhead: {budget: 0}, ring_buffer_size: 134217728}"); err != nil {
+		t.Fatal(err)
+	}
+	c := e2etest.StartCollector(t, e2etest.Exporting(receiver, b.Endpoint()))
+	p := testbuild.Start(t, exe, echoes(t))
+	url := "http://" + p.Line()
+	c.Await("Following process")
+	e2etest.Eventually(t, "it to be known which channels have no buffers", func() bool {
+		askAll(t, url, "early", certain)
+		known := map[string]map[int64]bool{"main.receives": {}, "main.selects": {}, "main.stage": {}} // goroutines
+		for _, s := range b.Spans() {
+			if of := known[e2etest.StartFunction(s)]; of != nil && e2etest.IsEpisode(s) {
+				cause, _ := s.Attributes().Get("go.goroutine.episode.cause")
+				id, _ := s.Attributes().Get("go.goroutine.id")
+				if cause.Str() == "exact" {
+					of[id.Int()] = true
+				}
+			}
+		}
+		return len(known["main.receives"]) == 3 && len(known["main.selects"]) == 3 && len(known["main.stage"]) == 3
+	}, c.Out.String)
+	var all sync.WaitGroup
+	for n := range clients {
+		all.Go(func() {
+			for round := range rounds {
+				askAll(t, url, fmt.Sprintf("%d-%d", n, round), slices.Concat(certain, uncertain))
+			}
+		})
+	}
+	all.Wait()
+	time.Sleep(20 * time.Millisecond) // what outlives its request ends
+	response, err := http.Get(url + "/truth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&truth); err != nil {
+		t.Fatal(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	c.Stop()
+	return truth, b.Spans()
+}
+
+// askAll sends one request for each way by one connection.
+func askAll(t *testing.T, url, id string, ways []string) {
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	defer client.CloseIdleConnections()
+	for _, way := range ways {
+		response, err := client.Get(fmt.Sprintf("%s/%s?id=%s.%s", url, way, way, id))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		response.Body.Close()
+	}
+}
+
+// echoes serves the connections of a program, and answers each line with the same a millisecond later. It returns its address.
+func echoes(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				for in := bufio.NewScanner(conn); in.Scan(); {
+					line := in.Text() + "\n"
+					time.AfterFunc(time.Millisecond, func() { fmt.Fprint(conn, line) })
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// piecesOf returns the spans of lives and episodes, by the id of the goroutine.
+func piecesOf(spans []ptrace.Span) map[int64][]ptrace.Span {
+	pieces := map[int64][]ptrace.Span{}
+	for _, s := range spans {
+		if id, ok := s.Attributes().Get("go.goroutine.id"); ok {
+			pieces[id.Int()] = append(pieces[id.Int()], s)
+		}
+	}
+	return pieces
+}
+
+// pieceAt returns the span of what a goroutine did at a time, an episode if it was in one; ok is false if there is none.
+func pieceAt(of []ptrace.Span, at int64) (found ptrace.Span, ok bool) {
+	for _, s := range of {
+		if at >= int64(s.StartTimestamp()) && at <= int64(s.EndTimestamp()) && (!ok || e2etest.IsEpisode(s)) {
+			found, ok = s, true
+		}
+	}
+	return found, ok
+}
+
+// causesOff tells in what ways the traces differ from the truth, and how often each.
+func causesOff(truth []worked, spans []ptrace.Span) map[string]int {
+	off := map[string]int{}
+	pieces := piecesOf(spans)
+	traceOf, requestOf := map[string]pcommon.TraceID{}, map[pcommon.TraceID]string{}
+	for _, w := range truth {
+		if !w.Handler || isEarly(w) {
+			continue
+		}
+		s, ok := pieceAt(pieces[w.Goroutine], (w.Begin+w.End)/2)
+		if !ok || !s.ParentSpanID().IsEmpty() {
+			off[way(w)+": a request is no root"]++
+			continue
+		}
+		if requestOf[s.TraceID()] != "" {
+			off[way(w)+": a request is in the trace of another"]++
+		}
+		traceOf[w.Request], requestOf[s.TraceID()] = s.TraceID(), w.Request
+	}
+	if missing := clients*rounds*(len(certain)+len(uncertain)) - len(traceOf); missing != 0 {
+		off["a request has no trace"] = missing
+	}
+	for _, w := range truth {
+		if w.Handler || isEarly(w) {
+			continue
+		}
+		s, ok := pieceAt(pieces[w.Goroutine], (w.Begin+w.End)/2)
+		switch {
+		case !ok:
+			off[way(w)+": work is nowhere"]++
+		case s.TraceID() == traceOf[w.Request]:
+		case requestOf[s.TraceID()] != "":
+			off[way(w)+": work is in the trace of another"]++
+		case isCertain(w):
+			off[way(w)+": work is in no request's trace"]++
+		}
+	}
+	return off
+}
+
+func way(w worked) string {
+	name, _, _ := strings.Cut(w.Request, ".")
+	return name
+}
+
+// isEarly tells whether a request was served before channels were known.
+func isEarly(w worked) bool { return strings.HasSuffix(w.Request, ".early") }
+
+func isCertain(w worked) bool { return slices.Contains(certain, way(w)) }

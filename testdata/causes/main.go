@@ -1,0 +1,240 @@
+// Program causes serves HTTP requests in many of the ways in which goroutines hand work to each other, and remembers who did what for which
+// request, and when. Its argument is the address of a server that answers each line with the same line after a moment. It writes its own address
+// on standard output and serves until it is told to end. A request's path says how it is served, its parameter id which one it is; /truth
+// tells what has been done.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// done is a piece of work, in ns since 1970.
+type done struct {
+	Request    string
+	Handler    bool
+	Goroutine  int
+	Begin, End int64
+}
+
+var (
+	mu    sync.Mutex
+	truth []done
+)
+
+// works does something for a request and remembers it.
+func works(request string, do func()) { remember(request, false, do) }
+
+func remember(request string, handler bool, do func()) {
+	begin := time.Now().UnixNano()
+	do()
+	d := done{request, handler, goid(), begin, time.Now().UnixNano()}
+	mu.Lock()
+	truth = append(truth, d)
+	mu.Unlock()
+}
+
+func goid() int {
+	var text [32]byte
+	fields := strings.Fields(string(text[:runtime.Stack(text[:], false)]))
+	id, _ := strconv.Atoi(fields[1])
+	return id
+}
+
+func busy() {
+	for end := time.Now().Add(20 * time.Microsecond); time.Now().Before(end); {
+	}
+}
+
+type job struct {
+	request string
+	reply   chan struct{}
+}
+
+func (j job) do() {
+	works(j.request, func() { busy(); time.Sleep(time.Millisecond) })
+	close(j.reply)
+}
+
+// hand gives a job to whoever receives it, and waits until it is done.
+func hand(to chan job, request string) {
+	j := job{request, make(chan struct{})}
+	to <- j
+	<-j.reply
+}
+
+func receives(from chan job) {
+	for j := range from {
+		j.do()
+	}
+}
+
+func selects(from chan job) {
+	never := make(chan struct{})
+	for {
+		select {
+		case j := <-from:
+			j.do()
+		case <-never:
+			return
+		}
+	}
+}
+
+// stage passes jobs on; the last one ends them.
+func stage(from, to chan job) {
+	for j := range from {
+		works(j.request, func() { busy(); time.Sleep(300 * time.Microsecond) })
+		if to == nil {
+			close(j.reply)
+		} else {
+			to <- j
+		}
+	}
+}
+
+// client asks the other server by one connection, on which answers come in any order.
+type client struct {
+	mu      sync.Mutex
+	waiting map[string]chan struct{}
+	out     chan string
+	conn    net.Conn
+}
+
+func (c *client) writes() {
+	for line := range c.out {
+		works(line, func() { fmt.Fprintln(c.conn, line) })
+	}
+}
+
+func (c *client) reads() {
+	for in := bufio.NewScanner(c.conn); in.Scan(); {
+		c.mu.Lock()
+		answered := c.waiting[in.Text()]
+		delete(c.waiting, in.Text())
+		c.mu.Unlock()
+		close(answered)
+	}
+}
+
+func (c *client) ask(line string) {
+	answered := make(chan struct{})
+	c.mu.Lock()
+	c.waiting[line] = answered
+	c.mu.Unlock()
+	c.out <- line
+	<-answered
+}
+
+var (
+	direct, chosen, queued = make(chan job), make(chan job), make(chan job, 64)
+	first, second          = make(chan job), make(chan job)
+	remote                 = &client{waiting: map[string]chan struct{}{}, out: make(chan string)}
+	contended              sync.Mutex
+)
+
+var ways = map[string]func(request string){
+	"direct":   func(request string) { hand(direct, request) },
+	"chosen":   func(request string) { hand(chosen, request) },
+	"queued":   func(request string) { hand(queued, request) },
+	"pipeline": func(request string) { hand(first, request) },
+	"remote":   func(request string) { remote.ask(request) },
+	"mutex": func(request string) {
+		contended.Lock()
+		defer contended.Unlock()
+		works(request, func() { time.Sleep(time.Millisecond) })
+	},
+	"fan": func(request string) {
+		var all sync.WaitGroup
+		for i := 0; i < 4; i++ {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				works(request, func() { busy(); time.Sleep(300 * time.Microsecond) })
+			}()
+		}
+		all.Wait()
+	},
+	"poll": func(request string) {
+		ended := make(chan struct{})
+		go func() {
+			works(request, func() {
+				for i := 0; i < 4; i++ {
+					time.Sleep(300 * time.Microsecond)
+				}
+			})
+			close(ended)
+		}()
+		<-ended
+	},
+	"timer": func(request string) {
+		ended := make(chan struct{})
+		time.AfterFunc(time.Millisecond, func() {
+			works(request, busy)
+			close(ended)
+		})
+		<-ended
+	},
+	"cancel": func(request string) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		ended := make(chan struct{})
+		go func() {
+			<-ctx.Done()
+			works(request, busy)
+			close(ended)
+		}()
+		<-ended
+	},
+	"outlives": func(request string) {
+		go func() { works(request, func() { time.Sleep(10 * time.Millisecond) }) }()
+	},
+}
+
+func serve(w http.ResponseWriter, r *http.Request) {
+	request := r.URL.Query().Get("id")
+	remember(request, true, func() { ways[r.URL.Path[1:]](request) })
+}
+
+func main() {
+	for i := 0; i < 3; i++ {
+		go receives(direct)
+		go receives(queued)
+		go selects(chosen)
+	}
+	third := make(chan job)
+	go stage(first, second)
+	go stage(second, third)
+	go stage(third, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	remote.conn, err = net.Dial("tcp", os.Args[1])
+	check(err)
+	go remote.writes()
+	go remote.reads()
+	http.HandleFunc("/truth", func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		json.NewEncoder(w).Encode(truth)
+	})
+	http.HandleFunc("/", serve)
+	fmt.Println(l.Addr())
+	check(http.Serve(l, nil))
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
