@@ -315,6 +315,24 @@ func (t *Tracker) isFolded(g *Goroutine, e *episode, exits bool) bool {
 	return quiet && (e.created || exits && g.home.Source == Network)
 }
 
+// Lasting names the span in which an interval will be that began at a time and has just ended: the episode's if it is certain that there will be
+// one, else that of the life. It is zero if there will be none.
+func (g *Goroutine) Lasting(since int64) Ref {
+	e := g.episode
+	if e == nil {
+		e = g.last
+	}
+	switch {
+	case g.life == nil && e != nil && e.untold:
+		return Ref{}
+	case g.life == nil:
+		return g.ref()
+	case e == nil || e.untold || since < g.Start || e.part == accepting || e.root == e && !e.brought && !e.hasChildren && !e.wokeMore:
+		return g.life.ref()
+	}
+	return g.ref()
+}
+
 // tell hands on what is over.
 func (t *Tracker) tell(g *Goroutine) {
 	for _, w := range g.wakers {

@@ -387,3 +387,25 @@ func TestLostEvents(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestLasting asks, after each event of a connection's goroutine, which span an interval is in that ends then.
+func TestLasting(t *testing.T) {
+	s := connection().waits(2, reading, openPC).woken(2, 0).start(3, 2, otherPC).waits(2, locking, 0).exits(3).woken(2, 3).waits(2, reading, peekPC).
+		woken(2, 0).exits(2)
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
+	var got []int
+	for _, e := range s.events {
+		ended := tr.Handle(e)
+		g := tr.Get(e.G)
+		if e.Kind == Exited {
+			g = ended[len(ended)-1]
+		}
+		if e.G == 2 {
+			got = append(got, g.Lasting(e.Since).Segment)
+		}
+	}
+	// Created, runs, waits; woken and runs, as yet for nothing that must be told; then a request, until it waits for the next; which is none.
+	if diff := cmp.Diff([]int{0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0}, got); diff != "" {
+		t.Error(diff)
+	}
+}

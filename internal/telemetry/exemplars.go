@@ -38,6 +38,10 @@ func (p *Process) Observe(g *lifecycle.Goroutine, e *lifecycle.Event) {
 	if g.System || g.GoID == 0 || e.Kind == lifecycle.Created || e.From == lifecycle.Dead {
 		return
 	}
+	of := g.Lasting(e.Since)
+	if !of.Followed() {
+		return
+	}
 	p.exemplars.mu.Lock()
 	defer p.exemplars.mu.Unlock()
 	key := lifecycle.HistogramKey{Kind: histogramOf[e.From]}
@@ -45,14 +49,14 @@ func (p *Process) Observe(g *lifecycle.Goroutine, e *lifecycle.Event) {
 		key.Reason = e.FromReason
 	}
 	if e.From != lifecycle.Runnable || e.To == lifecycle.Running { // as the kernel counts
-		p.exemplars.add(key, g, e.Time-e.Since, e.Time)
+		p.exemplars.add(key, of, e.Time-e.Since, e.Time)
 	}
 	if e.Kind == lifecycle.Exited && !g.Preexisting && g.Segment == 0 {
-		p.exemplars.add(lifecycle.HistogramKey{Kind: lifecycle.Lifetime}, g, e.Time-g.Start, e.Time)
+		p.exemplars.add(lifecycle.HistogramKey{Kind: lifecycle.Lifetime}, of, e.Time-g.Start, e.Time)
 	}
 }
 
-func (x *exemplars) add(key lifecycle.HistogramKey, g *lifecycle.Goroutine, ns, at int64) {
+func (x *exemplars) add(key lifecycle.HistogramKey, of lifecycle.Ref, ns, at int64) {
 	if ns <= 0 {
 		return
 	}
@@ -64,7 +68,7 @@ func (x *exemplars) add(key lifecycle.HistogramKey, g *lifecycle.Goroutine, ns, 
 		r = &reservoir{}
 		x.newest[key] = r
 	}
-	r[(bits.Len64(uint64(ns))-1)/4] = exemplar{ns: ns, at: at, of: lifecycle.Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree}}
+	r[(bits.Len64(uint64(ns))-1)/4] = exemplar{ns: ns, at: at, of: of}
 }
 
 // offer returns the exemplars, with those that were offered before and not taken.

@@ -25,10 +25,10 @@ func TestExemplarsAreOfferedUntilTheyAreTaken(t *testing.T) {
 		}
 		return all
 	}
-	x.add(run, child(), 5, 100)
-	x.add(run, child(), 5000, 100)
+	x.add(run, lifecycle.Ref{}, 5, 100)
+	x.add(run, lifecycle.Ref{}, 5000, 100)
 	require.Equal(t, []int64{5, 5000}, durations(x.offer()))
-	x.add(run, child(), 6, 200)
+	x.add(run, lifecycle.Ref{}, 6, 200)
 	require.Equal(t, []int64{6, 5000}, durations(x.offer()))
 	require.Equal(t, []int64{6, 5000}, durations(x.offer()))
 	x.taken()

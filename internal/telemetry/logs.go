@@ -110,7 +110,9 @@ func (l *Logs) add(p *Process, g *lifecycle.Goroutine, e *lifecycle.Event) {
 	a.PutInt(attributeThread, int64(e.TID))
 	if g.GoID != 0 {
 		a.PutInt(attributeGoID, int64(g.GoID))
-		r.SetTraceID(p.ids.trace(g.Tree))
-		r.SetSpanID(p.ids.span(g.GoID, g.Segment, 0))
+		if of := g.Lasting(e.Since); of.Followed() {
+			r.SetTraceID(p.ids.trace(of.Tree))
+			r.SetSpanID(p.ids.span(of.GoID, of.Segment, 0))
+		}
 	}
 }
