@@ -153,7 +153,7 @@ type TracesConfig struct {
 	States telemetry.States `mapstructure:"states"`
 	// Noise says what becomes of that which hides more than it tells, as intervals too short to be seen: fold or keep.
 	Noise telemetry.Noise `mapstructure:"noise"`
-	// MinStateDuration is the shortest interval that is shown.
+	// MinStateDuration is the shortest interval that is shown as one, unless Noise is kept.
 	MinStateDuration time.Duration `mapstructure:"min_state_duration"`
 	// MaxStates is how many intervals of a goroutine are shown at the most in a segment.
 	MaxStates int `mapstructure:"max_states"`
@@ -229,6 +229,7 @@ func createDefaultConfig() component.Config {
 			MaxSpansPerTrace:  10_000,
 			States:            telemetry.StateSpans,
 			Noise:             telemetry.NoiseFold,
+			MinStateDuration:  100 * time.Microsecond,
 			MaxStates:         1000,
 			SegmentDuration:   time.Minute,
 			Stacks:            stacksLeaf,

@@ -222,6 +222,9 @@ func (s *shared) options() session.Options {
 	if s.nextTraces != nil || s.nextLogs != nil {
 		o.Settings.SamplingRatio = s.config.Traces.SamplingRatio
 	}
+	if s.config.Traces.Noise == telemetry.NoiseKeep {
+		o.Limits.ShortestInterval = 0
+	}
 	if s.nextTraces == nil || s.config.Traces.States == telemetry.StateNone {
 		o.Limits.Intervals = 0
 	}

@@ -161,7 +161,8 @@ func requestIsRight(t *testing.T, trace []jaegerSpan) {
 			}
 		}
 	}
-	if byName[request] != 1 || byName[worker] != 8 || byName[sleep] < 7 {
+	// One does not sleep. On a busy machine, the short sleeps of some may be nearly over before they begin: they are folded.
+	if byName[request] != 1 || byName[worker] != 8 || byName[sleep] < 4 {
 		t.Errorf("the trace has spans %v", byName)
 	}
 	for _, s := range trace {

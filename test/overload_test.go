@@ -88,7 +88,7 @@ func nothingFalse(t *testing.T, all []ptrace.Span, lost uint64) {
 		s := spans[0]
 		a := s.Attributes().AsRaw()
 		missing, _ := a["go.goroutine.events.lost"].(int64)
-		dropped, _ := a["go.goroutine.states.dropped"].(int64)
+		dropped, _ := a["go.goroutine.dropped.count"].(int64)
 		told += uint64(missing)
 		if a["go.goroutine.ending"] != "exit" || a["go.goroutine.preexisting"] == true {
 			continue

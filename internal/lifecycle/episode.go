@@ -207,7 +207,8 @@ func (g *Goroutine) beginLife() {
 
 // reset forgets what was seen of a goroutine until now.
 func (g *Goroutine) reset() {
-	g.Intervals, g.Contexts, g.Cut, g.Lost, g.Totals = g.Intervals[:0], g.Contexts[:0], 0, 0, [States]Total{}
+	g.Intervals, g.Contexts, g.Lost, g.folding = g.Intervals[:0], g.Contexts[:0], 0, folding{}
+	g.Totals, g.Folded, g.Dropped = [States]Total{}, [States]Total{}, [States]Total{}
 	g.wakers = g.wakers[:0]
 }
 
@@ -335,9 +336,10 @@ func (g *Goroutine) Lasting(since int64) Ref {
 
 // tell hands on what is over.
 func (t *Tracker) tell(g *Goroutine) {
+	g.fold(t.limits)
 	for _, w := range g.wakers {
-		if w.episode.moved {
-			g.Intervals[w.interval].Waker.Tree = w.episode.ref.Tree
+		if i, kept := g.endedAt(w.at); kept && w.episode.moved {
+			g.Intervals[i].Waker.Tree = w.episode.ref.Tree
 		}
 	}
 	g.wakers = g.wakers[:0]

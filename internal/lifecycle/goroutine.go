@@ -1,6 +1,6 @@
 package lifecycle
 
-// Interval is a time that a goroutine spends in one state without a change, in ns of CLOCK_MONOTONIC.
+// Interval is a time that a goroutine spends in one state without a change, or without one that is worth telling of, in ns of CLOCK_MONOTONIC.
 type Interval struct {
 	Start, End int64
 	State      State
@@ -12,6 +12,12 @@ type Interval struct {
 	Waker Ref
 	// Stack is where the goroutine blocked, with Waiting and Syscall, nil if not known.
 	Stack *Stack
+	// Joined is how many later intervals at the same place are one with this; Between is the time in ns between them, which the goroutine spent in
+	// short intervals of other states.
+	Joined  uint32
+	Between int64
+	// Linked tells that a link leads here: the goroutine woke another that had waited.
+	Linked bool
 }
 
 // Stack is where in its program a goroutine is. Equal stacks of one process are mostly one Stack.
@@ -94,8 +100,11 @@ type Goroutine struct {
 
 	// Intervals are those of the segment in the order of time, clipped to the segment; a gap is an interval that nothing is known of.
 	Intervals []Interval
-	// Cut is how many intervals were left out by the settings, Lost how many events were lost.
-	Cut, Lost uint32
+	// Folded are intervals that were left out because they are short, Dropped those for which there was no room. Intervals, Folded and Dropped
+	// together are all that is known of the segment.
+	Folded, Dropped [States]Total
+	// Lost is how many events were lost.
+	Lost uint32
 	// Omitted is how many goroutines of the tree were left out by the settings since another of the tree has told so.
 	Omitted uint32
 	// Totals are over the segment.
@@ -105,6 +114,7 @@ type Goroutine struct {
 	hasCurrent bool
 	inherited  SpanContext
 	budget     *traceBudget
+	folding    folding
 
 	// episode is the one that the goroutine is in, last the one before, origin that of the creator; life is what it was until it was at home for
 	// the first time, nil before.
@@ -129,10 +139,10 @@ func (s Interval) continues(with Interval) bool {
 	return s.End == with.Start && s.State == with.State && s.TID == with.TID && s.State == Running
 }
 
-// waker is an episode that has ended an interval, and of which it is not yet known to which trace it belongs.
+// waker is an episode that has ended an interval at a time, and of which it is not yet known to which trace it belongs.
 type waker struct {
-	interval int
-	episode  *episode
+	at      int64
+	episode *episode
 }
 
 // add appends an interval that has ended, within the segment. It tells whether that is kept as one of its own.
@@ -148,11 +158,10 @@ func (g *Goroutine) add(s Interval, limits Limits) bool {
 		return false
 	}
 	g.Totals[s.State].Count++
-	if len(g.Intervals) >= limits.Intervals || s.End-s.Start < int64(limits.ShortestInterval) || g.budget.left <= 0 {
-		g.Cut++
-		return false
-	}
 	g.budget.left--
 	g.Intervals = append(g.Intervals, s)
+	if len(g.Intervals) >= max(g.folding.next, leastFold) {
+		g.fold(limits)
+	}
 	return true
 }

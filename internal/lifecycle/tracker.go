@@ -10,7 +10,7 @@ import (
 type Limits struct {
 	// Intervals is how many of them a segment has at the most.
 	Intervals int
-	// ShortestInterval is the shortest interval that is kept.
+	// ShortestInterval is the shortest interval that is kept as one.
 	ShortestInterval time.Duration
 	// Segment is how long a segment lasts before the next one begins.
 	Segment time.Duration
@@ -222,6 +222,14 @@ func (g *Goroutine) worksFor(context SpanContext) {
 
 func (g *Goroutine) ref() Ref { return Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree} }
 
+// linkTo remembers of what a goroutine does now that a link leads to it, if the wait that it has ended is one that is told of.
+func (t *Tracker) linkTo(address uint64, wait Interval) {
+	waker := t.live[address]
+	if waker != nil && waker.GoID == wait.Waker.GoID && waker.current.State == Running && wait.Duration() >= int64(t.limits.ShortestInterval) {
+		waker.current.Linked = true
+	}
+}
+
 // change ends the interval that an event tells the end of and begins the next.
 func (t *Tracker) change(g *Goroutine, e *Event) {
 	g.name(e.GoID)
@@ -286,7 +294,7 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 		s.TID = e.TID
 	}
 	if g.hasCurrent && g.current.State == s.State && e.Lost == 0 {
-		s.Stack = g.current.Stack
+		s.Stack, s.Linked = g.current.Stack, g.current.Linked
 	}
 	if by != nil && t.places != nil && t.places.Sends(e.FromReason) {
 		by = t.handOver(t.live[e.Waker], e.Time, g)
@@ -294,9 +302,10 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 	if e.WakerGoID != 0 {
 		s.Waker = by.refOr(e.WakerGoID)
 		by.wakes(g.at(e.Time))
+		t.linkTo(e.Waker, s)
 	}
 	if s.State != Dead && g.add(s, t.limits) && by != nil && by.root == by && by.ended == 0 {
-		g.wakers = append(g.wakers, waker{len(g.Intervals) - 1, by})
+		g.wakers = append(g.wakers, waker{s.End, by})
 	}
 }
 
@@ -424,7 +433,9 @@ func (t *Tracker) cut(g *Goroutine, now int64) {
 	g.episode.ref = g.ref()
 	g.budget.left--
 	g.Start = now
-	g.Intervals, g.Contexts, g.wakers, g.Cut, g.Lost, g.Totals = nil, nil, nil, 0, 0, [States]Total{}
+	g.Intervals, g.Contexts, g.Lost, g.folding = nil, nil, 0, folding{}
+	g.Totals, g.Folded, g.Dropped = [States]Total{}, [States]Total{}, [States]Total{}
+	g.wakers = nil
 	g.current.Start = max(g.current.Start, now)
 	if g.life != nil {
 		g.life.addTotals(&segment)

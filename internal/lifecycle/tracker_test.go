@@ -67,8 +67,8 @@ func TestLife(t *testing.T) {
 	if d := cmp.Diff(want, g.Intervals); d != "" {
 		t.Error(d)
 	}
-	if g.Cut != 1 {
-		t.Errorf("%d slices are said to be cut, want 1", g.Cut)
+	if want := [States]Total{Waiting: {Count: 1, Nanoseconds: 5}}; g.Folded != want {
+		t.Errorf("%v is folded, want %v", g.Folded, want)
 	}
 	if g.Totals != exit.Totals {
 		t.Errorf("the totals are %v, not those that the source counted", g.Totals)
@@ -82,8 +82,8 @@ func TestSlicesAreBounded(t *testing.T) {
 		handle(tr, changed(at, at+100, childG, 42, Runnable, Running), changed(at+100, at+200, childG, 42, Running, Runnable))
 	}
 	g := handle(tr, exited(1000, 1100, childG, 42))[0]
-	if len(g.Intervals) != limits.Intervals || g.Cut != 11-3 {
-		t.Errorf("it has %d intervals and %d cut", len(g.Intervals), g.Cut)
+	if n := g.Dropped[Running].Count + g.Dropped[Runnable].Count; len(g.Intervals) != limits.Intervals || n != 10-3 {
+		t.Errorf("it has %d intervals and %d dropped", len(g.Intervals), n)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestWaker(t *testing.T) {
-	tr := NewTracker(limits, nil, nil)
+	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second}, nil, nil)
 	woken := func(at int64, waker, goid uint64) *Event {
 		e := changed(at, at+50, childG, 42, Waiting, Runnable)
 		e.Waker, e.WakerGoID = waker, goid
@@ -261,6 +261,7 @@ func TestWaker(t *testing.T) {
 		{Start: 200, End: 250, State: Waiting, Waker: Ref{GoID: 41, Tree: Tree{Root: 41}}},
 		{Start: 300, End: 350, State: Waiting, Waker: Ref{GoID: 40}},
 		{Start: 400, End: 450, State: Waiting},
+		{Start: 500, End: 600, State: Running, TID: thread},
 	}
 	if diff := cmp.Diff(want, g.Intervals); diff != "" {
 		t.Error(diff)
@@ -428,7 +429,7 @@ func TestRecycle(t *testing.T) {
 	if again != first {
 		t.Error("its memory is not used again")
 	}
-	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, traceBudget{}, episode{}, habits{}, visit{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, traceBudget{}, episode{}, habits{}, visit{}, folding{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 }

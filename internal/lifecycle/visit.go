@@ -7,7 +7,6 @@ type visit struct {
 	begin, end int64
 	// What was known of the goroutine at the beginning.
 	intervals int
-	cut       uint32
 	totals    [States]Total
 }
 
@@ -29,7 +28,7 @@ func (t *Tracker) startsReading(g *Goroutine) {
 	}
 	if g.reads {
 		g.home = p
-		g.visited = visit{begin: g.current.Start, intervals: len(g.Intervals), cut: g.Cut, totals: g.Totals}
+		g.visited = visit{begin: g.current.Start, intervals: len(g.Intervals), totals: g.Totals}
 	}
 }
 
@@ -40,7 +39,7 @@ func (t *Tracker) confirmVisit(g *Goroutine) {
 		return
 	}
 	g.visited = visit{}
-	if g.episode == nil || v.begin < g.Start || v.intervals > len(g.Intervals) {
+	if g.episode == nil || v.begin < g.Start || v.intervals < g.folding.done || v.intervals > len(g.Intervals) {
 		return
 	}
 	var since []Interval
@@ -49,8 +48,9 @@ func (t *Tracker) confirmVisit(g *Goroutine) {
 			since = append(since, i)
 		}
 	}
-	g.Intervals, g.Cut, g.Totals = g.Intervals[:v.intervals], v.cut, v.totals
-	g.wakers = slices.DeleteFunc(g.wakers, func(w waker) bool { return w.interval >= v.intervals })
+	g.budget.left += len(g.Intervals) - v.intervals
+	g.Intervals, g.Totals = g.Intervals[:v.intervals], v.totals
+	g.wakers = slices.DeleteFunc(g.wakers, func(w waker) bool { return w.at > v.begin })
 	t.leave(g, v.begin)
 	t.begin(g, v.end, nil, false)
 	for _, i := range since {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/plogtest"
@@ -31,8 +32,11 @@ type played struct {
 	logs    *Logs
 }
 
+// shortestByDefault is traces::min_state_duration.
+const shortestByDefault = 100 * time.Microsecond
+
 // play brings a recorded run's events to their goroutines, as package follow does.
-func play(t *testing.T, join bool) played {
+func play(t *testing.T, join bool, shortest time.Duration) played {
 	t.Helper()
 	r, err := recording.Load(filepath.Join("testdata", "request.json"))
 	require.NoError(t, err)
@@ -46,7 +50,7 @@ func play(t *testing.T, join bool) played {
 		),
 		logs: NewLogs(scope, testClock()),
 	}
-	tracker := lifecycle.NewTracker(lifecycle.Limits{Intervals: 100, Segment: 1 << 62, Join: join},
+	tracker := lifecycle.NewTracker(lifecycle.Limits{Intervals: 100, ShortestInterval: shortest, Segment: 1 << 62, Join: join},
 		goexe.NewPlaces(r.Symbols, r.WaitReasons, goexe.Traits{}, 0), lifecycle.NewHomes())
 	for i := range r.Events {
 		e := &r.Events[i]
@@ -71,15 +75,21 @@ func play(t *testing.T, join bool) played {
 func TestGoldenTraces(t *testing.T) {
 	for name, test := range map[string]struct {
 		states States
+		noise  Noise
 		join   bool
 	}{
-		"spans":  {StateSpans, false},
-		"events": {StateEvents, false},
-		"joined": {StateSpans, true},
+		"spans":  {StateSpans, NoiseFold, false},
+		"kept":   {StateSpans, NoiseKeep, false},
+		"events": {StateEvents, NoiseFold, false},
+		"joined": {StateSpans, NoiseFold, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := play(t, test.join)
-			spans := NewSpans(scope, testClock(), SpanOptions{States: test.states})
+			shortest := shortestByDefault
+			if test.noise == NoiseKeep {
+				shortest = 0
+			}
+			p := play(t, test.join, shortest)
+			spans := NewSpans(scope, testClock(), SpanOptions{States: test.states, Noise: test.noise})
 			for _, g := range p.ended {
 				spans.Add(p.process, g)
 			}
@@ -96,7 +106,7 @@ func TestGoldenTraces(t *testing.T) {
 }
 
 func TestGoldenLogs(t *testing.T) {
-	got := play(t, false).logs.Take()
+	got := play(t, false, 0).logs.Take()
 	file := filepath.Join("testdata", "golden", "logs.yaml")
 	if *update {
 		require.NoError(t, golden.WriteLogsToFile(file, got))
@@ -107,7 +117,7 @@ func TestGoldenLogs(t *testing.T) {
 }
 
 func TestGoldenMetrics(t *testing.T) {
-	p := play(t, false)
+	p := play(t, false, 0)
 	f := ProcessStats{
 		Process: p.process, Start: p.Start, Time: p.End,
 		Totals: lifecycle.Totals{Counts: p.Counts, Functions: p.Functions, Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{}},

@@ -40,7 +40,7 @@ func namesAreRight(t *testing.T, attributes pcommon.Map) {
 }
 
 func TestNamesOfAttributes(t *testing.T) {
-	p := play(t, true)
+	p := play(t, true, 0)
 	spans := NewSpans(scope, testClock(), SpanOptions{States: StateSpans})
 	for _, g := range p.ended {
 		spans.Add(p.process, g)

@@ -111,21 +111,23 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 	span.SetEndTimestamp(end)
 	relate(span, p, g)
 	describe(span, p, g)
+	folded := sum(g.Folded)
 	switch s.options.States {
 	case StateSpans:
-		putFolded(span.Attributes(), s.addStates(spans, span, p, g))
+		s.addStates(spans, span, p, g, &folded)
 	case StateEvents:
 		s.addEvents(span, p, g)
 	}
+	putTotal(span.Attributes(), attributeFoldedCount, attributeFoldedDuration, folded)
+	putTotal(span.Attributes(), attributeDroppedCount, attributeDroppedDuration, sum(g.Dropped))
 }
 
-// addStates makes spans of a goroutine's intervals, and returns those that are too short to be seen.
-func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g *lifecycle.Goroutine) (folded lifecycle.Total) {
+// addStates makes spans of a goroutine's intervals, and folds those that are too short to be seen.
+func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g *lifecycle.Goroutine, folded *lifecycle.Total) {
 	for i, interval := range g.Intervals {
 		start, end := s.reading.between(interval.Start, interval.End)
 		if end <= start && s.options.Noise != NoiseKeep {
-			folded.Count++
-			folded.Nanoseconds += uint64(interval.End - interval.Start)
+			folded.Add(interval)
 			continue
 		}
 		child := spans.AppendEmpty()
@@ -140,7 +142,6 @@ func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g 
 			p.link(child, interval.Waker)
 		}
 	}
-	return folded
 }
 
 // addEvents makes events of a goroutine's intervals.
@@ -237,7 +238,6 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		a.PutStr(attributeCause, g.Cause.String())
 		putCount(a, attributeWaker, int64(g.Waker))
 	}
-	putCount(a, attributeStatesDropped, int64(g.Cut))
 	putCount(a, attributeGoroutinesDropped, int64(g.Omitted))
 	putCount(a, attributeEventsLost, int64(g.Lost))
 }
@@ -255,10 +255,18 @@ func putIf(a pcommon.Map, name string, is bool) {
 	}
 }
 
-// putFolded tells of intervals that are no spans because nobody would see them.
-func putFolded(a pcommon.Map, folded lifecycle.Total) {
-	putCount(a, attributeFoldedCount, int64(folded.Count))
-	putSeconds(a, attributeFoldedDuration, folded.Nanoseconds)
+func putTotal(a pcommon.Map, countName, durationName string, t lifecycle.Total) {
+	putCount(a, countName, int64(t.Count))
+	putSeconds(a, durationName, t.Nanoseconds)
+}
+
+// sum returns the total over all states.
+func sum(all [lifecycle.States]lifecycle.Total) (t lifecycle.Total) {
+	for _, one := range all {
+		t.Count += one.Count
+		t.Nanoseconds += one.Nanoseconds
+	}
+	return t
 }
 
 func putSeconds(a pcommon.Map, name string, ns uint64) {
@@ -292,6 +300,10 @@ func describeInterval(a pcommon.Map, p *Process, i lifecycle.Interval) (name str
 		if reason := p.waitReason(i.Reason); reason != "" {
 			a.PutStr(attributeWaitReason, reason)
 		}
+	}
+	if i.Joined > 0 {
+		a.PutInt(attributeStateCount, int64(i.Joined)+1)
+		putSeconds(a, attributeStateDuration, uint64(i.Duration()))
 	}
 	putCount(a, attributeThread, int64(i.TID))
 	putCount(a, attributeWaker, int64(i.Waker.GoID))

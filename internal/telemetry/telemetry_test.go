@@ -55,8 +55,10 @@ func child() *lifecycle.Goroutine {
 			{Start: 300_000, End: 500_000, State: lifecycle.Waiting, Reason: 1},
 			{Start: 500_000, End: 800_000, State: lifecycle.Running, TID: 11},
 		},
-		Cut: 4, Lost: 5,
+		Lost: 5,
 	}
+	g.Folded[lifecycle.Syscall] = lifecycle.Total{Count: 3, Nanoseconds: 30_000}
+	g.Dropped[lifecycle.Running] = lifecycle.Total{Count: 4, Nanoseconds: 400_000}
 	g.Totals[lifecycle.Running] = lifecycle.Total{Count: 6, Nanoseconds: uint64(7 * time.Second)}
 	return g
 }
@@ -101,7 +103,8 @@ func TestSpanOfGoroutine(t *testing.T) {
 	for name, want := range map[string]any{
 		"go.goroutine.id": int64(2), "go.goroutine.parent.id": int64(1), "go.goroutine.ending": "exit",
 		"go.goroutine.running.duration": 7.0, "go.goroutine.running.count": int64(6), "go.goroutine.waiting.count": nil, "go.goroutine.waiting.duration": nil,
-		"go.goroutine.states.dropped": int64(4), "go.goroutine.events.lost": int64(5), "code.function.name": "unknown",
+		"go.goroutine.dropped.count": int64(4), "go.goroutine.dropped.duration": 0.0004,
+		"go.goroutine.folded.count": int64(3), "go.goroutine.folded.duration": 0.00003, "go.goroutine.events.lost": int64(5), "code.function.name": "unknown",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
