@@ -211,6 +211,7 @@ func (s *shared) options() session.Options {
 			Segment:          s.config.Traces.SegmentDuration,
 			TreeIntervals:    s.config.Traces.MaxSpansPerTrace,
 			Join:             s.config.Traces.Join,
+			Hide:             s.config.Traces.Noise != telemetry.NoiseKeep,
 		},
 		SpansPerSecond: s.config.Traces.MaxSpansPerSecond,
 		Overhead:       overhead.Limits{Budget: s.config.Overhead.Budget, Floor: s.config.Overhead.Floor, Host: s.config.Overhead.Host},

@@ -31,9 +31,11 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadatatest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
+	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -102,6 +104,7 @@ func run(t *testing.T, configure func(*Config)) *running {
 	cfg.InitialDelay = 0
 	cfg.Overhead.Budget = 0
 	cfg.Traces.MaxSpansPerSecond = 0 // the programs do all they do within moments
+	cfg.Traces.Noise = telemetry.NoiseKeep
 	configure(cfg)
 	ctx := context.Background()
 	metrics, err := factory.CreateMetrics(ctx, set, cfg, &r.metrics)
@@ -200,6 +203,19 @@ func TestEndsOpenSpansAtShutdown(t *testing.T) {
 	for _, s := range r.goroutines("main.parked") {
 		preexisting, _ := s.Attributes().Get("go.goroutine.preexisting")
 		assert.True(t, preexisting.Bool())
+	}
+}
+
+// TestNoise keeps everything if it is to be kept, also what is shorter than is configured.
+func TestNoise(t *testing.T) {
+	for noise, want := range map[telemetry.Noise]lifecycle.Limits{
+		telemetry.NoiseFold: {ShortestInterval: 100 * time.Microsecond, Hide: true},
+		telemetry.NoiseKeep: {},
+	} {
+		cfg := createDefaultConfig().(*Config)
+		cfg.Traces.Noise = noise
+		got := (&shared{config: cfg}).options().Limits
+		assert.Equal(t, want, lifecycle.Limits{ShortestInterval: got.ShortestInterval, Hide: got.Hide}, noise)
 	}
 }
 

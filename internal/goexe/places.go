@@ -64,6 +64,8 @@ func (p *Places) role(startPC uint64) role {
 		r.Role = lifecycle.Main
 	case requests[function]:
 		r.Role = lifecycle.Request
+	case helpers[function]:
+		r.Role = lifecycle.Helper
 	}
 	if len(p.roles) >= maxWaits {
 		clear(p.roles)

@@ -40,8 +40,9 @@ type episode struct {
 	episodes     int // of the trace that begins with it
 	// brought tells that another goroutine has begun it, and not the network or a timer.
 	brought bool
-	// untold tells that nothing of its trace is handed on.
-	untold bool
+	// untold tells that nothing of its trace is handed on, hidden that it is that of a goroutine of which nothing is told, on behalf of serves.
+	untold, hidden bool
+	serves         *episode
 	// Until it ends: whether it has created goroutines that are its children, or others, and whom it has woken elsewhere than at home. If that
 	// was more than one episode, or a goroutine at home, wokeMore is set.
 	hasChildren, created, wokeMore bool
@@ -125,6 +126,14 @@ func (t *Tracker) actor(address, goid uint64, when int64) (*Goroutine, *episode)
 	return g, g.at(when)
 }
 
+// seen returns the episode that is told of instead of a hidden one, nil if there is none.
+func (e *episode) seen() *episode {
+	for e != nil && e.hidden {
+		e = e.serves
+	}
+	return e
+}
+
 // isService tells whether a goroutine serves whoever comes, and not only the episode that created it.
 func (g *Goroutine) isService() bool {
 	o := g.origin
@@ -134,7 +143,7 @@ func (g *Goroutine) isService() bool {
 // park takes the beginning of a wait: if that is at home, an episode ends.
 func (t *Tracker) park(g *Goroutine, at int64, reason uint8) {
 	g.atHome = false
-	if g.System || t.places == nil {
+	if g.System || g.Hidden || t.places == nil {
 		return
 	}
 	place := t.places.Wait(g.StartPC, reason, g.current.Stack)
@@ -207,7 +216,7 @@ func (g *Goroutine) beginLife() {
 
 // reset forgets what was seen of a goroutine until now.
 func (g *Goroutine) reset() {
-	g.Intervals, g.Contexts, g.Lost, g.folding = g.Intervals[:0], g.Contexts[:0], 0, folding{}
+	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.folding = g.Intervals[:0], g.Contexts[:0], 0, 0, folding{}
 	g.Totals, g.Folded, g.Dropped = [States]Total{}, [States]Total{}, [States]Total{}
 	g.wakers = g.wakers[:0]
 }

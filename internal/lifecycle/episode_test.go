@@ -15,6 +15,7 @@ const (
 	requestPC = 0x20
 	libraryPC = 0x30 // its homes are known beforehand
 	otherPC   = 0x40
+	helperPC  = 0x50
 	requestAt = 77
 )
 
@@ -41,7 +42,7 @@ const (
 type fakePlaces struct{ late bool }
 
 func (fakePlaces) Role(pc uint64) Role {
-	return map[uint64]Role{mainPC: Main, requestPC: Request}[pc]
+	return map[uint64]Role{mainPC: Main, requestPC: Request, helperPC: Helper}[pc]
 }
 
 func (fakePlaces) Start(pc uint64) uint64 { return pc }

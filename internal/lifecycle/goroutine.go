@@ -88,9 +88,11 @@ type Goroutine struct {
 	Joined SpanContext
 	// Contexts are the program's own spans for which the goroutine worked in the segment, in the order in which it began to.
 	Contexts []SpanContext
-	// System and Preexisting are as in Event.
-	System, Preexisting bool
-	StartPC, CreationPC uint64
+	// System and Preexisting are as in Event. Hidden is one of which nothing is told, as it only hides what others do: the runtime's own, and
+	// helpers of libraries. Helpers is how many of these the goroutine has created.
+	System, Preexisting, Hidden bool
+	Helpers                     uint32
+	StartPC, CreationPC         uint64
 
 	// Segment counts the parts in which a long life is told, from 0. Start and End are the segment's, in ns of CLOCK_MONOTONIC.
 	Segment    int
@@ -112,6 +114,7 @@ type Goroutine struct {
 
 	current    Interval // the open interval; its End is not known yet
 	hasCurrent bool
+	changed    bool // since it was found
 	inherited  SpanContext
 	budget     *traceBudget
 	folding    folding
@@ -148,7 +151,7 @@ type waker struct {
 // add appends an interval that has ended, within the segment. It tells whether that is kept as one of its own.
 func (g *Goroutine) add(s Interval, limits Limits) bool {
 	s.Start = max(s.Start, g.Start)
-	if s.End <= s.Start {
+	if s.End <= s.Start || g.Hidden {
 		return false
 	}
 	g.busy = g.busy || s.State == Waiting || s.State == Syscall

@@ -43,6 +43,8 @@ const (
 	Main
 	// Request is one that serves one request: it begins a trace, whoever created it.
 	Request
+	// Helper is one that a library has started for its own sake, on behalf of the goroutine that created it.
+	Helper
 )
 
 // Places tells what addresses in a process mean.

@@ -16,6 +16,9 @@ type Limits struct {
 	Segment time.Duration
 	// TreeIntervals is how many goroutines and intervals are told of a tree before those that are created in it are omitted; 0 sets no limit.
 	TreeIntervals int
+	// Hide leaves out goroutines that hide more than they tell: the runtime's own, helpers of libraries, which are counted by the ones that they
+	// serve, and those that were there before and have never left the wait in which they were found.
+	Hide bool
 	// Join makes goroutines that inherit a span of the program's own a part of its trace.
 	Join bool
 }
@@ -93,7 +96,14 @@ func (t *Tracker) create(e *Event) {
 	context, inherits := t.inherited[e.G]
 	delete(t.inherited, e.G)
 	creator, origin := t.creator(e)
+	if creator != nil && creator.Hidden {
+		creator, origin = nil, origin.seen()
+	}
 	owner := t.owner(e, origin)
+	if t.isHidden(e) {
+		t.hide(e, creator, owner)
+		return
+	}
 	if full := t.full(e, owner); full != nil {
 		full.omitted++
 		t.omitted[e.G] = full
@@ -129,6 +139,26 @@ func (t *Tracker) create(e *Event) {
 	if e.Preexisting && e.To == Waiting {
 		t.park(g, e.Time, e.ToReason)
 	}
+}
+
+// isHidden tells whether nothing is told of a new goroutine.
+func (t *Tracker) isHidden(e *Event) bool {
+	return t.limits.Hide && (e.System || t.places != nil && t.places.Role(e.StartPC) == Helper)
+}
+
+// hide begins a life of which nothing is told, for the sake of an episode, if any.
+func (t *Tracker) hide(e *Event, creator *Goroutine, serves *episode) {
+	g := &Goroutine{
+		G: e.G, GoID: e.GoID, ParentGoID: e.ParentGoID, System: e.System, Preexisting: e.Preexisting, Hidden: true,
+		StartPC: e.StartPC, CreationPC: e.CreationPC, Start: e.Time,
+		current: Interval{Start: e.Time, State: e.To, Reason: e.ToReason}, hasCurrent: true,
+	}
+	own := t.enter(g, e.Time, nil)
+	own.untold, own.hidden, own.serves = true, true, serves
+	if creator != nil && creator.episode != nil {
+		creator.Helpers++
+	}
+	t.live[e.G] = g
 }
 
 // owner returns the episode that a new goroutine belongs to, nil if it has a trace of its own.
@@ -225,7 +255,7 @@ func (g *Goroutine) ref() Ref { return Ref{GoID: g.GoID, Segment: g.Segment, Tre
 // linkTo remembers of what a goroutine does now that a link leads to it, if the wait that it has ended is one that is told of.
 func (t *Tracker) linkTo(address uint64, wait Interval) {
 	waker := t.live[address]
-	if waker != nil && waker.GoID == wait.Waker.GoID && waker.current.State == Running && wait.Duration() >= int64(t.limits.ShortestInterval) {
+	if waker != nil && !waker.Hidden && waker.GoID == wait.Waker.GoID && waker.current.State == Running && wait.Duration() >= int64(t.limits.ShortestInterval) {
 		waker.current.Linked = true
 	}
 }
@@ -245,7 +275,7 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 		g.Cause = Unknown // it may have been at home meanwhile
 	}
 	g.current = Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)}
-	g.hasCurrent = e.To != Dead
+	g.hasCurrent, g.changed = e.To != Dead, true
 	switch {
 	case e.To == Waiting && e.From == Running && !t.learnsLate():
 		t.park(g, e.Time, e.ToReason)
@@ -302,7 +332,9 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 	if e.WakerGoID != 0 {
 		s.Waker = by.refOr(e.WakerGoID)
 		by.wakes(g.at(e.Time))
-		t.linkTo(e.Waker, s)
+		if !g.Hidden {
+			t.linkTo(e.Waker, s)
+		}
 	}
 	if s.State != Dead && g.add(s, t.limits) && by != nil && by.root == by && by.ended == 0 {
 		g.wakers = append(g.wakers, waker{s.End, by})
@@ -314,7 +346,10 @@ func (t *Tracker) waker(e *Event) *episode {
 	if e.WakerGoID == 0 || e.Waker == e.G {
 		return nil
 	}
-	_, by := t.actor(e.Waker, e.WakerGoID, e.Time)
+	g, by := t.actor(e.Waker, e.WakerGoID, e.Time)
+	if g != nil && g.Hidden {
+		return nil
+	}
 	return by
 }
 
@@ -351,7 +386,7 @@ func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
 		if g.ParentGoID == 0 && !g.Preexisting && why == Exit { // a timer started it (time.AfterFunc)
 			t.settleTrace(g, g.episode, false)
 		}
-		if !g.episode.untold {
+		if !g.episode.untold && !t.neverMoved(g) {
 			t.tell(g)
 		}
 		return
@@ -375,6 +410,11 @@ func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
 	}
 	life.End, life.Ending = at, why
 	t.tell(life)
+}
+
+// neverMoved tells whether a goroutine is to be left out because it is still in the wait in which it was found.
+func (t *Tracker) neverMoved(g *Goroutine) bool {
+	return t.limits.Hide && g.Preexisting && !g.changed && g.current.State == Waiting
 }
 
 // addOpen ends the open interval at a moment at which the goroutine did not change its state.
@@ -409,7 +449,7 @@ func (t *Tracker) Segments(now int64, limit int) []*Goroutine {
 		if len(t.told) >= limit {
 			break
 		}
-		if now-g.Start >= int64(t.limits.Segment) && g.GoID != 0 && !g.idle && !g.episode.untold {
+		if now-g.Start >= int64(t.limits.Segment) && g.GoID != 0 && !g.idle && !g.episode.untold && !t.neverMoved(g) {
 			t.cut(g, now)
 		}
 	}
@@ -433,7 +473,7 @@ func (t *Tracker) cut(g *Goroutine, now int64) {
 	g.episode.ref = g.ref()
 	g.budget.left--
 	g.Start = now
-	g.Intervals, g.Contexts, g.Lost, g.folding = nil, nil, 0, folding{}
+	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.folding = nil, nil, 0, 0, folding{}
 	g.Totals, g.Folded, g.Dropped = [States]Total{}, [States]Total{}, [States]Total{}
 	g.wakers = nil
 	g.current.Start = max(g.current.Start, now)

@@ -18,6 +18,7 @@ const (
 	attributeFoldedDuration  = "go.goroutine.folded.duration"
 	attributeDroppedCount    = "go.goroutine.dropped.count"
 	attributeDroppedDuration = "go.goroutine.dropped.duration"
+	attributeHelpers         = "go.goroutine.helpers"
 	// Of a trace, goroutines that have no span.
 	attributeGoroutinesDropped = "go.goroutine.trace.dropped"
 	attributeEventsLost        = "go.goroutine.events.lost"

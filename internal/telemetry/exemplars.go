@@ -35,7 +35,7 @@ var histogramOf = [lifecycle.States]lifecycle.HistogramKind{
 
 // Observe takes the durations that an event of a sampled goroutine ends as exemplars of their distributions.
 func (p *Process) Observe(g *lifecycle.Goroutine, e *lifecycle.Event) {
-	if g.System || g.GoID == 0 || e.Kind == lifecycle.Created || e.From == lifecycle.Dead {
+	if g.System || g.Hidden || g.GoID == 0 || e.Kind == lifecycle.Created || e.From == lifecycle.Dead {
 		return
 	}
 	of := g.Lasting(e.Since)

@@ -238,6 +238,7 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		a.PutStr(attributeCause, g.Cause.String())
 		putCount(a, attributeWaker, int64(g.Waker))
 	}
+	putCount(a, attributeHelpers, int64(g.Helpers))
 	putCount(a, attributeGoroutinesDropped, int64(g.Omitted))
 	putCount(a, attributeEventsLost, int64(g.Lost))
 }
