@@ -1,6 +1,9 @@
 package lifecycle
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Cause says how far it is known what an episode was done for.
 type Cause uint8
@@ -199,7 +202,7 @@ func (t *Tracker) leave(g *Goroutine, at int64) {
 		g.wakers = nil
 		told.habits = habits{}
 		told.End, told.Ending = at, AtHome
-		told.life, g.Intervals, g.Contexts = nil, spare, nil
+		told.life, g.Intervals, g.Contexts, g.Unshown = nil, spare, nil, nil
 		t.tell(told)
 	}
 	g.reset()
@@ -210,14 +213,14 @@ func (g *Goroutine) beginLife() {
 	life := *g
 	life.habits = habits{}
 	g.life = &life
-	g.Intervals, g.Contexts, g.wakers = nil, nil, nil
+	g.Intervals, g.Contexts, g.Unshown, g.wakers = nil, nil, nil, nil
 	g.reset()
 }
 
 // reset forgets what was seen of a goroutine until now.
 func (g *Goroutine) reset() {
 	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.folding = g.Intervals[:0], g.Contexts[:0], 0, 0, folding{}
-	g.Totals, g.Folded, g.Dropped = [States]Total{}, [States]Total{}, [States]Total{}
+	g.Totals, g.Folded, g.Dropped, g.Unshown = [States]Total{}, [States]Total{}, [States]Total{}, g.Unshown[:0]
 	g.wakers = g.wakers[:0]
 }
 
@@ -244,10 +247,13 @@ func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 	g.Waker = e.WakerGoID
 }
 
-// refOr returns what names an episode, or only the goroutine if it is not known.
+// refOr returns what names an episode, or only the goroutine if it is not known, or nothing is told of it.
 func (e *episode) refOr(goid uint64) Ref {
-	if e == nil {
+	switch {
+	case e == nil:
 		return Ref{GoID: goid}
+	case e.untold:
+		return Ref{GoID: goid, StartPC: e.ref.StartPC}
 	}
 	return e.ref
 }
@@ -353,5 +359,8 @@ func (t *Tracker) tell(g *Goroutine) {
 	}
 	g.wakers = g.wakers[:0]
 	g.Omitted = g.budget.tell()
+	if e := cmp.Or(g.episode, g.last); e != nil && e.root == e {
+		g.InTrace = uint32(e.episodes)
+	}
 	t.told = append(t.told, g)
 }

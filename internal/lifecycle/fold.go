@@ -58,7 +58,7 @@ func (g *Goroutine) foldShort(shortest int64) {
 		switch {
 		case !short && follows && kept[last].joins(s, shortest):
 			for _, between := range kept[last+1:] {
-				g.Folded[between.State].Add(between)
+				g.leaveOut(&g.Folded, between)
 			}
 			kept = kept[:last+1]
 			kept[last].join(s)
@@ -70,7 +70,7 @@ func (g *Goroutine) foldShort(shortest int64) {
 			f.until = s.End
 		}
 		if short && !s.Linked {
-			g.Folded[s.State].Add(s)
+			g.leaveOut(&g.Folded, s)
 		} else {
 			kept = append(kept, s)
 		}
@@ -99,12 +99,26 @@ func (g *Goroutine) dropShortest(most int) {
 		} else if rank == highest {
 			equal--
 		}
-		g.Dropped[s.State].Add(s)
+		g.leaveOut(&g.Dropped, s)
 		if s.Start == g.folding.last {
 			g.folding.until = 0
 		}
 		return true
 	})
+}
+
+// leaveOut counts an interval that is not told of.
+func (g *Goroutine) leaveOut(as *[States]Total, s Interval) {
+	as[s.State].Add(s)
+	if s.State != Waiting {
+		return
+	}
+	i := slices.IndexFunc(g.Unshown, func(w WaitTotal) bool { return w.Reason == s.Reason })
+	if i < 0 {
+		i = len(g.Unshown)
+		g.Unshown = append(g.Unshown, WaitTotal{Reason: s.Reason})
+	}
+	g.Unshown[i].Add(s)
 }
 
 // Duration is how long the goroutine was in the state, in ns: not the whole of an interval that is joined of several.

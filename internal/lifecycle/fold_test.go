@@ -127,6 +127,14 @@ func sumsAreExact(t *testing.T, g *Goroutine) {
 			t.Fatalf("an interval begins at %d, before the end of one that begins at %d", s.Start, g.Intervals[i-1].Start)
 		}
 	}
+	waited := got[Waiting]
+	for _, w := range g.Unshown {
+		waited.Count += w.Count
+		waited.Nanoseconds += w.Nanoseconds
+	}
+	if waited != g.Totals[Waiting] {
+		t.Errorf("by reason it waited for %v, want %v", waited, g.Totals[Waiting])
+	}
 	for s := range got {
 		got[s].Count += g.Folded[s].Count + g.Dropped[s].Count
 		got[s].Nanoseconds += g.Folded[s].Nanoseconds + g.Dropped[s].Nanoseconds
@@ -148,6 +156,9 @@ func TestSumsAreExact(t *testing.T) {
 				now += random.Int64N(100) // events were lost
 			}
 			s := Interval{Start: now, State: Runnable + State(random.IntN(int(States)-1)), Linked: random.IntN(20) == 0}
+			if s.State == Waiting {
+				s.Reason = uint8(random.IntN(3))
+			}
 			if s.State == Waiting || s.State == Syscall {
 				s.Stack = places[random.IntN(len(places))]
 			}

@@ -28,7 +28,9 @@ type Stack struct {
 
 // Ref names a segment of another goroutine's life. Zero is none; of a goroutine that is not followed, only GoID is set.
 type Ref struct {
-	GoID    uint64
+	GoID uint64
+	// StartPC is where the goroutine starts, 0 if that is not known.
+	StartPC uint64
 	Segment int
 	Tree    Tree
 }
@@ -42,6 +44,12 @@ type Tree struct {
 	Segment int
 	// Joined is the program's own trace that the tree belongs to; then Segment is 0. It is zero for a tree that is a trace of its own.
 	Joined [16]byte
+}
+
+// WaitTotal is how often and how long a goroutine waited for a reason.
+type WaitTotal struct {
+	Reason uint8
+	Total
 }
 
 // Ending says why a Goroutine ends where it does.
@@ -105,8 +113,12 @@ type Goroutine struct {
 	// Folded are intervals that were left out because they are short, Dropped those for which there was no room. Intervals, Folded and Dropped
 	// together are all that is known of the segment.
 	Folded, Dropped [States]Total
+	// Unshown are the waits among the folded and dropped, by the value of g.waitreason.
+	Unshown []WaitTotal
 	// Lost is how many events were lost.
 	Lost uint32
+	// InTrace is how many goroutines, or pieces of their work, the trace had by then that begins with this one; 0 if it does not.
+	InTrace uint32
 	// Omitted is how many goroutines of the tree were left out by the settings since another of the tree has told so.
 	Omitted uint32
 	// Totals are over the segment.

@@ -120,6 +120,7 @@ func (t *Tracker) create(e *Event) {
 		Intervals:  g.Intervals[:0],
 		Contexts:   g.Contexts[:0],
 		wakers:     g.wakers[:0],
+		Unshown:    g.Unshown[:0],
 		origin:     origin,
 		habits:     habits{candidates: g.habits.candidates[:0]},
 	}
@@ -250,7 +251,9 @@ func (g *Goroutine) worksFor(context SpanContext) {
 	}
 }
 
-func (g *Goroutine) ref() Ref { return Ref{GoID: g.GoID, Segment: g.Segment, Tree: g.Tree} }
+func (g *Goroutine) ref() Ref {
+	return Ref{GoID: g.GoID, StartPC: g.StartPC, Segment: g.Segment, Tree: g.Tree}
+}
 
 // linkTo remembers of what a goroutine does now that a link leads to it, if the wait that it has ended is one that is told of.
 func (t *Tracker) linkTo(address uint64, wait Interval) {
@@ -474,7 +477,7 @@ func (t *Tracker) cut(g *Goroutine, now int64) {
 	g.budget.left--
 	g.Start = now
 	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.folding = nil, nil, 0, 0, folding{}
-	g.Totals, g.Folded, g.Dropped = [States]Total{}, [States]Total{}, [States]Total{}
+	g.Totals, g.Folded, g.Dropped, g.Unshown = [States]Total{}, [States]Total{}, [States]Total{}, nil
 	g.wakers = nil
 	g.current.Start = max(g.current.Start, now)
 	if g.life != nil {

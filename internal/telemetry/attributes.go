@@ -18,7 +18,13 @@ const (
 	attributeFoldedDuration  = "go.goroutine.folded.duration"
 	attributeDroppedCount    = "go.goroutine.dropped.count"
 	attributeDroppedDuration = "go.goroutine.dropped.duration"
-	attributeHelpers         = "go.goroutine.helpers"
+	// Of what a goroutine was most of the time, and how much of it. Of why it waited, how long, with the reason behind it.
+	attributeDominant      = "go.goroutine.dominant.state"
+	attributeDominantShare = "go.goroutine.dominant.share"
+	attributeWaitDuration  = "go.goroutine.wait.duration."
+	// Of a trace, how many goroutines and pieces of work had begun in it.
+	attributeInTrace = "go.goroutine.trace.count"
+	attributeHelpers = "go.goroutine.helpers"
 	// Of a trace, goroutines that have no span.
 	attributeGoroutinesDropped = "go.goroutine.trace.dropped"
 	attributeEventsLost        = "go.goroutine.events.lost"
@@ -49,7 +55,11 @@ const (
 
 	attributeBlockedCount = "go.goroutine.blocked.count"
 
-	attributeWaker = "go.goroutine.waker.id"
+	attributeWaker         = "go.goroutine.waker.id"
+	attributeWakerFunction = "go.goroutine.waker.function"
+
+	// Of a link, what it leads to.
+	attributeLink = "go.goroutine.link"
 
 	eventStateChange = "go.goroutine.state_change"
 	eventBlocked     = "go.goroutine.blocked"

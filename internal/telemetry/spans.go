@@ -59,11 +59,12 @@ type Spans struct {
 	resource map[*Process]ptrace.SpanSlice
 	clock    *Clock
 	reading  Reading
+	spent    map[string]uint64 // in ns, by state and place; of summarize
 }
 
 // NewSpans returns an empty Spans.
 func NewSpans(scope Scope, clock *Clock, options SpanOptions) *Spans {
-	s := &Spans{scope: scope, clock: clock, options: options}
+	s := &Spans{scope: scope, clock: clock, options: options, spent: map[string]uint64{}}
 	s.reset()
 	return s
 }
@@ -111,6 +112,9 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 	span.SetEndTimestamp(end)
 	relate(span, p, g)
 	describe(span, p, g)
+	if g.Episodes == 0 {
+		s.summarize(span.Attributes(), p, g)
+	}
 	folded := sum(g.Folded)
 	switch s.options.States {
 	case StateSpans:
@@ -139,7 +143,7 @@ func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g 
 		child.SetEndTimestamp(max(start, end))
 		child.SetName(describeInterval(child.Attributes(), p, interval))
 		if interval.Waker.Followed() {
-			p.link(child, interval.Waker)
+			p.link(child, linkWaker, interval.Waker)
 		}
 	}
 }
@@ -158,22 +162,22 @@ func (s *Spans) addEvents(of ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	joined := g.Joined != (lifecycle.SpanContext{})
 	if g.Life.Followed() {
-		p.link(span, g.Life)
+		p.link(span, linkLife, g.Life)
 	}
 	if g.Continues {
-		before := lifecycle.Ref{GoID: g.GoID, Segment: g.Segment - 1, Tree: g.Tree}
+		before := lifecycle.Ref{GoID: g.GoID, StartPC: g.StartPC, Segment: g.Segment - 1, Tree: g.Tree}
 		if before.Tree.Root == g.GoID && !joined {
 			before.Tree.Segment = g.Segment - 1
 		}
-		p.link(span, before)
+		p.link(span, linkPrevious, before)
 	}
 	switch {
 	case joined:
 		span.SetParentSpanID(g.Joined.SpanID)
-		linkToCreator(span, p, g)
+		linkToCause(span, p, g)
 	case !g.Parent.Followed():
 	case g.Follows:
-		linkToCreator(span, p, g)
+		linkToCause(span, p, g)
 	default:
 		span.SetParentSpanID(p.ids.span(g.Parent.GoID, g.Parent.Segment, 0))
 	}
@@ -184,20 +188,50 @@ func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		link := span.Links().AppendEmpty()
 		link.SetTraceID(context.TraceID)
 		link.SetSpanID(context.SpanID)
+		link.Attributes().PutStr(attributeLink, linkWork)
 	}
 }
 
-func linkToCreator(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
-	if !g.Continues && g.Parent.Followed() {
-		p.link(span, g.Parent)
+// What links lead to: the goroutine that created this one, or that ended the wait; the segment before; all that the goroutine did, of which this
+// is a piece; the program's own span that it works for.
+const (
+	linkCreator  = "creator"
+	linkWaker    = "waker"
+	linkPrevious = "previous"
+	linkLife     = "life"
+	linkWork     = "work"
+)
+
+// linkToCause adds a link to what a goroutine is, or may be, a part of: its creator, or of a piece of work the goroutine that brought it.
+func linkToCause(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
+	switch {
+	case g.Continues || !g.Parent.Followed():
+	case g.Cause == lifecycle.NoEpisode:
+		p.link(span, linkCreator, g.Parent)
+	default:
+		p.link(span, linkWaker, g.Parent)
 	}
 }
 
 // link adds a link to a segment of a goroutine of the process.
-func (p *Process) link(from ptrace.Span, to lifecycle.Ref) {
+func (p *Process) link(from ptrace.Span, kind string, to lifecycle.Ref) {
 	link := from.Links().AppendEmpty()
 	link.SetTraceID(p.ids.trace(to.Tree))
 	link.SetSpanID(p.ids.span(to.GoID, to.Segment, 0))
+	a := link.Attributes()
+	a.EnsureCapacity(2)
+	a.PutStr(attributeLink, kind)
+	p.putFunction(a, attributeFunction, to)
+}
+
+// putFunction names the function that a goroutine was started for, if that is known.
+func (p *Process) putFunction(a pcommon.Map, name string, of lifecycle.Ref) {
+	if of.StartPC == 0 {
+		return
+	}
+	if function := p.startOf(of.StartPC).Function; function != "" {
+		a.PutStr(name, function)
+	}
 }
 
 var stateAttributes = func() (names [lifecycle.States]struct{ duration, count string }) {
@@ -239,6 +273,7 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		putCount(a, attributeWaker, int64(g.Waker))
 	}
 	putCount(a, attributeHelpers, int64(g.Helpers))
+	putCount(a, attributeInTrace, int64(g.InTrace))
 	putCount(a, attributeGoroutinesDropped, int64(g.Omitted))
 	putCount(a, attributeEventsLost, int64(g.Lost))
 }
@@ -308,6 +343,7 @@ func describeInterval(a pcommon.Map, p *Process, i lifecycle.Interval) (name str
 	}
 	putCount(a, attributeThread, int64(i.TID))
 	putCount(a, attributeWaker, int64(i.Waker.GoID))
+	p.putFunction(a, attributeWakerFunction, i.Waker)
 	putLine(a, attributeFile, attributeLine, at.leaf.File, at.leaf.Line)
 	if at.leaf.Function != "" {
 		a.PutStr(attributeFunction, at.leaf.Function)
