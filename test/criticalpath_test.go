@@ -14,17 +14,17 @@ import (
 )
 
 // TestCriticalPath asks a server for what takes long for a known reason: the critical path that Jaeger's UI draws must go through the state
-// that the request waited for, whether or not short states are shown between.
+// that the request waited for, whether short states are folded, or each state follows the one before without a gap.
 func TestCriticalPath(t *testing.T) {
 	const requests = 20
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "server", testbuild.Options{})
-	for _, noise := range []string{"fold", "keep"} {
+	for _, shortest := range []string{"100µs", "0s"} {
 		for path, want := range map[string]string{"/slow": "sleep in main.slow", "/fanout": sleep} {
-			t.Run(noise+path, func(t *testing.T) {
+			t.Run(shortest+path, func(t *testing.T) {
 				j := startJaeger(t)
 				config := readmeConfig(t, exe, j.otlp)
-				config.Receivers["goroutine"].(map[string]any)["traces"] = map[string]any{"noise": noise}
+				config.Receivers["goroutine"].(map[string]any)["traces"] = map[string]any{"min_state_duration": shortest}
 				c := e2etest.StartCollector(t, config)
 				p := testbuild.Start(t, exe)
 				address := p.Line()

@@ -195,6 +195,7 @@ func (t *Tracker) leave(g *Goroutine, at int64) {
 	}
 	g.life.addTotals(g)
 	t.settleTrace(g, e, false)
+	t.detach(g, e, at)
 	if !t.isFolded(g, e, false) {
 		told := t.blank()
 		spare := told.Intervals[:0]
@@ -262,7 +263,8 @@ func (e *episode) refOr(goid uint64) Ref {
 func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool) {
 	g.Segment++
 	g.Start, g.Ending, g.Waker = at, Exit, 0
-	g.Joined, g.Parent, g.Follows, g.Continues = SpanContext{}, Ref{}, false, false
+	g.Joined, g.Parent, g.Previous = SpanContext{}, Ref{}, Ref{}
+	g.Follows, g.Continues, g.Outlives = false, false, false
 	g.Life = g.life.ref()
 	g.Cause = Exact
 	if brought && !g.isDirect() {

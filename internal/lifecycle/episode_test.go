@@ -280,7 +280,7 @@ func TestWakersThatMove(t *testing.T) {
 		woken(2, 0).woken(3, 2).waits(2, reading, ownPC).exits(3)
 	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
 	ended := handle(tr, s.events...)
-	want := Ref{GoID: 2, Segment: 1, Tree: Tree{Root: 3}}
+	want := Ref{GoID: 2, StartPC: otherPC, Segment: 1, Tree: Tree{Root: 3}}
 	if g := ended[len(ended)-1]; g.GoID != 3 || g.Intervals[1].Waker != want {
 		t.Errorf("the waker in %+v is not %+v", g.Intervals, want)
 	}

@@ -92,6 +92,10 @@ type Goroutine struct {
 	Episodes uint32
 	// Continues tells that the segment goes on where the one before ended.
 	Continues bool
+	// Previous is the segment before, if Continues is set.
+	Previous Ref
+	// Outlives tells that the goroutine has a trace of its own because it goes on for long after that of its creator has ended.
+	Outlives bool
 	// Joined is the program's own span that the goroutine belongs to, zero if it is not joined to one.
 	Joined SpanContext
 	// Contexts are the program's own spans for which the goroutine worked in the segment, in the order in which it began to.

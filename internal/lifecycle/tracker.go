@@ -156,6 +156,9 @@ func (t *Tracker) hide(e *Event, creator *Goroutine, serves *episode) {
 	}
 	own := t.enter(g, e.Time, nil)
 	own.untold, own.hidden, own.serves = true, true, serves
+	if serves != nil {
+		serves.hasChildren = true // it has work to do
+	}
 	if creator != nil && creator.episode != nil {
 		creator.Helpers++
 	}
@@ -389,6 +392,7 @@ func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
 		if g.ParentGoID == 0 && !g.Preexisting && why == Exit { // a timer started it (time.AfterFunc)
 			t.settleTrace(g, g.episode, false)
 		}
+		t.detach(g, g.episode, at)
 		if !g.episode.untold && !t.neverMoved(g) {
 			t.tell(g)
 		}
@@ -398,6 +402,7 @@ func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
 		g.episode.ended = at
 		g.life.addTotals(g)
 		t.settleTrace(g, g.episode, why == Exit)
+		t.detach(g, g.episode, at)
 		if !t.isFolded(g, g.episode, why == Exit) {
 			t.tell(g)
 		}
@@ -462,13 +467,14 @@ func (t *Tracker) Segments(now int64, limit int) []*Goroutine {
 // cut splits an episode at a moment, ends the first part and lets the second live.
 func (t *Tracker) cut(g *Goroutine, now int64) {
 	t.confirmVisit(g)
+	t.detach(g, g.episode, now)
 	segment := *g
 	segment.habits = habits{}
 	segment.addOpen(now, t.limits)
 	segment.End, segment.Ending = now, SegmentEnd
 	t.tell(&segment)
+	g.Previous, g.Continues = segment.ref(), true
 	g.Segment++
-	g.Continues = true
 	if e := g.episode; e.root == e && g.Joined == (SpanContext{}) {
 		g.Tree.Segment = g.Segment
 		e.budget.left, e.episodes = t.roomOfTrace(), 1

@@ -8,8 +8,10 @@ const (
 	attributeParentGoID  = "go.goroutine.parent.id"
 	attributeSystem      = "go.goroutine.system"
 	attributePreexisting = "go.goroutine.preexisting"
-	attributeEnding      = "go.goroutine.ending"
-	attributeSegment     = "go.goroutine.segment"
+	// The goroutine goes on for long after the trace of its creator.
+	attributeOutlives = "go.goroutine.outlives"
+	attributeEnding   = "go.goroutine.ending"
+	attributeSegment  = "go.goroutine.segment"
 	// Of a goroutine that does one piece of work after the other, how many it has done; of each of them, what is known of its cause.
 	attributeEpisodes = "go.goroutine.episodes"
 	attributeCause    = "go.goroutine.episode.cause"

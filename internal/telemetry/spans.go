@@ -165,11 +165,7 @@ func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		p.link(span, linkLife, g.Life)
 	}
 	if g.Continues {
-		before := lifecycle.Ref{GoID: g.GoID, StartPC: g.StartPC, Segment: g.Segment - 1, Tree: g.Tree}
-		if before.Tree.Root == g.GoID && !joined {
-			before.Tree.Segment = g.Segment - 1
-		}
-		p.link(span, linkPrevious, before)
+		p.link(span, linkPrevious, g.Previous)
 	}
 	switch {
 	case joined:
@@ -264,6 +260,7 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	}
 	putIf(a, attributeSystem, g.System)
 	putIf(a, attributePreexisting, g.Preexisting)
+	putIf(a, attributeOutlives, g.Outlives)
 	a.PutStr(attributeEnding, g.Ending.String())
 	putCount(a, attributeSegment, int64(g.Segment))
 	putCount(a, attributeEpisodes, int64(g.Episodes))

@@ -75,7 +75,7 @@ func TestLinksSayWhatTheyAre(t *testing.T) {
 	}
 	assert.Equal(t, []string{"creator"}, link(lifecycle.Goroutine{Parent: ref(1), Follows: true}))
 	assert.Equal(t, []string{"life", "waker"}, link(lifecycle.Goroutine{Parent: ref(1), Follows: true, Life: ref(9), Cause: lifecycle.Unknown}))
-	assert.Equal(t, []string{"previous"}, link(lifecycle.Goroutine{Segment: 1, Continues: true}))
+	assert.Equal(t, []string{"previous"}, link(lifecycle.Goroutine{Segment: 1, Continues: true, Previous: ref(9)}))
 	assert.Equal(t, []string{"work"}, link(lifecycle.Goroutine{Contexts: []lifecycle.SpanContext{{TraceID: [16]byte{1}, SpanID: [8]byte{1}}}}))
 	assert.Equal(t, []string{"waker"}, link(lifecycle.Goroutine{Intervals: []lifecycle.Interval{{End: 1_000_000, State: lifecycle.Waiting, Waker: ref(2)}}}))
 }
