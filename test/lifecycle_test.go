@@ -27,11 +27,26 @@ var compared = []string{"go1.22.12", "go1.24.13", "go1.26.8", testbuild.Newest}
 // seconds.
 func TestAgreesWithRuntimeTrace(t *testing.T) {
 	testbuild.RequireRoot(t)
-	for _, release := range compared {
-		t.Run(release, func(t *testing.T) {
-			agrees(t, release, testbuild.Program(t, "lifecycle", testbuild.Options{Version: release}))
-		})
+	for _, engine := range engines {
+		for _, release := range compared {
+			t.Run(engine+"/"+release, func(t *testing.T) {
+				agrees(t, engine, release, testbuild.Program(t, "lifecycle", testbuild.Options{Version: release}))
+			})
+		}
 	}
+}
+
+// engines are those by which a process can be followed for good.
+var engines = []string{"uprobe", "trampoline"}
+
+// followingBy returns settings with which all is seen by an engine.
+func followingBy(engine, executable string) e2etest.Receiver {
+	r := e2etest.Following(executable)
+	r.Others = e2etest.Settings{"engine": engine}
+	if engine != "uprobe" { // which slows a program that does nothing but change states to what can be read of it
+		r.Others["ring_buffer_size"] = 64 << 20
+	}
+	return r
 }
 
 // run is what a run of the lifecycle program under a collector has left.
@@ -40,10 +55,10 @@ type run struct {
 	trace map[uint64]*e2etest.Traced
 }
 
-func runLifecycle(t *testing.T, exe string) run {
+func runLifecycle(t *testing.T, engine, exe string) run {
 	t.Helper()
 	b := e2etest.NewBackend(t)
-	c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(exe), b.Endpoint()))
+	c := e2etest.StartCollector(t, e2etest.Exporting(followingBy(engine, exe), b.Endpoint()))
 	file := filepath.Join(t.TempDir(), "trace")
 	p := testbuild.Start(t, exe, file)
 	before := e2etest.AwaitCount(t, b, c, p)
@@ -73,11 +88,11 @@ func runLifecycle(t *testing.T, exe string) run {
 // agree. Everything else must be right in each run.
 const attempts = 10
 
-func agrees(t *testing.T, goVersion, exe string) {
+func agrees(t *testing.T, engine, goVersion, exe string) {
 	t.Helper()
 	var off map[string]string
 	for attempt := range attempts {
-		r := runLifecycle(t, exe)
+		r := runLifecycle(t, engine, exe)
 		spans := e2etest.GoroutineSpans(r.spans)
 		structureAgrees(t, r.trace, spans)
 		if version.Compare(goVersion, "go1.22") >= 0 { // older traces do not tell of the goroutines that a collection stops and lets go on

@@ -64,6 +64,8 @@ var cases = []benchCase{
 	{name: "metrics", attach: collector(noTraces, noBudget)},
 	{name: "traces 1 %", attach: collector("traces: {sampling_ratio: 0.01, max_spans_per_second: 0}", noBudget)},
 	{name: "traces 100 %", attach: collector("traces: {sampling_ratio: 1, max_spans_per_second: 0}", noBudget)},
+	{name: "trampoline metrics", attach: collector(noTraces, noBudget, trampolines)},
+	{name: "trampoline traces", attach: collector("traces: {sampling_ratio: 1, max_spans_per_second: 0}", noBudget, trampolines)},
 	{name: "default", settle: 5 * time.Second, attach: collector()},
 	{name: "snapshot", attach: collector(snapshotMode)},
 }
@@ -73,6 +75,7 @@ const (
 	noBudget     = "overhead: {budget: 0}"
 	noTraces     = "traces: {sampling_ratio: 0}"
 	snapshotMode = "mode: snapshot"
+	trampolines  = "engine: trampoline"
 )
 
 func caseNames() (names []string) {

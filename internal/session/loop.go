@@ -180,6 +180,11 @@ func (m *Manager) workerEnded() { m.post(func(l *loop) { l.working-- }) }
 
 // shutDown ends all sessions, and returns when all workers have ended.
 func (l *loop) shutDown() {
+	for _, s := range l.sessions {
+		if s.window != nil {
+			_, _ = s.window.Counts() // an engine that reads from time to time has read all that happened, then
+		}
+	}
 	for end := time.Now().Add(drainLimit); l.readBurst() && time.Now().Before(end); {
 	}
 	now := l.host.Now()

@@ -80,6 +80,9 @@ func New(o Options) (*Engine, error) {
 
 // Attach prepares an executable: nothing is done to a process before it is followed.
 func (e *Engine) Attach(b *goexe.Binary, _ string, o engine.AttachOptions) (engine.Attachment, error) {
+	if b.GOARCH != "amd64" {
+		return nil, engine.Refuse(engine.RefusedArch, "trampolines are not proven on %s", b.GOARCH)
+	}
 	patches, err := b.Patches()
 	if err != nil {
 		return nil, engine.Refuse(engine.RefusedCode, "%w", err)

@@ -16,7 +16,7 @@ import (
 
 // Statuses of Go 1.26 (runtime/runtime2.go).
 const (
-	idle, runnable, running, syscall, waiting, dead, copystack, preempted = 0, 1, 2, 3, 4, 6, 8, 9
+	idle, runnable, running, inSyscall, waiting, dead, copystack, preempted = 0, 1, 2, 3, 4, 6, 8, 9
 )
 
 const (
@@ -39,7 +39,7 @@ func testRules() *rules {
 	}
 	for status, s := range map[int]lifecycle.State{
 		idle: lifecycle.Dead, dead: lifecycle.Dead, runnable: lifecycle.Runnable, running: lifecycle.Running, copystack: lifecycle.Running,
-		syscall: lifecycle.Syscall, waiting: lifecycle.Waiting, preempted: lifecycle.Waiting,
+		inSyscall: lifecycle.Syscall, waiting: lifecycle.Waiting, preempted: lifecycle.Waiting,
 	} {
 		r.states[status] = s
 	}

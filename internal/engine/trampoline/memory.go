@@ -32,10 +32,11 @@ type liveMemory struct {
 	layout *goexe.Layout
 	g      []byte // of runtime.g
 	word   [8]byte
+	ids    threadIDs
 }
 
 func newLiveMemory(pid int, l *goexe.Layout) *liveMemory {
-	return &liveMemory{pid: pid, layout: l, g: make([]byte, l.G.Size)}
+	return &liveMemory{pid: pid, layout: l, g: make([]byte, l.G.Size), ids: newThreadIDs(pid)}
 }
 
 func (m *liveMemory) read(to []byte, address uint64) bool {
@@ -63,9 +64,5 @@ func (m *liveMemory) origin(g, goid uint64) (origin, bool) {
 func (m *liveMemory) goid(g uint64) uint64 { return m.readWord(g + uint64(m.layout.G.Goid)) }
 
 func (m *liveMemory) threadID(mp uint64) int {
-	id := m.readWord(mp + uint64(m.layout.M.Procid))
-	if id > 1<<22 { // PID_MAX_LIMIT in include/linux/threads.h
-		return 0
-	}
-	return int(id)
+	return m.ids.own(m.readWord(mp + uint64(m.layout.M.Procid)))
 }

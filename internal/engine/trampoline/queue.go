@@ -6,13 +6,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
 const (
 	batchEvents = 256
+	// spareBatches is how many are kept for the next events.
+	spareBatches = 32
 	// batchStacks is how many return addresses a batch has room for: leaf stacks of all its events.
 	batchStacks = batchEvents * leafFrames
 	// busyShare is the part of the queue from which on no new tree is sampled, reservedShare the part that is kept for creations and exits.
@@ -37,20 +38,27 @@ type queue struct {
 	producing sync.Mutex // is held by who adds events; guards current
 	current   *batch
 
-	mu         sync.Mutex // guards full and free
-	full, free []*batch
+	mu           sync.Mutex // guards filled and free
+	filled, free []*batch
 
 	reading *batch // belongs, with next, to the reader
 	next    int
 }
 
+// bytesAnEvent is what the smallest event takes in the buffer of the kernel's engine: of as many bytes, this one has room for as many. They take some
+// four times as much here, but only while they wait.
+const bytesAnEvent = 64
+
 func newQueue(bytes int, tell func()) *queue {
-	capacity := max(int64(bytes)/int64(unsafe.Sizeof(lifecycle.Event{})), batchEvents)
+	capacity := max(int64(bytes)/bytesAnEvent, batchEvents)
 	return &queue{capacity: capacity, ready: make(chan struct{}, 1), woken: make(chan struct{}, 1), tell: tell}
 }
 
 // busy tells whether the reader cannot keep up.
 func (q *queue) busy() bool { return q.waiting.Load() > q.capacity/busyShare }
+
+// full tells whether what is not vital finds no room.
+func (q *queue) full() bool { return q.waiting.Load() >= q.capacity-q.capacity/reservedShare }
 
 // begin lets the caller add events until end.
 func (q *queue) begin() { q.producing.Lock() }
@@ -94,7 +102,7 @@ func (q *queue) end() {
 
 func (q *queue) handOver() {
 	q.mu.Lock()
-	q.full = append(q.full, q.current)
+	q.filled = append(q.filled, q.current)
 	q.mu.Unlock()
 	q.current = nil
 	select {
@@ -133,16 +141,18 @@ func (q *queue) advance() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if b := q.reading; b != nil {
-		b.n, b.stacks = 0, b.stacks[:0]
-		q.free = append(q.free, b)
+		if len(q.free) < spareBatches {
+			b.n, b.stacks = 0, b.stacks[:0]
+			q.free = append(q.free, b)
+		}
 		q.reading = nil
 	}
-	if len(q.full) == 0 {
+	if len(q.filled) == 0 {
 		return false
 	}
-	q.reading, q.next = q.full[0], 0
-	copy(q.full, q.full[1:])
-	q.full = q.full[:len(q.full)-1]
+	q.reading, q.next = q.filled[0], 0
+	copy(q.filled, q.filled[1:])
+	q.filled = q.filled[:len(q.filled)-1]
 	return true
 }
 

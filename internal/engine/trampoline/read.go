@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -18,6 +19,8 @@ const (
 	manyRecords = 1 << 11
 	// recordsAtOnce bounds how many records of a process are read before others have their turn.
 	recordsAtOnce = 1 << 16
+	// fewRecords are read of a process while its records may wait for events to be read, of which there are too many.
+	fewRecords = 1 << 6
 	// beatInterval is how often trampolines are told that somebody reads, and it is looked for whether processes have executed other
 	// programs; they believe it for patience.
 	beatInterval, patience = 100 * time.Millisecond, 2 * time.Second
@@ -25,8 +28,8 @@ const (
 
 // read reads the rings of all processes until the engine is closed.
 func (e *Engine) read() {
-	runtime.LockOSThread() // whose processor time is looked at
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // whose processor time is looked at; it ends with this goroutine, as it is never unlocked
+	hurryThread()
 	pause, beaten, began := shortest, time.Time{}, time.Now()
 	most := longest
 	if e.options.Labels.Used() {
@@ -115,7 +118,11 @@ func (p *Process) read() int {
 	if p.source == nil {
 		return 0
 	}
-	n, _ := p.source.pass(recordsAtOnce)
+	limit := recordsAtOnce
+	if p.engine.queue.full() && p.source.hasRoom() {
+		limit = fewRecords // only to see how many wait
+	}
+	n, _ := p.source.pass(limit)
 	return n
 }
 
@@ -143,3 +150,10 @@ func (p *Process) summarize() {
 		p.source.configure()
 	}
 }
+
+// readerNice is the nice value of the reader's thread: where programs want more processors than there are, it must have one every few milliseconds, or
+// records are lost. How much of it it may take is bounded elsewhere.
+const readerNice = -10
+
+// hurryThread lets the calling thread run before others, if this process may.
+func hurryThread() { _ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), readerNice) }

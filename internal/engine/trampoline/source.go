@@ -19,6 +19,7 @@ type source struct {
 	machine   *machine
 	line      *ring.Clock // during a pass
 	dropped   uint64      // as last seen
+	backlog   int         // records that waited behind the last pass
 
 	add, take func(*ring.Record)
 }
@@ -54,6 +55,7 @@ func (s *source) pass(limit int) (n int, more bool) {
 	defer s.machine.queue.end()
 	s.line = s.clock.now()
 	result := s.reader.Pass(limit, s.add)
+	s.backlog = result.Backlog
 	s.chain.Flush(result.Until, s.take)
 	s.machine.figures.counts.EventsLost += result.Lost
 	if dropped := s.memory.Dropped(); dropped != s.dropped {
@@ -71,6 +73,12 @@ func (s *source) configure() {
 	}
 	s.memory.SetStackSlots(slotsFor(frames))
 	s.memory.SetWantLabels(labels)
+}
+
+// hasRoom tells whether the rings were not half full at the last pass.
+func (s *source) hasRoom() bool {
+	g := s.memory.Geometry()
+	return s.backlog < 1<<(g.Bits-1)
 }
 
 // beat lets the trampolines record for some more time.

@@ -1,0 +1,71 @@
+//go:build linux
+
+package trampoline
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// threadIDs turns the ids of a process's threads, as the process knows them, into those of this process's PID namespace.
+type threadIDs struct {
+	pid    int
+	nested bool           // the process has a PID namespace of its own
+	known  map[uint64]int // by the process's own id
+}
+
+func newThreadIDs(pid int) threadIDs {
+	return threadIDs{pid: pid, nested: len(idsIn("/proc/"+strconv.Itoa(pid))) > 1}
+}
+
+// maxID is more than any id (PID_MAX_LIMIT in include/linux/threads.h).
+const maxID = 1 << 22
+
+// own returns the id in this process's namespace, 0 if it is not known.
+func (t *threadIDs) own(id uint64) int {
+	switch {
+	case id == 0, id > maxID:
+		return 0
+	case !t.nested:
+		return int(id)
+	}
+	if found, ok := t.known[id]; ok {
+		return found
+	}
+	t.look()
+	return t.known[id]
+}
+
+// look reads the ids of all threads that the process has now.
+func (t *threadIDs) look() {
+	t.known = map[uint64]int{}
+	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(t.pid) + "/task/*")
+	for _, thread := range threads {
+		if ids := idsIn(thread); len(ids) > 0 {
+			t.known[ids[len(ids)-1]] = int(ids[0])
+		}
+	}
+}
+
+// idsIn returns the ids of a process or thread by its directory in /proc, the outermost namespace's first: those that this process can see (NSpid in
+// proc_pid_status(5)).
+func idsIn(dir string) (ids []uint64) {
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(status)) {
+		list, is := strings.CutPrefix(line, "NSpid:")
+		if !is {
+			continue
+		}
+		for _, field := range strings.Fields(list) {
+			if id, err := strconv.ParseUint(field, 10, 32); err == nil {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
