@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,13 +23,15 @@ const (
 )
 
 func main() {
-	if err := run(); err != nil {
+	html := flag.String("html", "", "a file to write a page to, which shows the same in a browser")
+	flag.Parse()
+	if err := run(*html); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(html string) error {
 	dir, err := os.MkdirTemp("", "goroutine-demo")
 	if err != nil {
 		return err
@@ -72,7 +75,10 @@ func run() error {
 		return fmt.Errorf("collector: %w", err)
 	}
 	summarize(os.Stdout, backend, requests)
-	return nil
+	if html == "" {
+		return nil
+	}
+	return writePicture(html, backend)
 }
 
 // build builds the sample server.
