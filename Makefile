@@ -7,7 +7,7 @@ ARCHITECTURES = amd64 arm64
 SOURCES = $(shell find . \( -path ./build -o -path ./packaging -o -path ./deploy \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
 .PHONY: build build-full demo dist deb image test test-unit test-matrix test-kill soak bench fuzz lint generate clean
-.PHONY: test-dist test-deb test-image test-kubernetes test-kubernetes-full
+.PHONY: test-dist test-deb test-image test-kubernetes test-kubernetes-full test-dashboards test-picture
 
 build: $(COLLECTOR)
 
@@ -52,8 +52,9 @@ image: $(EXECUTABLES)
 build/dist/$(DISTRIBUTION)_linux_%: bin/$(DISTRIBUTION)
 	cd build/$(DISTRIBUTION) && GOOS=linux GOARCH=$* $(BUILD) -o ../../$@ .
 
+# HTML=FILE writes a page that shows the same in a browser.
 demo: build
-	go run ./testdata/demo
+	go run ./testdata/demo $(if $(HTML),-html $(HTML))
 
 # Nothing else runs beside the tests of the whole collector: they look at times, and at all that the kernel has attached.
 test: build
@@ -81,6 +82,14 @@ test-kubernetes:
 
 test-kubernetes-full: build-full
 	go test -C deploy/kubernetes -count=1 -tags full ./...
+
+# A browser shows the demo's page; SCREENSHOT=FILE keeps what it shows.
+test-picture:
+	go test -v -count=1 -tags packaging ./testdata/demo
+
+# Every query of the dashboards and the alert rules, against a Prometheus.
+test-dashboards: build
+	go test -v -count=1 -timeout 20m -tags packaging -run '^TestDashboards' ./test
 
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
@@ -124,10 +133,12 @@ lint:
 	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go vet -tags matrix,packaging ./... || exit 1; done # a distribution is built for all systems
 	$(TOOL) staticcheck -tags matrix,packaging ./...
 	cd packaging && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...
+	cd deploy/dashboards && go vet ./... && go tool -modfile=../../tools/go.mod staticcheck ./...
 	cd deploy/kubernetes && go vet -tags full ./... && go tool -modfile=../../tools/go.mod staticcheck -tags full ./...
 
 generate:
 	go generate ./...
+	cd deploy/dashboards && go run .
 
 clean:
 	rm -rf bin build dist

@@ -28,10 +28,16 @@ type prometheus struct {
 
 func startPrometheus(t *testing.T) prometheus {
 	t.Helper()
+	return startPrometheusWith(t, "")
+}
+
+// startPrometheusWith takes the content of Prometheus's configuration.
+func startPrometheusWith(t *testing.T, content string) prometheus {
+	t.Helper()
 	exe := testbuild.Module(t, "github.com/prometheus/prometheus", "v0.316.0", "./cmd/prometheus")
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, nil, 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := prometheus{t, e2etest.Address(t)}
