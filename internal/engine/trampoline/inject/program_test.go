@@ -30,7 +30,19 @@ func counters(pid int) (program Program, err error) {
 	if err != nil {
 		return program, err
 	}
-	binary, err := goexe.Open(p.ExecutablePath())
+	return countersIn(p.ExecutablePath(), p.Bias)
+}
+
+// programIn returns the same for an executable that runs where it was linked: analysing that takes longer than some programs run.
+func programIn(t testing.TB, exe string) Program {
+	t.Helper()
+	program, err := countersIn(exe, func(uint64) (uint64, error) { return 0, nil })
+	require.NoError(t, err)
+	return program
+}
+
+func countersIn(exe string, biasOf func(base uint64) (uint64, error)) (program Program, err error) {
+	binary, err := goexe.Open(exe)
 	if err != nil {
 		return program, err
 	}
@@ -39,7 +51,7 @@ func counters(pid int) (program Program, err error) {
 	if err != nil {
 		return program, err
 	}
-	bias, err := p.Bias(binary.Base)
+	bias, err := biasOf(binary.Base)
 	if err != nil {
 		return program, err
 	}

@@ -48,9 +48,11 @@ func abandon(t *testing.T, p *process, id int) {
 func TestStub(t *testing.T) {
 	testbuild.RequireRoot(t)
 	t.Run("blocked", func(t *testing.T) {
-		p := testbuild.Start(t, testbuild.Program(t, "blocked", testbuild.Options{}), "1500")
+		exe := testbuild.Program(t, "blocked", testbuild.Options{})
+		program := programIn(t, exe)
+		p := testbuild.Start(t, exe, "1500")
 		require.Equal(t, "ready", p.Line())
-		of := mustOpen(t, p.PID(), programFor(t, p.PID()))
+		of := mustOpen(t, p.PID(), program)
 		ids, err := of.ids()
 		require.NoError(t, err)
 		masks := func() (all []string) {
@@ -184,7 +186,9 @@ func freezer(t *testing.T, pid int) (freeze func(string)) {
 			continue
 		}
 		group := filepath.Join(fields[1], "inject-test-"+itoa(pid))
-		require.NoError(t, os.Mkdir(group, 0o755))
+		if err := os.Mkdir(group, 0o755); err != nil {
+			t.Skipf("NOT TESTED: no control group can be made: %v", err)
+		}
 		t.Cleanup(func() {
 			_ = os.WriteFile(filepath.Join(fields[1], "cgroup.procs"), []byte(itoa(pid)), 0)
 			_ = os.Remove(group)

@@ -49,9 +49,10 @@ func requireReason(t testing.TB, why engine.Reason, err error) {
 // itself. Only epoll_wait may be interrupted, which it is by each stop, whoever stops it (signal(7)).
 func TestBlockedCalls(t *testing.T) {
 	testbuild.RequireRoot(t)
-	p := testbuild.Start(t, testbuild.Program(t, "blocked", testbuild.Options{}), "1500")
+	exe := testbuild.Program(t, "blocked", testbuild.Options{})
+	program := programIn(t, exe)
+	p := testbuild.Start(t, exe, "1500")
 	require.Equal(t, "ready", p.Line())
-	program := programFor(t, p.PID())
 	for end := time.Now().Add(700 * time.Millisecond); time.Now().Before(end); {
 		cycle(t, p.PID(), program)
 	}
@@ -68,9 +69,11 @@ func TestBlockedCalls(t *testing.T) {
 // TestBorrowedThreads borrows each thread of a program, all of which are in blocking system calls.
 func TestBorrowedThreads(t *testing.T) {
 	testbuild.RequireRoot(t)
-	p := testbuild.Start(t, testbuild.Program(t, "blocked", testbuild.Options{}), "1500")
+	exe := testbuild.Program(t, "blocked", testbuild.Options{})
+	program := programIn(t, exe)
+	p := testbuild.Start(t, exe, "1500")
 	require.Equal(t, "ready", p.Line())
-	of, err := programFor(t, p.PID()).open(p.PID())
+	of, err := program.open(p.PID())
 	require.NoError(t, err)
 	defer of.close()
 	ids, err := of.ids()
@@ -215,9 +218,10 @@ func TestSurvivor(t *testing.T) {
 // this is. The new program is never touched.
 func TestExecution(t *testing.T) {
 	testbuild.RequireRoot(t)
-	p := testbuild.Start(t, testbuild.Program(t, "confined", testbuild.Options{}), "exec", "150", "3")
+	exe := testbuild.Program(t, "confined", testbuild.Options{})
+	program := programIn(t, exe)
+	p := testbuild.Start(t, exe, "exec", "150", "3")
 	require.Equal(t, "ready", p.Line())
-	program := programFor(t, p.PID())
 	installed := 0
 	ended := make(chan string)
 	go func() {
@@ -248,9 +252,11 @@ func TestExecution(t *testing.T) {
 // TestGone tells when a process executes another program, or ends.
 func TestGone(t *testing.T) {
 	testbuild.RequireRoot(t)
-	p := testbuild.Start(t, testbuild.Program(t, "confined", testbuild.Options{}), "exec", "1", "300")
+	exe := testbuild.Program(t, "confined", testbuild.Options{})
+	first := programIn(t, exe)
+	p := testbuild.Start(t, exe, "exec", "1", "1000")
 	require.Equal(t, "ready", p.Line())
-	in, err := Install(p.PID(), programFor(t, p.PID()))
+	in, err := Install(p.PID(), first)
 	require.NoError(t, err)
 	require.Equal(t, "ready", p.Line())
 	require.Eventually(t, in.Gone, 5*time.Second, time.Millisecond) // whoever reads its memory keeps that for a moment
