@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -111,6 +112,68 @@ func TestAutoMovesToTrampolines(t *testing.T) {
 	}
 	if done, _ := p.work(t); done == 0 {
 		t.Error("the program does nothing any more")
+	}
+}
+
+// trace traces a process, of which nothing is wanted, until the end of the test.
+func trace(t *testing.T, pid int) {
+	t.Helper()
+	seized, ended, done := make(chan error), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // which is the tracer; it ends with this goroutine
+		seized <- unix.PtraceSeize(pid)
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(time.Millisecond):
+				passSignals(pid)
+			}
+		}
+	}()
+	if err := <-seized; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		close(ended)
+		<-done
+	})
+}
+
+// passSignals lets a thread go on that is traced, and has stopped for a signal.
+func passSignals(thread int) {
+	var status unix.WaitStatus
+	if n, err := unix.Wait4(thread, &status, unix.WNOHANG|unix.WALL, nil); err == nil && n == thread && status.Stopped() {
+		_ = unix.PtraceCont(thread, int(status.StopSignal()))
+	}
+}
+
+// TestAutoKeepsProbes has a process that permits no trampolines, as somebody traces it: it is seen by probes, and less of it.
+func TestAutoKeepsProbes(t *testing.T) {
+	requireTrampolines(t)
+	exe := testbuild.Program(t, "handoffs", testbuild.Options{})
+	b := e2etest.NewBackend(t)
+	p := startHandoffs(t, exe)
+	trace(t, p.PID())
+	c := e2etest.StartCollector(t, e2etest.Exporting(byEngine(t, exe, "auto"), b.Endpoint()))
+	c.Await("Following process")
+	p.work(t)
+	c.Await("Process does not permit trampolines")
+	if !c.Out.Has("traced: it is traced by") {
+		t.Errorf("the log does not say why:\n%s", c.Out)
+	}
+	e2etest.Eventually(t, "less to be seen", func() bool { return slices.Contains(levelsTold(b), "fewer_trees") || slices.Contains(levelsTold(b), "windows") }, func() string { return fmt.Sprint(levelsTold(b)) })
+	if engine := engineOf(b); engine != "uprobe" {
+		t.Errorf("it is seen by %q", engine)
+	}
+	seen, estimated := stretchesTold(b)
+	if seen == 0 {
+		t.Error("nothing is told of it")
+	}
+	t.Logf("%d intervals of running are told, %d estimated", seen, estimated)
+	if isPatched(t, p.PID(), exe) {
+		t.Error("it was patched nevertheless")
 	}
 }
 
