@@ -163,7 +163,9 @@ func TestAutoKeepsProbes(t *testing.T) {
 	if !c.Out.Has("traced: it is traced by") {
 		t.Errorf("the log does not say why:\n%s", c.Out)
 	}
-	e2etest.Eventually(t, "less to be seen", func() bool { return slices.Contains(levelsTold(b), "fewer_trees") || slices.Contains(levelsTold(b), "windows") }, func() string { return fmt.Sprint(levelsTold(b)) })
+	e2etest.Eventually(t, "less to be seen", func() bool {
+		return slices.Contains(levelsTold(b), "fewer_trees") || slices.Contains(levelsTold(b), "windows")
+	}, func() string { return fmt.Sprint(levelsTold(b)) })
 	if engine := engineOf(b); engine != "uprobe" {
 		t.Errorf("it is seen by %q", engine)
 	}
