@@ -33,7 +33,9 @@ func TestOverload(t *testing.T) {
 	exe := testbuild.Program(t, "storm", testbuild.Options{})
 	b := e2etest.NewBackend(t)
 	telemetry := e2etest.Address(t)
-	config := e2etest.Exporting(e2etest.Following(exe), b.Endpoint())
+	following := e2etest.Following(exe)
+	following.Traces.MaxSpansPerSecond = 10_000 // the default: each throw is a piece of work, of which the pipeline would refuse most
+	config := e2etest.Exporting(following, b.Endpoint())
 	config.Process("memory_limiter", e2etest.Settings{"check_interval": "100ms", "limit_mib": 500})
 	if err := config.ServeOwnMetrics(telemetry); err != nil {
 		t.Fatal(err)
