@@ -67,17 +67,9 @@ const (
 // slack is by how much two processors' notes of the same moment may differ.
 const slack = int64(2 * time.Microsecond)
 
-// episodesAtOnce is for how many episodes memory is taken at once.
-const episodesAtOnce = 64
-
-func (t *Tracker) blankEpisode() *episode {
-	if len(t.episodes) == 0 {
-		t.episodes = make([]episode, episodesAtOnce)
-	}
-	e := &t.episodes[0]
-	t.episodes = t.episodes[1:]
-	return e
-}
+// forget lets go of other episodes when all is decided that depends on them: one that is remembered for long must not keep all that came
+// after it.
+func (e *episode) forget() { e.woke, e.serves = nil, nil }
 
 // mayOwn tells whether an episode may have a child that begins at a time.
 func (e *episode) mayOwn(at int64) bool {
@@ -90,8 +82,8 @@ func (e *episode) mayOwn(at int64) bool {
 
 // enter gives a goroutine an episode that begins at a time, as a child of another, or with a trace of its own if parent is nil.
 func (t *Tracker) enter(g *Goroutine, at int64, parent *episode) *episode {
-	e := t.blankEpisode()
-	e.begun, e.root = at, e
+	e := &episode{begun: at}
+	e.root = e
 	g.Tree = Tree{Root: g.GoID, Segment: g.Segment}
 	if parent != nil {
 		parent.hasChildren = true
@@ -191,6 +183,7 @@ func (t *Tracker) leave(g *Goroutine, at int64) {
 	t.ask(g)
 	if g.life == nil {
 		g.beginLife()
+		e.forget()
 		return
 	}
 	g.life.addTotals(g)
@@ -206,6 +199,7 @@ func (t *Tracker) leave(g *Goroutine, at int64) {
 		told.life, g.Intervals, g.Contexts, g.Unshown = nil, spare, nil, nil
 		t.tell(told)
 	}
+	e.forget()
 	g.reset()
 }
 
@@ -290,7 +284,7 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool) {
 // wakes remembers that an episode has woken a goroutine, which was in another one, or at home.
 func (e *episode) wakes(other *episode) {
 	switch {
-	case e == nil:
+	case e == nil, e.ended != 0:
 	case other == nil || e.woke != nil && e.woke != other:
 		e.wokeMore = true
 	default:
@@ -318,6 +312,11 @@ func (t *Tracker) settleTrace(g *Goroutine, e *episode, exits bool) {
 	if exits || e.root != e || e.brought || g.home.Listed || e.created || e.hasChildren || e.wokeMore || to == nil || to.part != work || to.begun > e.begun {
 		return
 	}
+	if to.untold || !to.mayOwn(e.begun) || to.root.budget.left <= 0 {
+		return
+	}
+	to.root.episodes++
+	to.root.budget.left -= 1 + len(g.Intervals)
 	g.Tree, g.Parent, g.Follows = to.ref.Tree, to.ref, false
 	e.root, e.ref.Tree, e.moved = to.root, to.ref.Tree, true
 	to.hasChildren = true

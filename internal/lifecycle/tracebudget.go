@@ -11,7 +11,7 @@ type traceBudget struct {
 // roomOfTrace returns how much may be told of a new trace.
 func (t *Tracker) roomOfTrace() int {
 	if t.limits.TreeIntervals == 0 {
-		return math.MaxInt
+		return math.MaxInt / 2 // to which may be added
 	}
 	return t.limits.TreeIntervals
 }

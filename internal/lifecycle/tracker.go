@@ -35,9 +35,8 @@ type Tracker struct {
 	omitted map[uint64]*traceBudget
 	// inherited are contexts of goroutines that are to be created, by G.
 	inherited map[uint64]SpanContext
-	// spare and episodes are memory for goroutines and episodes to come.
+	// spare is memory for goroutines to come.
 	spare    []*Goroutine
-	episodes []episode
 	places   Places
 	homes    *Homes
 	withheld bool
@@ -406,9 +405,10 @@ func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
 		if !t.isFolded(g, g.episode, why == Exit) {
 			t.tell(g)
 		}
+		g.episode.forget()
 	}
 	life := g.life
-	if life.Preexisting && life.Episodes == 0 && len(life.Intervals) == 0 {
+	if t.limits.Hide && life.Preexisting && life.Episodes == 0 && len(life.Intervals) == 0 {
 		return // it has never left its home
 	}
 	if g.idle && life.Episodes == 0 && g.hasCurrent {
