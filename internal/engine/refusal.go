@@ -30,7 +30,7 @@ const (
 	RefusedTSCAux Reason = "tsc_aux"
 	// RefusedVFork is a process that shares its memory with another.
 	RefusedVFork Reason = "vfork"
-	// RefusedYama is a kernel that lets nobody trace.
+	// RefusedYama is a kernel that lets nobody trace, or not without a privilege that this process lacks (kernel.yama.ptrace_scope).
 	RefusedYama Reason = "yama"
 )
 

@@ -153,7 +153,7 @@ func (m *Manager) Stop(ctx context.Context) error {
 	case <-m.done:
 		return m.closed
 	case <-ctx.Done():
-		return fmt.Errorf("probes that could not be removed in time are removed when the collector's process ends: %w", ctx.Err())
+		return fmt.Errorf("probes that could not be removed in time are removed when the collector's process ends, trampolines only idle then until a collector takes them over: %w", ctx.Err())
 	}
 }
 

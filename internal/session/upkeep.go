@@ -105,7 +105,7 @@ func (l *loop) check(s *session) {
 	}
 	if counts.EventsLost > w.lost {
 		if w.lost == 0 {
-			l.options.Logger.Warn("Events of sampled goroutines are being lost: spans will miss states and say so. Metrics stay exact. "+
+			l.options.Logger.Warn("Events of sampled goroutines are being lost: spans will miss states and say so. "+
 				"Lower traces::sampling_ratio", zap.Int("pid", s.PID), zap.Uint64("lost", counts.EventsLost))
 		}
 		w.lost = counts.EventsLost

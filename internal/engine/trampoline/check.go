@@ -19,10 +19,10 @@ func Check(pid int, b *goexe.Binary, bias uint64) error {
 	if err != nil {
 		return engine.Refuse(engine.RefusedCode, "%w", err)
 	}
-	cpus, err := ring.PossibleCPUs()
+	geometry, err := geometryHere()
 	if err != nil {
 		return err
 	}
 	a := &Attachment{binary: b, patches: patches}
-	return inject.Check(pid, a.program(bias, geometryFor(cpus)))
+	return inject.Check(pid, a.program(bias, geometry))
 }

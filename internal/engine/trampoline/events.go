@@ -7,10 +7,11 @@ import "github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 // event adds an event of a sampled goroutine to the queue. If there is no room, that is counted, on the goroutine too, and it returns nil.
 func (m *machine) event(kind lifecycle.Kind, c *change, g *goroutine) *lifecycle.Event {
 	vital := kind == lifecycle.Created || kind == lifecycle.Exited
-	var e *lifecycle.Event
-	if vital || !m.summaries {
-		e = m.queue.add(vital)
+	if m.summaries && !vital { // it is left out, not lost
+		g.lost++
+		return nil
 	}
+	e := m.queue.add(vital)
 	if e == nil {
 		m.figures.counts.EventsLost++
 		g.lost++

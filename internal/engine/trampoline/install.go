@@ -18,20 +18,30 @@ const (
 	ringBytes = 16 << 20
 )
 
-// geometryFor returns the size of a process's rings on a machine with so many CPUs.
-func geometryFor(cpus uint32) ring.Geometry {
-	each := uint64(ringBytes) / ring.SlotSize / uint64(cpus)
-	return ring.Geometry{CPUs: cpus, Bits: uint32(min(max(bits.Len64(each)-1, minBits), maxBits))}
+// geometryFor returns the size of a process's rings on a machine that may have so many CPUs, of which some are online: only their rings take memory.
+func geometryFor(possible uint32, online int) ring.Geometry {
+	each := uint64(ringBytes) / ring.SlotSize / uint64(max(online, 1))
+	return ring.Geometry{CPUs: possible, Bits: uint32(min(max(bits.Len64(each)-1, minBits), maxBits))}
+}
+
+// geometryHere is that for this machine.
+func geometryHere() (ring.Geometry, error) {
+	possible, err := ring.PossibleCPUs()
+	if err != nil {
+		return ring.Geometry{}, err
+	}
+	online, err := ring.OnlineCPUs()
+	return geometryFor(possible, len(online)), err
 }
 
 // install puts trampolines into a process, and returns where they record.
 func (a *Attachment) install(p *Process) (*source, error) {
-	cpus, err := ring.PossibleCPUs()
+	geometry, err := geometryHere()
 	if err != nil {
 		return nil, err
 	}
 	m := &p.machine
-	installed, err := inject.Install(m.pid, a.program(m.bias, geometryFor(cpus)))
+	installed, err := inject.Install(m.pid, a.program(m.bias, geometry))
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@
 package trampoline
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -146,7 +145,13 @@ func (p *Process) remove() error {
 	if s == nil {
 		return nil
 	}
-	if err := errors.Join(s.remove(), p.leave(s)); err != nil {
+	err := s.remove()
+	p.leave()
+	if err != nil { // a thread does not stop, or a debugger has it
+		p.engine.running.Go(func() { s.removeLater(p.engine.closed) })
+		return fmt.Errorf("process %d: trampolines are removed later: %w", p.machine.pid, err)
+	}
+	if err := s.close(); err != nil {
 		return fmt.Errorf("process %d: %w", p.machine.pid, err)
 	}
 	return nil
@@ -158,14 +163,14 @@ func (p *Process) currentSource() *source {
 	return p.source
 }
 
-// leave reads what was recorded and lets go of where it was. p.removing is held.
-func (p *Process) leave(s *source) error {
+// leave reads what was recorded, for the last time. p.removing is held.
+func (p *Process) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.catchUp()
 	p.source = nil
 	p.seen.Store(false)
-	return errors.Join(s.close(), p.pidfd.Close())
+	_ = p.pidfd.Close() // nobody waits any more
 }
 
 // ringMemory returns how many bytes the process's rings take.

@@ -57,10 +57,14 @@ func (s *source) pass(limit int) (n int, more bool) {
 	result := s.reader.Pass(limit, s.add)
 	s.backlog = result.Backlog
 	s.chain.Flush(result.Until, s.take)
-	s.machine.figures.counts.EventsLost += result.Lost
+	lost := result.Lost
 	if dropped := s.memory.Dropped(); dropped != s.dropped {
-		s.machine.figures.counts.EventsLost += dropped - s.dropped
+		lost += dropped - s.dropped
 		s.dropped = dropped
+	}
+	if lost > 0 {
+		s.machine.figures.counts.EventsLost += lost
+		s.machine.figures.counts.Resynchronized++ // a look at the memory finds what no later change contradicts
 	}
 	return result.Visited, result.More
 }
@@ -89,6 +93,22 @@ func (s *source) gone() bool { return s.installed.Gone() }
 
 // remove puts the code back.
 func (s *source) remove() error { return s.installed.Remove() }
+
+// removeLater tries again to put the code back, until that is done or the channel is closed.
+func (s *source) removeLater(closed <-chan struct{}) {
+	defer s.close()
+	for {
+		select {
+		case <-closed:
+			_ = s.remove()
+			return
+		case <-time.After(time.Second):
+			if s.remove() == nil {
+				return
+			}
+		}
+	}
+}
 
 // close lets go of the shared memory.
 func (s *source) close() error { return s.installed.Close() }

@@ -3,6 +3,7 @@
 package trampoline
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -40,26 +41,26 @@ func (r *room) take() bool {
 
 // table holds the goroutines of a process by their g, in an open-addressed hash table: it is looked into for each change.
 type table struct {
-	slots []goroutine
-	shift uint // of a hash, to an index
-	used  int
-	most  int
-	room  *room
+	slots  []goroutine
+	shift  uint   // of a hash, to an index
+	factor uint64 // of the hash: the process cannot foresee which gs meet in a slot
+	used   int
+	most   int
+	room   *room
 }
 
 const firstTableBits = 8
 
 func newTable(most int, r *room) table {
-	return table{slots: make([]goroutine, 1<<firstTableBits), shift: 64 - firstTableBits, most: most, room: r}
+	return table{slots: make([]goroutine, 1<<firstTableBits), shift: 64 - firstTableBits, factor: rand.Uint64() | 1, most: most, room: r}
 }
-
-// golden is 2^64 by the golden ratio, whose multiples are spread evenly (Knuth, The Art of Computer Programming, 6.4).
-const golden = 0x9e3779b97f4a7c15
 
 // slot returns where a g is, or would be.
 func (t *table) slot(g uint64) *goroutine {
 	mask := len(t.slots) - 1
-	for i := int(g * golden >> t.shift); ; i++ {
+	hash := g * t.factor
+	hash = (hash ^ hash>>32) * t.factor
+	for i := int(hash >> t.shift); ; i++ {
 		if e := &t.slots[i&mask]; e.g == g || e.g == 0 {
 			return e
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // threadIDs turns the ids of a process's threads, as the process knows them, into those of this process's PID namespace.
@@ -14,7 +15,11 @@ type threadIDs struct {
 	pid    int
 	nested bool           // the process has a PID namespace of its own
 	known  map[uint64]int // by the process's own id
+	looked time.Time      // when known was read
 }
+
+// lookInterval is how often all threads are looked at, at the most: it takes a file a thread.
+const lookInterval = time.Second
 
 func newThreadIDs(pid int) threadIDs {
 	return threadIDs{pid: pid, nested: len(idsIn("/proc/"+strconv.Itoa(pid))) > 1}
@@ -31,16 +36,15 @@ func (t *threadIDs) own(id uint64) int {
 	case !t.nested:
 		return int(id)
 	}
-	if found, ok := t.known[id]; ok {
-		return found
+	if _, known := t.known[id]; !known && time.Since(t.looked) > lookInterval {
+		t.look()
 	}
-	t.look()
 	return t.known[id]
 }
 
 // look reads the ids of all threads that the process has now.
 func (t *threadIDs) look() {
-	t.known = map[uint64]int{}
+	t.known, t.looked = map[uint64]int{}, time.Now()
 	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(t.pid) + "/task/*")
 	for _, thread := range threads {
 		if ids := idsIn(thread); len(ids) > 0 {

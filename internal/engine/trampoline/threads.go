@@ -19,6 +19,9 @@ const (
 	recheck = 1e9
 )
 
+// golden is 2^64 by the golden ratio, whose multiples are spread evenly (Knuth, The Art of Computer Programming, 6.4).
+const golden = 0x9e3779b97f4a7c15
+
 // threads are those of a process.
 type threads struct {
 	memory memory
@@ -62,11 +65,9 @@ func (t *threads) runs(m uint64) uint64 { return t.of(m).g }
 // id returns the kernel's id of a thread, 0 if it is not known.
 func (t *threads) id(m uint64) int {
 	on := t.of(m)
-	if on.id == 0 || t.now-on.checked > recheck {
+	if on.checked == 0 || t.now-on.checked > recheck {
 		on.checked = t.now
-		if id := t.memory.threadID(m); id != 0 {
-			on.id = id
-		}
+		on.id = t.memory.threadID(m)
 	}
 	return on.id
 }

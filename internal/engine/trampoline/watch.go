@@ -52,7 +52,8 @@ func (p *Process) ended(how lifecycle.Kind) {
 	if s == nil {
 		return
 	}
-	_ = p.leave(s) // of a process that is no more
+	p.leave()
+	_ = s.close() // of a process that is no more
 	p.tellEnd(how)
 }
 

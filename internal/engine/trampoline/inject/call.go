@@ -52,10 +52,7 @@ func (t *tracer) lend(th *thread, stub uint64, text string, f func(c *caller) er
 		return err
 	}
 	err := f(c)
-	if ended := c.end(); ended != nil {
-		return errors.Join(err, ended)
-	}
-	return errors.Join(err, t.p.write(stub, make([]byte, stubSize))) // the thread is out of it
+	return errors.Join(err, c.end())
 }
 
 // any stops a thread. It is not the first one, but if there is no other: when another thread executes a program, it gets the first one's id,
@@ -215,6 +212,10 @@ func (c *caller) end() error {
 		}
 	}
 	if err := c.setRegisters(&c.saved); err != nil {
+		return err
+	}
+	// The thread is out of the stub. Another collector that uses the same place has to wait for it.
+	if err := c.t.p.write(c.stub, make([]byte, stubSize)); err != nil {
 		return err
 	}
 	return c.t.letGo(c.th.id, c.signal)

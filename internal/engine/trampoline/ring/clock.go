@@ -16,7 +16,8 @@ import (
 var ErrClockJumped = errors.New("the time-stamp counter jumped")
 
 const (
-	// maxDrift is more than the kernel ever adjusts the rate of its clock by to follow another (500 ppm, adjtimex(2)).
+	// maxDrift is more than the counter and CLOCK_MONOTONIC_RAW ever go apart, which the kernel makes of it. CLOCK_MONOTONIC may: the kernel
+	// changes its rate to follow another clock, by up to a tenth (adjtimex(2)).
 	maxDrift = 1000e-6
 	// maxWidth is how many ticks may be between the counters before and after the clock that goes with them.
 	maxWidth = 8192
@@ -27,10 +28,10 @@ const (
 	lastInterval  = time.Second
 )
 
-// pair is the time-stamp counter and CLOCK_MONOTONIC, in nanoseconds, of one moment.
+// pair is the time-stamp counter, CLOCK_MONOTONIC and, nearly, CLOCK_MONOTONIC_RAW, in nanoseconds, of one moment.
 type pair struct {
-	tsc uint64
-	ns  int64
+	tsc     uint64
+	ns, raw int64
 }
 
 // Clock converts the time-stamp counter to CLOCK_MONOTONIC, within some ten nanoseconds as long as Sync is called often. Its time never
@@ -40,8 +41,11 @@ type Clock struct {
 	now  func() uint64
 
 	last pair
-	// measured is how many nanoseconds a tick took between the last pairs.
+	// raw is how many nanoseconds of CLOCK_MONOTONIC_RAW a tick took.
+	raw float64
+	// measured is how many nanoseconds a tick took between the last pairs; anew tells that the rates count for nothing, after a jump.
 	measured float64
+	anew     bool
 	// The line in use: it goes through a point, with a rate in nanoseconds a tick.
 	tsc      uint64
 	ns, rate float64
@@ -68,6 +72,7 @@ func (c *Clock) begin(wait func()) error {
 	c.last, c.tsc, c.ns = second, second.tsc, float64(second.ns)
 	c.measured = float64(second.ns-first.ns) / float64(second.tsc-first.tsc)
 	c.rate = c.measured
+	c.raw = float64(second.raw-first.raw) / float64(second.tsc-first.tsc)
 	c.interval, c.longest = second.tsc-first.tsc, c.Ticks(lastInterval)
 	return nil
 }
@@ -83,12 +88,18 @@ func (c *Clock) Sync() error {
 	}
 	// A line is used for twice as long as it was measured, so that its error does not grow.
 	measured := float64(p.ns-c.last.ns) / float64(int64(p.tsc-c.last.tsc))
-	drift := math.Abs(measured/c.measured - 1)
-	if !(drift <= maxDrift) {
+	raw := float64(p.raw-c.last.raw) / float64(int64(p.tsc-c.last.tsc))
+	if drift := math.Abs(raw/c.raw - 1); !c.anew && !(drift <= maxDrift) {
+		err := fmt.Errorf("%w: %g instead of %g ns a tick", ErrClockJumped, raw, c.raw)
 		c.last, c.tsc, c.ns = p, p.tsc, float64(p.ns)
-		return fmt.Errorf("%w: %g instead of %g ns a tick", ErrClockJumped, measured, c.measured)
+		c.anew = true
+		return err
 	}
 	here := c.at(p.tsc)
+	if c.anew { // the rate may be another for good
+		c.anew, here = false, float64(p.ns)
+	}
+	c.raw = raw
 	c.interval = min(2*c.interval, c.longest)
 	c.last, c.measured = p, measured
 	c.tsc, c.ns, c.rate = p.tsc, here, measured+(float64(p.ns)-here)/float64(c.interval)
@@ -107,13 +118,14 @@ func (c *Clock) Ticks(d time.Duration) uint64 { return uint64(float64(d) / c.rat
 func readPair() (best pair, ok bool) {
 	width := uint64(maxWidth)
 	for range tries {
-		var t unix.Timespec
+		var t, raw unix.Timespec
 		before := TSC()
 		err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
 		after := TSC()
-		if err == nil && after-before < width {
+		rawErr := unix.ClockGettime(unix.CLOCK_MONOTONIC_RAW, &raw)
+		if err == nil && rawErr == nil && after-before < width {
 			width = after - before
-			best, ok = pair{before + width/2, t.Nano()}, true
+			best, ok = pair{before + width/2, t.Nano(), raw.Nano()}, true
 		}
 	}
 	return best, ok

@@ -13,6 +13,7 @@ import (
 type fakeClock struct {
 	tsc     float64
 	ns      float64
+	raw     float64
 	ppm     float64
 	jitter  float64
 	refuses bool
@@ -21,13 +22,14 @@ type fakeClock struct {
 
 func (f *fakeClock) pass(d time.Duration) {
 	f.tsc += 3 * float64(d)
+	f.raw += float64(d)
 	f.ns += float64(d) * (1 + f.ppm*1e-6)
 }
 
 func (f *fakeClock) read() (pair, bool) {
 	f.reads++
 	f.jitter = -f.jitter
-	return pair{uint64(f.tsc), int64(f.ns + f.jitter)}, !f.refuses
+	return pair{uint64(f.tsc), int64(f.ns + f.jitter), int64(f.raw + f.jitter)}, !f.refuses
 }
 
 func (f *fakeClock) clock(t *testing.T) *Clock {
@@ -107,6 +109,25 @@ func TestClockJumps(t *testing.T) {
 				t.Errorf("off by %.0f ns after it", off)
 			}
 		})
+	}
+}
+
+// TestClockIsSlewed has the kernel slow the clock down by a twentieth, as it does to follow another: that is no jump.
+func TestClockIsSlewed(t *testing.T) {
+	f := &fakeClock{tsc: 1e13, ns: 1e12}
+	c := f.clock(t)
+	for i := range 400 {
+		f.ppm = 0
+		if i > 100 && i < 200 {
+			f.ppm = -50_000
+		}
+		f.pass(lastInterval / 10)
+		if err := c.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if off := float64(c.Nanos(uint64(f.tsc))) - f.ns; math.Abs(off) > 100 {
+		t.Errorf("off by %.0f ns after it", off)
 	}
 }
 
