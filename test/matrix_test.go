@@ -21,14 +21,16 @@ type mode struct {
 	cgo   bool
 	// profiled tells that the program is built with a profile of the scheduler, plain that no function of the runtime is inlined.
 	profiled, plain bool
+	// rare tells that the short form leaves it out for trampolines.
+	rare bool
 }
 
 var modes = []mode{
 	{name: "default"},
-	{name: "-s -w", flags: []string{"-ldflags=-s -w"}},
-	{name: "PIE", flags: []string{"-buildmode=pie"}},
+	{name: "-s -w", flags: []string{"-ldflags=-s -w"}, rare: true},
+	{name: "PIE", flags: []string{"-buildmode=pie"}, rare: true},
 	{name: "PIE -s -w", flags: []string{"-buildmode=pie", "-ldflags=-s -w"}},
-	{name: "cgo, external link", flags: []string{"-ldflags=-linkmode=external"}, cgo: true},
+	{name: "cgo, external link", flags: []string{"-ldflags=-linkmode=external"}, cgo: true, rare: true},
 	{name: "race", flags: []string{"-race"}, cgo: true},
 	{name: "-N -l", flags: []string{"-gcflags=all=-N -l"}, plain: true},
 	{name: "PGO", profiled: true},
@@ -76,6 +78,9 @@ func cell(t *testing.T, release string, m mode) string {
 	}
 	said := "ok"
 	for _, engine := range engines {
+		if engine != "uprobe" && m.rare && os.Getenv("MATRIX") == "short" {
+			return notRun
+		}
 		ran := false
 		refused := engine != "uprobe" && m.plain && version.Compare(release, calledSwaps) >= 0
 		ok := t.Run(release+"/"+m.name+"/"+engine, func(t *testing.T) {
