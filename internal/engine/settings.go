@@ -55,6 +55,6 @@ const (
 	NoStack StackDepth = iota
 	// LeafStack reads enough to find the innermost frame that is the program's own.
 	LeafStack
-	// FullStack reads the 64 innermost frames.
+	// FullStack reads the innermost frames, as many as hardly any stack exceeds: 36 or more.
 	FullStack
 )

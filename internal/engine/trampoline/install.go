@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// maxBits and minBits bound the logarithm of how many slots the ring of a CPU has: the reader sleeps for some milliseconds, in which the busiest
-	// program fills the largest.
-	maxBits, minBits = 17, 12
+	// maxBits and minBits bound the logarithm of how many slots the ring of a CPU has: the reader may have to wait for a processor for some
+	// ten milliseconds, in which the busiest program fills the largest.
+	maxBits, minBits = 18, 12
 	// ringBytes is how much memory all rings of a process may take on machines with many CPUs.
 	ringBytes = 16 << 20
 )

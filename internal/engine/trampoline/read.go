@@ -118,11 +118,11 @@ func (p *Process) read() int {
 	if p.source == nil {
 		return 0
 	}
-	limit := recordsAtOnce
 	if p.engine.queue.full() && p.source.hasRoom() {
-		limit = fewRecords // only to see how many wait
+		_, _ = p.source.pass(fewRecords) // only to see how many wait
+		return manyRecords
 	}
-	n, _ := p.source.pass(limit)
+	n, _ := p.source.pass(recordsAtOnce)
 	return n
 }
 

@@ -70,10 +70,11 @@ func samplingOf(s engine.Settings) sampling {
 	return sampling{below: uint64(math.Round(s.SamplingRatio * (1 << 32))), rootAge: s.RootAge.Nanoseconds(), stacks: s.Stacks}
 }
 
-// Frames of stacks, as the kernel's engine has them.
+// Frames of stacks: of leaves as many as the kernel's engine has, of whole ones as many as hardly any stack exceeds. Room for all is taken in the rings
+// each time, however deep a stack is.
 const (
 	leafFrames = 16
-	fullFrames = 64
+	fullFrames = 36
 )
 
 func (s sampling) frames() int {
