@@ -19,7 +19,8 @@ const (
 	// maxDrift is more than the counter and CLOCK_MONOTONIC_RAW ever go apart, which the kernel makes of it. CLOCK_MONOTONIC may: the kernel
 	// changes its rate to follow another clock, by up to a tenth (adjtimex(2)).
 	maxDrift = 1000e-6
-	// maxWidth is how many ticks may be between the counters before and after the clock that goes with them.
+	// maxWidth is how many ticks may be between the counters before and after the clocks that go with them: what comes between makes a rate over the first
+	// interval wrong by less than maxDrift.
 	maxWidth = 8192
 	// tries is how many times a pair is read, to take the one that nothing came between of.
 	tries = 20
@@ -123,9 +124,10 @@ func readPair() (best pair, ok bool) {
 		err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
 		after := TSC()
 		rawErr := unix.ClockGettime(unix.CLOCK_MONOTONIC_RAW, &raw)
-		if err == nil && rawErr == nil && after-before < width {
-			width = after - before
-			best, ok = pair{before + width/2, t.Nano(), raw.Nano()}, true
+		end := TSC()
+		if err == nil && rawErr == nil && end-before < width {
+			width = end - before
+			best, ok = pair{before + (after-before)/2, t.Nano(), raw.Nano()}, true
 		}
 	}
 	return best, ok
