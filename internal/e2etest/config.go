@@ -63,11 +63,12 @@ type Target struct {
 	Executable string `yaml:"executable"`
 }
 
-// Overhead are limits of what probes may take; a budget of 0 is no limit.
+// Overhead are limits of what probes, and the collector, may take; a budget of 0 is no limit.
 type Overhead struct {
-	Budget float64  `yaml:"budget"`
-	Floor  *float64 `yaml:"floor,omitempty"`
-	Host   *float64 `yaml:"host,omitempty"`
+	Budget    float64  `yaml:"budget"`
+	Floor     *float64 `yaml:"floor,omitempty"`
+	Host      *float64 `yaml:"host,omitempty"`
+	Collector *float64 `yaml:"collector,omitempty"`
 }
 
 // Traces are settings of spans; 0 spans in a second are no limit.

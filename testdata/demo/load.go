@@ -9,8 +9,12 @@ import (
 	"time"
 )
 
-// mix is what each client requests, over and over.
-var mix = []string{"/hash", "/cache", "/fanout", "/slow", "/file", "/cache", "/fanout", "/hash"}
+// What each client requests, over and over: mix is some of all, changes what has goroutines change their states rather than compute, for what
+// is computed costs the same whoever looks on.
+var (
+	mix     = []string{"/hash", "/cache", "/fanout", "/slow", "/file", "/cache", "/fanout", "/hash"}
+	changes = []string{"/cache", "/fanout", "/slow", "/file", "/cache", "/fanout"}
+)
 
 const (
 	clients      = 6
@@ -18,27 +22,35 @@ const (
 	leakInterval = 2 * time.Second
 )
 
-// load requests from a server until the context ends and returns how many requests were answered.
-func load(ctx context.Context, url string) int64 {
+// load requests paths from a server until the context ends and returns how many requests were answered.
+func load(ctx context.Context, url string, paths []string) int64 {
 	var answered atomic.Int64
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
 			for n := i; ctx.Err() == nil; n++ {
-				request(ctx, url+mix[n%len(mix)], &answered)
-				time.Sleep(pause)
+				request(ctx, url+paths[n%len(paths)], &answered)
+				sleep(ctx, pause)
 			}
 		})
 	}
 	wg.Go(func() {
 		for ctx.Err() == nil {
 			request(ctx, url+"/leak", &answered)
-			time.Sleep(leakInterval)
+			sleep(ctx, leakInterval)
 		}
 	})
 	wg.Wait()
 	http.DefaultClient.CloseIdleConnections()
 	return answered.Load()
+}
+
+// sleep sleeps for a time, but not longer than the context lasts.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 func request(ctx context.Context, url string, answered *atomic.Int64) {
