@@ -220,7 +220,7 @@ func TestExecution(t *testing.T) {
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "confined", testbuild.Options{})
 	program := programIn(t, exe)
-	p := testbuild.Start(t, exe, "exec", "150", "3")
+	p := testbuild.Start(t, exe, "exec", "100", "15")
 	require.Equal(t, "ready", p.Line())
 	installed := 0
 	ended := make(chan string)
