@@ -254,7 +254,7 @@ func (s Source) read(ctx context.Context, pieces []unix.RemoteIovec, buffer []by
 		return fmt.Errorf("read memory of process %d: %w", s.PID, ErrBlocked)
 	}
 	done := make(chan error, 1)
-	go func() { done <- readNow(s.PID, pieces, buffer) }()
+	go func() { done <- processes.ReadMemory(s.PID, pieces, buffer) }()
 	select {
 	case err := <-done:
 		return err
@@ -266,22 +266,4 @@ func (s Source) read(ctx context.Context, pieces []unix.RemoteIovec, buffer []by
 		}()
 		return fmt.Errorf("read memory of process %d: %w", s.PID, ctx.Err())
 	}
-}
-
-func readNow(pid int, pieces []unix.RemoteIovec, buffer []byte) error {
-	local := []unix.Iovec{{Base: &buffer[0]}}
-	local[0].SetLen(len(buffer))
-	n, err := unix.ProcessVMReadv(pid, local, pieces, 0)
-	if errors.Is(err, unix.ESRCH) { // so it is also if only the first thread has exited
-		if thread, threadErr := processes.Thread(pid); threadErr == nil {
-			n, err = unix.ProcessVMReadv(thread, local, pieces, 0)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("read memory of process %d: %w", pid, err)
-	}
-	if n != len(buffer) {
-		return fmt.Errorf("read memory of process %d: %d of %d bytes", pid, n, len(buffer))
-	}
-	return nil
 }

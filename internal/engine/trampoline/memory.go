@@ -4,11 +4,11 @@ package trampoline
 
 import (
 	"encoding/binary"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // memory reads a process's. What it reads may be of a later moment than the change because of which it is read.
@@ -40,10 +40,7 @@ func newLiveMemory(pid int, l *goexe.Layout) *liveMemory {
 }
 
 func (m *liveMemory) read(to []byte, address uint64) bool {
-	local := unix.Iovec{Base: unsafe.SliceData(to), Len: uint64(len(to))}
-	remote := unix.RemoteIovec{Base: uintptr(address), Len: len(to)}
-	n, err := unix.ProcessVMReadv(m.pid, []unix.Iovec{local}, []unix.RemoteIovec{remote}, 0)
-	return err == nil && n == len(to)
+	return processes.ReadMemory(m.pid, []unix.RemoteIovec{{Base: uintptr(address), Len: len(to)}}, to) == nil
 }
 
 func (m *liveMemory) readWord(address uint64) uint64 {
