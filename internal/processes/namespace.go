@@ -46,8 +46,4 @@ func CheckProc() error {
 
 // idsIn returns the ids that a process has in the PID namespace of /proc and in each below, up to its own; none where there are no
 // namespaces.
-func idsIn(status string) []string {
-	_, rest, _ := strings.Cut(status, "\nNSpid:")
-	ids, _, _ := strings.Cut(rest, "\n")
-	return strings.Fields(ids)
-}
+func idsIn(status string) []string { return strings.Fields(fieldOf(status, "NSpid")) }

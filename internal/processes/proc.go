@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -68,13 +67,7 @@ const exiting = 0x4
 
 // killed tells whether a thread has been sent SIGKILL.
 func killed(directory string) bool {
-	status, err := os.ReadFile(directory + "/status")
-	if err != nil {
-		return true // it has ended meanwhile
-	}
-	_, pending, _ := strings.Cut(string(status), "\nSigPnd:\t")
-	pending, _, _ = strings.Cut(pending, "\n")
-	signals, err := strconv.ParseUint(pending, 16, 64)
+	signals, err := strconv.ParseUint(StatusField(directory, "SigPnd"), 16, 64) // it may have ended meanwhile
 	return err != nil || signals&(1<<(unix.SIGKILL-1)) != 0
 }
 

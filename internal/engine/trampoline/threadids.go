@@ -3,11 +3,11 @@
 package trampoline
 
 import (
-	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // threadIDs turns the ids of a process's threads, as the process knows them, into those of this process's PID namespace.
@@ -22,7 +22,7 @@ type threadIDs struct {
 const lookInterval = time.Second
 
 func newThreadIDs(pid int) threadIDs {
-	return threadIDs{pid: pid, nested: len(idsIn("/proc/"+strconv.Itoa(pid))) > 1}
+	return threadIDs{pid: pid, nested: len(processes.IDs("/proc/"+strconv.Itoa(pid))) > 1}
 }
 
 // maxID is more than any id (PID_MAX_LIMIT in include/linux/threads.h).
@@ -47,29 +47,14 @@ func (t *threadIDs) look() {
 	t.known, t.looked = map[uint64]int{}, time.Now()
 	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(t.pid) + "/task/*")
 	for _, thread := range threads {
-		if ids := idsIn(thread); len(ids) > 0 {
-			t.known[ids[len(ids)-1]] = int(ids[0])
-		}
-	}
-}
-
-// idsIn returns the ids of a process or thread by its directory in /proc, the outermost namespace's first: those that this process can see (NSpid in
-// proc_pid_status(5)).
-func idsIn(dir string) (ids []uint64) {
-	status, err := os.ReadFile(filepath.Join(dir, "status"))
-	if err != nil {
-		return nil
-	}
-	for line := range strings.Lines(string(status)) {
-		list, is := strings.CutPrefix(line, "NSpid:")
-		if !is {
+		ids := processes.IDs(thread)
+		if len(ids) == 0 {
 			continue
 		}
-		for _, field := range strings.Fields(list) {
-			if id, err := strconv.ParseUint(field, 10, 32); err == nil {
-				ids = append(ids, id)
-			}
+		inner, innerErr := strconv.ParseUint(ids[len(ids)-1], 10, 32)
+		outer, outerErr := strconv.Atoi(ids[0])
+		if innerErr == nil && outerErr == nil {
+			t.known[inner] = outer
 		}
 	}
-	return ids
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/capability"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // Check tells whether Install would be permitted, without touching the process. Its error wraps an engine.Refusal if not, and unix.ESRCH if
@@ -91,7 +92,7 @@ func maySuspendFilters() error {
 	if lacking := capability.Missing(unix.CAP_SYS_ADMIN); len(lacking) > 0 {
 		return engine.Refuse(engine.RefusedSeccomp, "its system calls are filtered, and this process lacks %v", lacking)
 	}
-	if own := statusField("/proc/self", "Seccomp"); own != "" && own != "0" {
+	if own := processes.StatusField("/proc/self", "Seccomp"); own != "" && own != "0" {
 		return engine.Refuse(engine.RefusedSeccomp, "the system calls of both processes are filtered")
 	}
 	return nil

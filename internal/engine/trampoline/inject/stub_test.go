@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -58,7 +59,7 @@ func TestStub(t *testing.T) {
 		// The runtime blocks signals in a thread for a moment, while that begins another.
 		unblocked := func() bool {
 			return !slices.ContainsFunc(ids, func(id int) bool {
-				return strings.Trim(statusField(of.proc+"/task/"+itoa(id), "SigBlk"), "0") != ""
+				return strings.Trim(processes.StatusField(of.proc+"/task/"+itoa(id), "SigBlk"), "0") != ""
 			})
 		}
 		require.Eventually(t, unblocked, time.Second, time.Millisecond)

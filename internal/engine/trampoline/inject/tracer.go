@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // What package unix has no names for on all platforms (include/uapi/linux/ptrace.h).
@@ -139,25 +139,12 @@ func look(request, thread int, address, data uintptr) error {
 
 // filtered tells whether a thread's system calls are filtered.
 func (p *process) filtered(id int) bool {
-	s := statusField(p.proc+"/task/"+strconv.Itoa(id), "Seccomp")
+	s := processes.StatusField(p.proc+"/task/"+strconv.Itoa(id), "Seccomp")
 	return s != "0" && s != ""
 }
 
 // status returns a field of the process's status.
-func (p *process) status(name string) string { return statusField(p.proc, name) }
-
-func statusField(directory, name string) string {
-	status, err := os.ReadFile(directory + "/status")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
+func (p *process) status(name string) string { return processes.StatusField(p.proc, name) }
 
 // ids returns the ids of all threads.
 func (p *process) ids() ([]int, error) {
@@ -176,7 +163,7 @@ func (p *process) ids() ([]int, error) {
 
 // state returns how the kernel calls what a thread does (proc_pid_stat(5)), 0 if there is none.
 func (p *process) state(id int) byte {
-	s := statusField(p.proc+"/task/"+strconv.Itoa(id), "State")
+	s := processes.StatusField(p.proc+"/task/"+strconv.Itoa(id), "State")
 	if s == "" {
 		return 0
 	}
@@ -210,7 +197,7 @@ func (t *tracer) seize(id int, options uintptr) (*thread, error) {
 
 // refusal tells why a thread cannot be traced.
 func (p *process) refusal(id int, options uintptr, err error) error {
-	tracer := statusField(p.proc+"/task/"+strconv.Itoa(id), "TracerPid")
+	tracer := processes.StatusField(p.proc+"/task/"+strconv.Itoa(id), "TracerPid")
 	switch {
 	case tracer != "" && tracer != "0":
 		return engine.Refuse(engine.RefusedTraced, "thread %d is traced by %s", id, tracer)

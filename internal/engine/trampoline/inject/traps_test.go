@@ -18,6 +18,7 @@ import (
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
@@ -128,7 +129,7 @@ func tracers(t testing.TB, pid int) (n int) {
 	all, err := os.ReadDir("/proc/" + itoa(pid) + "/task")
 	require.NoError(t, err)
 	for _, e := range all {
-		if of := statusField("/proc/"+itoa(pid)+"/task/"+e.Name(), "TracerPid"); of != "0" && of != "" {
+		if of := processes.StatusField("/proc/"+itoa(pid)+"/task/"+e.Name(), "TracerPid"); of != "0" && of != "" {
 			n++
 		}
 	}
@@ -378,7 +379,7 @@ func TestSuspended(t *testing.T) {
 	p := exact(t, testbuild.Options{})
 	program := programFor(t, p.PID())
 	require.NoError(t, unix.Kill(p.PID(), unix.SIGSTOP))
-	stopped := func() bool { return strings.HasPrefix(statusField("/proc/"+itoa(p.PID()), "State"), "T") }
+	stopped := func() bool { return strings.HasPrefix(processes.StatusField("/proc/"+itoa(p.PID()), "State"), "T") }
 	require.Eventually(t, stopped, time.Second, time.Millisecond)
 	in, err := Install(p.PID(), program)
 	require.NoError(t, err)
@@ -421,6 +422,6 @@ func TestSignals(t *testing.T) {
 		}
 	}
 	well(t, p)
-	state := statusField("/proc/"+itoa(p.PID()), "State")
+	state := processes.StatusField("/proc/"+itoa(p.PID()), "State")
 	require.NotEqual(t, "T", state[:1], fmt.Sprint(state))
 }
