@@ -79,12 +79,9 @@ func Of(ns uint64) int {
 }
 
 // tables are what Of looks into, once for millions of durations a second, without copying them.
-var tables = sync.OnceValue(func() *struct {
+var tables = sync.OnceValue(func() *lookUp { return &lookUp{Guesses(), Bounds()} })
+
+type lookUp struct {
 	guesses [Parts]uint16
 	bounds  [Count]uint64
-} {
-	return &struct {
-		guesses [Parts]uint16
-		bounds  [Count]uint64
-	}{Guesses(), Bounds()}
-})
+}

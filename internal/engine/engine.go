@@ -102,6 +102,10 @@ type Process interface {
 	Unfollow() error
 }
 
+// Settled is for how long a goroutine must have been in a state, in ns, for Process.Repair to believe that its end was missed: a look at the
+// memory and what is known are not of one moment.
+const Settled = 50e6
+
 // ID names a process among those that an engine follows.
 type ID uint32
 

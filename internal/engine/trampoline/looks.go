@@ -52,13 +52,9 @@ func (m *machine) status(g, goid uint64) (alive bool, exited int64) {
 	return true, 0
 }
 
-// settled is for how long a goroutine must have been in a state for repair to believe that its end was missed, in ns: a look at the memory and
-// what is known are not of one moment.
-const settled = 50e6
-
 // repair puts right what is known of goroutines by those that live, as a look that began at a time has found them. It returns how many were
 // wrong.
-func (m *machine) repair(at int64, living []engine.Goroutine) (wrong int, err error) {
+func (m *machine) repair(at int64, living []engine.Goroutine) (wrong int) {
 	addresses := make([]uint64, 0, len(living))
 	for _, k := range living {
 		addresses = append(addresses, k.G)
@@ -68,7 +64,7 @@ func (m *machine) repair(at int64, living []engine.Goroutine) (wrong int, err er
 	}
 	slices.Sort(addresses)
 	m.goroutines.each(func(g *goroutine) {
-		if g.state == lifecycle.Dead || g.since > at-settled {
+		if g.state == lifecycle.Dead || g.since > at-engine.Settled {
 			return
 		}
 		if _, lives := slices.BinarySearch(addresses, g.g); !lives {
@@ -78,7 +74,7 @@ func (m *machine) repair(at int64, living []engine.Goroutine) (wrong int, err er
 			wrong++
 		}
 	})
-	return wrong, nil
+	return wrong
 }
 
 // mend puts right what is known of a goroutine that lives, and tells whether it was wrong.
@@ -90,7 +86,7 @@ func (m *machine) mend(k engine.Goroutine, at int64) bool {
 	}
 	same := g.state != lifecycle.Dead && (g.goid == k.GoID || g.goid == 0 && g.creationPC == k.CreationPC)
 	switch {
-	case g.since > at-settled || same && g.state == k.State:
+	case g.since > at-engine.Settled || same && g.state == k.State:
 		return false
 	case same:
 		mended := *g

@@ -98,7 +98,7 @@ func (p *Process) Repair(at int64, living []engine.Goroutine) (wrong int, err er
 		return 0, os.ErrClosed
 	}
 	p.catchUp()
-	return p.machine.repair(at, living)
+	return p.machine.repair(at, living), nil
 }
 
 // Status tells of the goroutine that has g now.

@@ -65,11 +65,7 @@ func (q *queue) begin() { q.producing.Lock() }
 
 // add returns room for an event, nil if there is none. What is vital finds room longer.
 func (q *queue) add(vital bool) *lifecycle.Event {
-	limit := q.capacity
-	if !vital {
-		limit -= q.capacity / reservedShare
-	}
-	if q.waiting.Load() >= limit {
+	if q.full() && !vital || q.waiting.Load() >= q.capacity {
 		return nil
 	}
 	q.waiting.Add(1)

@@ -56,7 +56,7 @@ func TestNothingIsWrittenAfterUnfollow(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, counts, "what another does counts as the process's")
 	require.True(t, adopted, "a goroutine of another process is known in its place")
-	wrong, err := old.Repair(now+2*settled, nil)
+	wrong, err := old.Repair(now+2*engine.Settled, nil)
 	require.ErrorIs(t, err, os.ErrClosed)
 	require.Zero(t, wrong)
 	alive, _ := next.Status(1<<20, 2)

@@ -281,10 +281,6 @@ func (t *Process) Status(g, goid uint64) (alive bool, exited int64) {
 	return true, 0
 }
 
-// settled is for how long a goroutine must have been in a state for Repair to believe that the probes have missed its end, in ns: the
-// snapshot and what the kernel knows are not of one moment.
-const settled = 50e6
-
 // Repair puts right what the kernel knows of the process's goroutines, after changes were missed, by those that live, as a look at the
 // process's memory found them that began at the time at. Those that the kernel does not know it adopts. It returns how many were wrong.
 func (t *Process) Repair(at int64, living []engine.Goroutine) (wrong int, err error) {
@@ -331,7 +327,7 @@ func (t *Process) mend(k engine.Goroutine, at int64) (bool, error) {
 	}
 	fixed := v
 	switch {
-	case int64(v.Since) > at-settled || is(k, v) && t.agrees(lifecycle.State(v.State), k.State):
+	case int64(v.Since) > at-engine.Settled || is(k, v) && t.agrees(lifecycle.State(v.State), k.State):
 		return false, nil
 	case !is(k, v):
 		fixed = entryOf(k)
@@ -356,7 +352,7 @@ func (t *Process) unseen(living []uint64, at int64) (map[uint64]bpf.TracerGorout
 	keys, values := make([]uint64, batch), make([]bpf.TracerGoroutine, batch)
 	if err := eachBatch(t.engine.objects.Goroutines, keys, values, func(i int) {
 		g, v := keys[i]&addressMask, values[i]
-		if keys[i]>>slotShift != uint64(t.slot) || lifecycle.State(v.State) == lifecycle.Dead || int64(v.Since) > at-settled {
+		if keys[i]>>slotShift != uint64(t.slot) || lifecycle.State(v.State) == lifecycle.Dead || int64(v.Since) > at-engine.Settled {
 			return
 		}
 		if _, lives := slices.BinarySearch(living, g); !lives {

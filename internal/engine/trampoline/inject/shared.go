@@ -87,23 +87,19 @@ func (s *shared) setWord(offset, value uint64) error {
 }
 
 // format gives the memory its size, and pages on this process's account.
-func (s *shared) format(g ring.Geometry) error {
-	online, err := ring.OnlineCPUs()
-	if err != nil {
-		return err
-	}
-	step()
-	return ring.Format(int(s.file.Fd()), g, online)
-}
+func (s *shared) format(g ring.Geometry) error { return s.forOnline(ring.Format, g) }
 
 // prepare gives memory that was used before its pages again.
-func (s *shared) prepare(g ring.Geometry) error {
+func (s *shared) prepare(g ring.Geometry) error { return s.forOnline(ring.Allocate, g) }
+
+// forOnline does something to the memory for the CPUs that are in use.
+func (s *shared) forOnline(do func(fd int, g ring.Geometry, cpus []int) error, g ring.Geometry) error {
 	online, err := ring.OnlineCPUs()
 	if err != nil {
 		return err
 	}
 	step()
-	return ring.Allocate(int(s.file.Fd()), g, online)
+	return do(int(s.file.Fd()), g, online)
 }
 
 // setPatches notes where instructions are replaced, before any is.
