@@ -74,8 +74,8 @@ func (p prometheus) config(exe string) *e2etest.Config {
 	return config
 }
 
-// query returns the value of an instant query that has one, NaN if it has none yet.
-func (p prometheus) query(promQL string) float64 {
+// values returns those of an instant query.
+func (p prometheus) values(promQL string) (all []string) {
 	p.t.Helper()
 	response, err := http.Get("http://" + p.address + "/api/v1/query?" + url.Values{"query": {promQL}}.Encode())
 	if err != nil {
@@ -89,14 +89,24 @@ func (p prometheus) query(promQL string) float64 {
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Error != "" {
 		p.t.Fatalf("%s: %v %s", promQL, err, answer.Error)
 	}
-	switch len(answer.Data.Result) {
+	for _, r := range answer.Data.Result {
+		all = append(all, r.Value[1].(string))
+	}
+	return all
+}
+
+// query returns the value of an instant query that has one, NaN if it has none yet.
+func (p prometheus) query(promQL string) float64 {
+	p.t.Helper()
+	values := p.values(promQL)
+	switch len(values) {
 	case 0:
 		return math.NaN()
 	case 1:
 	default:
-		p.t.Fatalf("%s has %d values", promQL, len(answer.Data.Result))
+		p.t.Fatalf("%s has %d values", promQL, len(values))
 	}
-	v, err := strconv.ParseFloat(answer.Data.Result[0].Value[1].(string), 64)
+	v, err := strconv.ParseFloat(values[0], 64)
 	if err != nil {
 		p.t.Fatal(err)
 	}
