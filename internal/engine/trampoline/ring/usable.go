@@ -9,11 +9,11 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/cpulist"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 )
 
@@ -132,26 +132,18 @@ func auxiliaryOn(cpu int) (aux uint32, ok bool) {
 	return aux, ok
 }
 
-// readCPUs reads a list such as 0-3,8 (Documentation/admin-guide/cputopology.rst of Linux).
+// readCPUs reads one of the kernel's lists of CPUs.
 func readCPUs(sys fs.FS, which string) ([]int, error) {
 	list, err := fs.ReadFile(sys, "devices/system/cpu/"+which)
 	if err != nil {
 		return nil, err
 	}
-	var cpus []int
-	for part := range strings.SplitSeq(strings.TrimSpace(string(list)), ",") {
-		first, last, isRange := strings.Cut(part, "-")
-		if !isRange {
-			last = first
-		}
-		from, errFrom := strconv.ParseUint(first, 10, 12)
-		to, errTo := strconv.ParseUint(last, 10, 12)
-		if errFrom != nil || errTo != nil || to < from {
-			return nil, fmt.Errorf("CPUs %q: not a list of numbers below %d", list, maxCPUs)
-		}
-		for cpu := from; cpu <= to; cpu++ {
-			cpus = append(cpus, int(cpu))
-		}
+	cpus, err := cpulist.Parse(string(list))
+	if err != nil {
+		return nil, err
+	}
+	if n := slices.Max(cpus); n >= maxCPUs {
+		return nil, fmt.Errorf("CPU %d: there are records of those below %d only", n, maxCPUs)
 	}
 	return cpus, nil
 }
