@@ -117,6 +117,14 @@ func (s *script) calls(g, pc uint64, ns int64) *script {
 	return s.becomes(g, Syscall, 0, pc, 0).later(ns).becomes(g, Running, 0, 0, 0)
 }
 
+// yields has a goroutine give up its thread some times.
+func (s *script) yields(g uint64, times int) *script {
+	for range times {
+		s.becomes(g, Runnable, 0, 0, 0).becomes(g, Running, 0, 0, 0)
+	}
+	return s
+}
+
 func (s *script) exits(g uint64) *script {
 	before := s.state[g]
 	s.events = append(s.events, exited(before.Time, s.now, g, g))
@@ -163,6 +171,16 @@ func TestEpisodes(t *testing.T) {
 			script: connection().calls(2, openPC, 9).start(3, 2, otherPC).exits(3).calls(2, bodyPC, 9).calls(2, peekPC, 9).start(4, 2, otherPC).exits(4).
 				calls(2, bodyPC, 9).waits(2, reading, peekPC),
 			want: []string{"3.0 in 2.1 of 2.1", "2.1 in 2.1 exact", "4.0 in 2.2 of 2.2", "2.2 in 2.2 exact"},
+		},
+		"a request that was there already, after many states": {
+			script: connection().waits(2, reading, openPC).woken(2, 0).yields(2, leastFold/2-4).calls(2, bodyPC, 9).calls(2, peekPC, 9).yields(2, 4).
+				start(3, 2, otherPC).exits(3).waits(2, reading, peekPC),
+			want: []string{"2.1 in 2.1 exact", "3.0 in 2.2 of 2.2", "2.2 in 2.2 exact"},
+		},
+		"a request that was there already, and computes for long": {
+			script: connection().waits(2, reading, openPC).woken(2, 0).calls(2, bodyPC, 9).calls(2, peekPC, 9).yields(2, leastFold).
+				waits(2, reading, peekPC),
+			want: []string{"2.1 in 2.1 exact", "2.2 in 2.2 exact"},
 		},
 		"a read before a wait finds nothing": {
 			script: connection().waits(2, reading, openPC).woken(2, 0).calls(2, peekPC, 9).start(3, 2, otherPC).exits(3).calls(2, bodyPC, 9).
@@ -408,5 +426,38 @@ func TestLasting(t *testing.T) {
 	// Created, runs, waits; woken and runs, as yet for nothing that must be told; then a request, until it waits for the next; which is none.
 	if diff := cmp.Diff([]int{0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestFoundAgain follows a process twice: nothing has the name of what it had at the first time.
+func TestFoundAgain(t *testing.T) {
+	s := newScript()
+	seen := map[Ref]bool{}
+	for range 2 {
+		s.later(1e9)
+		from := len(s.events)
+		found := created(s.now, 2, 2, 0, true)
+		found.Preexisting, found.From, found.To, found.ToReason, found.StartPC = true, Waiting, Waiting, reading, otherPC
+		found.Stack = []uint64{ownPC}
+		s.events, s.state[2] = append(s.events, found), found
+		for range 3 {
+			s.later(1000).woken(2, 0).calls(2, bodyPC, 9).waits(2, reading, ownPC)
+		}
+		tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
+		all := append(handle(tr, s.events[from:]...), tr.Interrupt(s.now, Unfollowed)...)
+		if len(all) != 4 {
+			t.Fatalf("%v is told", told(all))
+		}
+		for i, g := range all {
+			for _, name := range []Ref{{GoID: g.GoID, Segment: g.Segment}, {Tree: g.Tree}} {
+				if seen[name] {
+					t.Errorf("%+v is told twice", name)
+				}
+				seen[name] = true
+			}
+			if want := []int{1, 2, 3, 0}[i]; g.Ordinal() != want {
+				t.Errorf("it is part %d, want %d", g.Ordinal(), want)
+			}
+		}
 	}
 }

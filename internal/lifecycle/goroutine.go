@@ -106,7 +106,9 @@ type Goroutine struct {
 	Helpers                     uint32
 	StartPC, CreationPC         uint64
 
-	// Segment counts the parts in which a long life is told, from 0. Start and End are the segment's, in ns of CLOCK_MONOTONIC.
+	// Segment numbers the parts in which a long life is told: from 0, or of a preexisting goroutine from the µs of CLOCK_MONOTONIC at which it was
+	// found, so that no number is given twice although it may have been followed before. Start and End are the segment's, in ns of
+	// CLOCK_MONOTONIC.
 	Segment    int
 	Start, End int64
 	// Ending says what End is.
@@ -128,6 +130,7 @@ type Goroutine struct {
 	// Totals are over the segment.
 	Totals [States]Total
 
+	first      int      // the number of the first segment
 	current    Interval // the open interval; its End is not known yet
 	hasCurrent bool
 	changed    bool // since it was found
@@ -152,6 +155,9 @@ type Goroutine struct {
 	foundDead bool   // by Settle
 	foundWhen uint64 // the count of drained at which it was
 }
+
+// Ordinal is how many parts of the goroutine's life were told of before this one, since it was created or found.
+func (g *Goroutine) Ordinal() int { return g.Segment - g.first }
 
 // continues tells whether another interval is the same one, of which the source took the end back.
 func (s Interval) continues(with Interval) bool {
@@ -179,7 +185,7 @@ func (g *Goroutine) add(s Interval, limits Limits) bool {
 	g.Totals[s.State].Count++
 	g.budget.left--
 	g.Intervals = append(g.Intervals, s)
-	if len(g.Intervals) >= max(g.folding.next, leastFold) {
+	if len(g.Intervals) >= max(g.folding.next, leastFold) && !g.visited.pending() {
 		g.fold(limits)
 	}
 	return true

@@ -123,6 +123,10 @@ func (t *Tracker) create(e *Event) {
 		origin:     origin,
 		habits:     habits{candidates: g.habits.candidates[:0]},
 	}
+	if e.Preexisting {
+		g.first = int(time.Duration(e.Time).Microseconds())
+		g.Segment = g.first
+	}
 	began := t.enter(g, e.Time, owner)
 	began.part = t.partOf(g, owner)
 	if owner == nil && creator != nil {
@@ -272,7 +276,7 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	if e.Time < g.Start {
 		return // of the segment before, which has been told
 	}
-	if e.From == Running && (e.To == Syscall || e.To == Dead) {
+	if e.From == Running && (e.To == Syscall || e.To == Dead) || g.visited.isOld(len(g.Intervals)) {
 		t.confirmVisit(g)
 	}
 	t.endInterval(g, e)
@@ -281,13 +285,14 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	}
 	g.current = Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)}
 	g.hasCurrent, g.changed = e.To != Dead, true
+	if g.reads {
+		g.hasRead(e)
+	}
 	switch {
 	case e.To == Waiting && e.From == Running && !t.learnsLate():
 		t.park(g, e.Time, e.ToReason)
 	case e.To == Syscall:
 		t.startsReading(g)
-	case e.From == Syscall && g.reads:
-		g.reads, g.visited.end = false, e.Time
 	}
 }
 
@@ -374,6 +379,7 @@ func (t *Tracker) end(g *Goroutine, e *Event) {
 // interrupt closes a goroutine of which nothing is known after a moment.
 func (t *Tracker) interrupt(g *Goroutine, at int64, why Ending) {
 	at = max(at, g.Start)
+	t.confirmVisit(g)
 	if g.hasCurrent && at > g.current.Start && !g.idle {
 		g.addOpen(at, t.limits)
 	}

@@ -2,13 +2,16 @@ package lifecycle
 
 import "slices"
 
-// visit is a read at home that did not have to wait: what it has read may be the next piece of work.
+// visit is a read at home that did not have to wait: what it has read may be the next piece of work. While that is not known, intervals are not
+// folded: what was before it must be told from what is after it.
 type visit struct {
-	begin, end int64
+	begin, end int64 // zero if there is none; end is 0 while it reads
 	// What was known of the goroutine at the beginning.
 	intervals int
 	totals    [States]Total
 }
+
+func (v visit) pending() bool { return v.begin != 0 }
 
 // startsReading takes the beginning of a system call.
 func (t *Tracker) startsReading(g *Goroutine) {
@@ -32,6 +35,20 @@ func (t *Tracker) startsReading(g *Goroutine) {
 	}
 }
 
+// hasRead takes the end of the system call; the zero visit is left if it was lost.
+func (g *Goroutine) hasRead(e *Event) {
+	g.reads = false
+	if e.From == Syscall {
+		g.visited.end = e.Time
+	} else {
+		g.visited = visit{}
+	}
+}
+
+// isOld tells whether a goroutine that has so many intervals has been on and off its thread so often since it has read that it must have found
+// something.
+func (v visit) isOld(intervals int) bool { return v.end != 0 && intervals-v.intervals >= leastFold }
+
 // confirmVisit splits a goroutine's episode where it has read, if it has done anything with that.
 func (t *Tracker) confirmVisit(g *Goroutine) {
 	v := g.visited
@@ -39,7 +56,7 @@ func (t *Tracker) confirmVisit(g *Goroutine) {
 		return
 	}
 	g.visited = visit{}
-	if g.episode == nil || v.begin < g.Start || v.intervals < g.folding.done || v.intervals > len(g.Intervals) {
+	if g.episode == nil || v.begin < g.Start {
 		return
 	}
 	var since []Interval

@@ -97,6 +97,6 @@ func (i ids) trace(t lifecycle.Tree) pcommon.TraceID {
 // span returns the id of a goroutine's span, or with slice > 0 of the slice-th interval inside it.
 func (i ids) span(goid uint64, segment, slice int) pcommon.SpanID {
 	var id pcommon.SpanID
-	binary.BigEndian.PutUint64(id[:], nonzero(mix(mix(i.seed[2]+goid)+uint64(segment)<<32+uint64(slice))))
+	binary.BigEndian.PutUint64(id[:], nonzero(mix(mix(mix(i.seed[2]+goid)+uint64(segment))+uint64(slice))))
 	return id
 }

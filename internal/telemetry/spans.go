@@ -121,6 +121,8 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 		s.addStates(spans, span, p, g, &folded)
 	case StateEvents:
 		s.addEvents(span, p, g)
+	case StateNone:
+		return // of what nothing is to be shown, nothing is left out
 	}
 	putTotal(span.Attributes(), attributeFoldedCount, attributeFoldedDuration, folded)
 	putTotal(span.Attributes(), attributeDroppedCount, attributeDroppedDuration, sum(g.Dropped))
@@ -262,7 +264,7 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	putIf(a, attributePreexisting, g.Preexisting)
 	putIf(a, attributeOutlives, g.Outlives)
 	a.PutStr(attributeEnding, g.Ending.String())
-	putCount(a, attributeSegment, int64(g.Segment))
+	putCount(a, attributeSegment, int64(g.Ordinal()))
 	putCount(a, attributeEpisodes, int64(g.Episodes))
 	if g.Cause != lifecycle.NoEpisode {
 		span.SetName(jobName(start.Function))

@@ -139,8 +139,14 @@ func TestStatesAsEvents(t *testing.T) {
 }
 
 func TestNoStates(t *testing.T) {
-	if spans := add(StateNone, child()); len(spans) != 1 || spans[0].Events().Len() != 0 {
-		t.Errorf("%d spans", len(spans))
+	spans := add(StateNone, child())
+	if len(spans) != 1 || spans[0].Events().Len() != 0 {
+		t.Fatalf("%d spans", len(spans))
+	}
+	for name := range attributes(spans[0].Attributes()) {
+		if strings.HasPrefix(name, "go.goroutine.folded") || strings.HasPrefix(name, "go.goroutine.dropped") {
+			t.Errorf("it has %s, although no state was to be shown", name)
+		}
 	}
 }
 
@@ -179,6 +185,13 @@ func TestIDsAreStableAndDiffer(t *testing.T) {
 				seen[id] = "another span"
 			}
 		}
+	}
+	for _, found := range []int{1 << 31, 1 << 32, 1 << 33, 3 << 32} { // segments of goroutines that were there before
+		id := a.span(1, found, 0)
+		if before, ok := seen[id]; ok {
+			t.Errorf("%v of segment %d is of %s too", id, found, before)
+		}
+		seen[id] = "another span"
 	}
 	if a.trace(lifecycle.Tree{Root: 1}) == a.trace(lifecycle.Tree{Root: 1, Segment: 1}) {
 		t.Error("two trees have the same id")
