@@ -60,6 +60,8 @@ func show(dir, exe, html string) error {
 		return err
 	}
 	summarize(os.Stdout, c.backend, requests)
+	timelines(os.Stdout, c.backend.Spans())
+	fmt.Print("\nThe same in Jaeger: have the collector export to it, as docs/backends.md says, and search for the trace. What is in one: docs/reading-a-trace.md.\n\n")
 	if html == "" {
 		return nil
 	}

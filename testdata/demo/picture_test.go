@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
@@ -48,20 +47,6 @@ func TestPicture(t *testing.T) {
 		t.Errorf("the page has loaded %v other files", got)
 	}
 	b.screenshot(t)
-}
-
-func span(trace, id, parent byte, name, state string, start, duration uint64) ptrace.Span {
-	s := ptrace.NewSpan()
-	s.SetTraceID(pcommon.TraceID{trace})
-	s.SetSpanID(pcommon.SpanID{id})
-	s.SetParentSpanID(pcommon.SpanID{parent})
-	s.SetName(name)
-	s.SetStartTimestamp(pcommon.Timestamp(1e9 + start))
-	s.SetEndTimestamp(pcommon.Timestamp(1e9 + start + duration))
-	if state != "" {
-		s.Attributes().PutStr("go.goroutine.state", state)
-	}
-	return s
 }
 
 // browser is a session of the WebDriver protocol.

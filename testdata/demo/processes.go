@@ -99,6 +99,7 @@ func configuration(program, engine, endpoint string) *e2etest.Config {
 	r := e2etest.Following(program)
 	r.CollectionInterval = collectionInterval
 	r.Overhead.Collector = new(float64) // no limit
+	r.Traces.Noise = "fold"             // as is the default
 	r.Others = e2etest.Settings{"engine": engine}
 	return e2etest.Exporting(r, endpoint, "traces", "metrics")
 }
