@@ -41,6 +41,8 @@ type Config struct {
 	// Engine says what sees goroutines change their state in the mode of probes: uprobes of the kernel, trampolines in the processes, or
 	// trampolines only where uprobes cost more than they may.
 	Engine Engine `mapstructure:"engine"`
+	// Trampoline says where trampolines may be used.
+	Trampoline TrampolineConfig `mapstructure:"trampoline"`
 	// Syscalls attaches the extra probes that Go 1.26 and later need to show system calls.
 	Syscalls bool `mapstructure:"syscalls"`
 	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 160 bytes for each
@@ -80,6 +82,17 @@ const (
 	engineTrampoline Engine = "trampoline"
 	engineAuto       Engine = "auto"
 )
+
+// TrampolineConfig says where trampolines may be used.
+type TrampolineConfig struct {
+	// ARM64 is "experimental" to use them on arm64, where they were never proven on real hardware, else empty.
+	ARM64 string `mapstructure:"arm64"`
+
+	_ struct{}
+}
+
+// experimental is what allows something that is not proven.
+const experimental = "experimental"
 
 // OverheadConfig says what following may cost.
 type OverheadConfig struct {
@@ -435,6 +448,14 @@ func (c *OverheadConfig) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Validate reports what is not allowed.
+func (c *TrampolineConfig) Validate() error {
+	if c.ARM64 != "" && c.ARM64 != experimental {
+		return fmt.Errorf("arm64: %q is not allowed, it must be %s or empty", c.ARM64, experimental)
+	}
+	return nil
 }
 
 // Validate reports a number of start functions that is out of range.

@@ -44,6 +44,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Self = true
 			c.Mode = modeSnapshot
 			c.Engine = engineAuto
+			c.Trampoline.ARM64 = experimental
 			c.Blocked = BlockedConfig{Threshold: 30 * time.Second, Top: 5}
 			c.StartFunctions.Top = 7
 			c.CollectionInterval = 30 * time.Second
@@ -73,6 +74,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/bad_cgroup":             {error: `exclude::0: cgroup: "/a[": syntax error in pattern`},
 		"goroutine/mode":                   {error: `mode: "trace" is not allowed, it must be probes or snapshot`},
 		"goroutine/engine":                 {error: `engine: "ptrace" is not allowed, it must be uprobe, trampoline or auto`},
+		"goroutine/arm64":                  {error: `trampoline: arm64: "proven" is not allowed, it must be experimental or empty`},
 		"goroutine/threshold":              {error: "blocked: threshold: 1ms is not allowed, it must be 1s or more"},
 		"goroutine/top":                    {error: "blocked: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ratio":                  {error: "traces: sampling_ratio: 1.5 is not allowed, it must be from 0 to 1"},

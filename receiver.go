@@ -186,7 +186,8 @@ func (s *shared) engineOptions() trampoline.Options {
 			Logger:                  s.set.Logger,
 			Labels:                  engine.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
 		},
-		CPU: s.config.Overhead.Collector,
+		CPU:   s.config.Overhead.Collector,
+		ARM64: s.config.Trampoline.ARM64 == experimental,
 	}
 }
 

@@ -9,10 +9,11 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 )
 
-// Check tells whether a process permits trampolines that runs an executable bias higher than linked, without touching it. The error wraps
+// Check tells whether a process permits trampolines that runs an executable bias higher than linked, without touching it and without leave
+// for what is experimental. The error wraps
 // *engine.Refusal if not, and unix.ESRCH if it has ended.
 func Check(pid int, b *goexe.Binary, bias uint64) error {
-	if err := ring.Usable(); err != nil {
+	if err := ring.Usable(false); err != nil {
 		return err
 	}
 	patches, err := b.Patches()

@@ -25,6 +25,8 @@ type Options struct {
 	FirstID engine.ID
 	// CPU is the share of one CPU that reading may take, over which no events are made; 0 sets no limit.
 	CPU float64
+	// ARM64 permits the engine on arm64, where it is not proven.
+	ARM64 bool
 	// Ready is called, by a goroutine that must not wait, when events have come for Next to read. It may be nil.
 	Ready func()
 }
@@ -61,7 +63,7 @@ func New(o Options) (*Engine, error) {
 	if o.Ready == nil {
 		o.Ready = func() {}
 	}
-	if err := ring.Usable(); err != nil {
+	if err := ring.Usable(o.ARM64); err != nil {
 		return nil, err
 	}
 	clock, err := newClock()

@@ -45,7 +45,7 @@ func (g *goroutineTruth) change(w writer, cpu uint32, id uint64, yields, early b
 // TestTruth has writers on real threads and the real clock, and finds each goroutine's changes complete and in their order, whatever the
 // CPUs that they were made on.
 func TestTruth(t *testing.T) {
-	if err := Usable(); err != nil {
+	if err := Usable(true); err != nil {
 		t.Skipf("not on this machine: %v", err)
 	}
 	const cpus, writers, goroutines = 4, 6, 50

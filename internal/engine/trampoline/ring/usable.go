@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/cpu"
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/cpulist"
@@ -35,10 +36,11 @@ func PossibleCPUs() (uint32, error) {
 // OnlineCPUs returns the numbers of the CPUs in use, whether or not this process may run on them.
 func OnlineCPUs() ([]int, error) { return readCPUs(os.DirFS("/sys"), "online") }
 
-// Usable returns nil if trampolines can take the time and the CPU from the time-stamp counter on this machine. An error wraps an
-// engine.Refusal.
-func Usable() error {
-	return machine{os.DirFS("/proc"), os.DirFS("/sys"), auxiliaryOn}.usable(runtime.GOARCH)
+// Usable returns nil if trampolines can take the time, and what tells their ring, from the processor of this machine. On arm64, where they are
+// not proven, that takes leave. An error wraps an engine.Refusal.
+func Usable(arm64 bool) error {
+	m := machine{os.DirFS("/proc"), os.DirFS("/sys"), auxiliaryOn, cpu.ARM64.HasATOMICS, os.Getpagesize()}
+	return m.usable(runtime.GOARCH, arm64)
 }
 
 // machine is what Usable looks at.
@@ -46,12 +48,39 @@ type machine struct {
 	proc, sys fs.FS
 	// auxiliary reads the auxiliary word on a CPU; false if this process may not run there.
 	auxiliary func(cpu int) (uint32, bool)
+	// atomics tells that an arm64 processor has the atomic instructions of Armv8.1.
+	atomics  bool
+	pageSize int
 }
 
-func (m machine) usable(arch string) error {
-	if arch != "amd64" {
-		return engine.Refuse(engine.RefusedArch, "there are no trampolines for %s", arch)
+func (m machine) usable(arch string, arm64 bool) error {
+	switch arch {
+	case "amd64":
+		return m.usableAMD64()
+	case "arm64":
+		if !arm64 {
+			return engine.Refuse(engine.RefusedArch, "trampolines were tried on arm64 in emulation only: trampoline::arm64: experimental permits them")
+		}
+		return m.usableARM64()
 	}
+	return engine.Refuse(engine.RefusedArch, "there are no trampolines for %s", arch)
+}
+
+// usableARM64 does not look for more: architecture and kernel have the counter of the same rate on all CPUs, also where they sleep.
+func (m machine) usableARM64() error {
+	if !m.atomics {
+		return engine.Refuse(engine.RefusedArch, "the processor lacks the atomic instructions of Armv8.1")
+	}
+	if m.pageSize != pageSize {
+		return engine.Refuse(engine.RefusedArch, "the kernel has pages of %d bytes, not of %d", m.pageSize, pageSize)
+	}
+	if err := m.clockIs("arch_sys_counter"); err != nil {
+		return engine.Refuse(engine.RefusedTSC, "%w", err)
+	}
+	return nil
+}
+
+func (m machine) usableAMD64() error {
 	if err := m.invariant(); err != nil {
 		return engine.Refuse(engine.RefusedTSC, "%w", err)
 	}
@@ -83,12 +112,17 @@ func (m machine) invariant() error {
 	if !found {
 		return fmt.Errorf("cpuinfo has no flags")
 	}
+	return m.clockIs("tsc")
+}
+
+// clockIs tells whether the kernel takes its time from a counter.
+func (m machine) clockIs(counter string) error {
 	source, err := fs.ReadFile(m.sys, "devices/system/clocksource/clocksource0/current_clocksource")
 	if err != nil {
 		return err
 	}
-	if s := strings.TrimSpace(string(source)); s != "tsc" {
-		return fmt.Errorf("the kernel's clock is %s, not the time-stamp counter", s)
+	if s := strings.TrimSpace(string(source)); s != counter {
+		return fmt.Errorf("the kernel's clock is %s, not %s", s, counter)
 	}
 	return nil
 }

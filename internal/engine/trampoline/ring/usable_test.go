@@ -17,13 +17,11 @@ const goodFlags = "flags\t\t: fpu tsc rdtscp lm constant_tsc nonstop_tsc\n"
 
 func TestUsable(t *testing.T) {
 	tests := map[string]struct {
-		arch   string
 		change func(proc, sys fstest.MapFS)
 		aux    func(cpu int) (uint32, bool)
 		want   engine.Reason
 	}{
 		"usable":          {},
-		"arm64":           {arch: "arm64", want: engine.RefusedArch},
 		"rate changes":    {change: without("constant_tsc"), want: engine.RefusedTSC},
 		"stops in sleep":  {change: without("nonstop_tsc"), want: engine.RefusedTSC},
 		"no RDTSCP":       {change: without("rdtscp"), want: engine.RefusedTSC},
@@ -44,20 +42,49 @@ func TestUsable(t *testing.T) {
 			if test.change != nil {
 				test.change(proc, sys)
 			}
-			m := machine{proc, sys, test.aux}
+			m := machine{proc, sys, test.aux, false, pageSize}
 			if m.auxiliary == nil {
 				m.auxiliary = func(cpu int) (uint32, bool) { return uint32(cpu), true }
 			}
-			arch := test.arch
-			if arch == "" {
-				arch = "amd64"
-			}
-			err := m.usable(arch)
-			var refusal *engine.Refusal
-			if errors.As(err, &refusal) != (test.want != "") || refusal != nil && refusal.Reason != test.want {
-				t.Errorf("%v, want %q", err, test.want)
-			}
+			requireReason(t, m.usable("amd64", false), test.want)
 		})
+	}
+}
+
+// requireReason checks why a machine is refused, if it is.
+func requireReason(t *testing.T, err error, want engine.Reason) {
+	t.Helper()
+	var refusal *engine.Refusal
+	if errors.As(err, &refusal) != (want != "") || refusal != nil && refusal.Reason != want || want == "" && err != nil {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+// TestUsableARM64 refuses arm64 without leave, and there what trampolines cannot do without.
+func TestUsableARM64(t *testing.T) {
+	const counter = "arch_sys_counter\n"
+	for name, test := range map[string]struct {
+		arch       string
+		leave      bool
+		atomics    bool
+		page       int
+		source     string
+		wantReason engine.Reason
+		wantText   string
+	}{
+		"usable":        {"arm64", true, true, pageSize, counter, "", ""},
+		"without leave": {"arm64", false, true, pageSize, counter, engine.RefusedArch, "trampoline::arm64: experimental"},
+		"Armv8.0":       {"arm64", true, false, pageSize, counter, engine.RefusedArch, "Armv8.1"},
+		"large pages":   {"arm64", true, true, 64 << 10, counter, engine.RefusedArch, "pages of 65536 bytes"},
+		"other source":  {"arm64", true, true, pageSize, "timer\n", engine.RefusedTSC, "timer"},
+		"another":       {"riscv64", true, true, pageSize, counter, engine.RefusedArch, "riscv64"},
+	} {
+		m := machine{fstest.MapFS{}, fstest.MapFS{sourcePath: {Data: []byte(test.source)}}, nil, test.atomics, test.page}
+		err := m.usable(test.arch, test.leave)
+		requireReason(t, err, test.wantReason)
+		if err != nil && !strings.Contains(err.Error(), test.wantText) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -108,7 +135,7 @@ func TestThisMachine(t *testing.T) {
 			t.Errorf("CPU %d of %d", cpu, n)
 		}
 	}
-	err = Usable()
+	err = Usable(true)
 	var refusal *engine.Refusal
 	if err != nil && !errors.As(err, &refusal) {
 		t.Error(err)
