@@ -19,9 +19,9 @@ func TestCapabilities(t *testing.T) {
 		capabilities []uintptr
 		want         string
 	}{
-		"those in the README": {[]uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE}, "Following process"},
-		"none":                {nil, "the collector needs CAP_SYS_ADMIN, CAP_SYS_PTRACE;"},
-		"some":                {[]uintptr{unix.CAP_BPF, unix.CAP_SYS_PTRACE}, "the collector needs CAP_SYS_ADMIN;"},
+		"those that are documented": {[]uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE}, "Following process"},
+		"none":                      {nil, "the collector needs CAP_SYS_ADMIN, CAP_SYS_PTRACE;"},
+		"some":                      {[]uintptr{unix.CAP_BPF, unix.CAP_SYS_PTRACE}, "the collector needs CAP_SYS_ADMIN;"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := e2etest.NewBackend(t)

@@ -23,7 +23,7 @@ func TestCriticalPath(t *testing.T) {
 		for path, want := range map[string]string{"/slow": "sleep in main.slow", "/fanout": sleep} {
 			t.Run(shortest+path, func(t *testing.T) {
 				j := startJaeger(t)
-				config := readmeConfig(t, exe, j.otlp)
+				config := exampleConfig(t, exe, j.otlp)
 				config.Receivers["goroutine"].(map[string]any)["traces"] = map[string]any{"min_state_duration": shortest}
 				c := e2etest.StartCollector(t, config)
 				p := testbuild.Start(t, exe)

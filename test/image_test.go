@@ -20,7 +20,7 @@ import (
 
 type object = map[string]any
 
-// TestImage runs the image that "make image" makes, with what the README asks for: the host's processes, two capabilities, and a root and
+// TestImage runs the image that "make image" makes, with what docs/install.md asks for: the host's processes, two capabilities, and a root and
 // /sys that are read-only. It follows a program in another container, with namespaces and an overlay of its own.
 func TestImage(t *testing.T) {
 	testbuild.RequireRoot(t)

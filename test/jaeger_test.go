@@ -118,12 +118,12 @@ const (
 // connections is how many the server is given under load; each has one request, which makes it spawn 8 workers.
 const connections = 60
 
-// TestJaeger runs the configuration in the README with a Jaeger behind it, and a server under load before it.
+// TestJaeger runs the first example of docs/configuration.md with a Jaeger behind it, and a server under load before it.
 func TestJaeger(t *testing.T) {
 	testbuild.RequireRoot(t)
 	j := startJaeger(t)
 	exe := testbuild.Program(t, "server", testbuild.Options{})
-	c := e2etest.StartCollector(t, readmeConfig(t, exe, j.otlp))
+	c := e2etest.StartCollector(t, exampleConfig(t, exe, j.otlp))
 	p := testbuild.Start(t, exe)
 	address := p.Line()
 	c.Await("Following process")
@@ -207,16 +207,16 @@ func (s jaegerSpan) is(key string) bool {
 	return false
 }
 
-// readmeConfig returns the README's example of a configuration, with another target and another backend.
-func readmeConfig(t *testing.T, exe, endpoint string) *e2etest.Config {
+// exampleConfig returns the first example of docs/configuration.md, with another target and another backend.
+func exampleConfig(t *testing.T, exe, endpoint string) *e2etest.Config {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join(testbuild.Root(), "README.md"))
+	page, err := os.ReadFile(filepath.Join(testbuild.Root(), "docs", "configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(readme)
+	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
 	if example == nil {
-		t.Fatal("the README has no example")
+		t.Fatal("docs/configuration.md has no example")
 	}
 	config, err := e2etest.Parse(example[1])
 	if err != nil {
@@ -225,7 +225,7 @@ func readmeConfig(t *testing.T, exe, endpoint string) *e2etest.Config {
 	receiver, _ := config.Receivers["goroutine"].(map[string]any)
 	exporter := config.Exporters[e2etest.OTLPExporter]
 	if receiver["targets"] == nil || exporter["endpoint"] == nil {
-		t.Fatalf("the README's example has no target or no endpoint:\n%s", example[1])
+		t.Fatalf("the example has no target or no endpoint:\n%s", example[1])
 	}
 	receiver["targets"], exporter["endpoint"] = []e2etest.Target{{Executable: exe}}, endpoint
 	receiver["overhead"] = map[string]any{"budget": 0} // all connections are looked for, however many come at once

@@ -111,7 +111,7 @@ func fleet() *dashboard.DashboardBuilder {
 		graph{"Blocked goroutines", "", "short", "{{job}}", `topk(20, sum by (job) (go_goroutine_blocked))`},
 		graph{"Delay of scheduling, 99 %", "", "s", "{{job}}", `topk(20, histogram_quantile(0.99, sum by (job) (rate(go_schedule_duration_seconds[$__rate_interval]))))`},
 		graph{"Processors taken", "", "short", "{{job}}", `topk(20, sum by (job) (rate(go_goroutine_time_seconds_total{go_goroutine_state="running"}[$__rate_interval])))`},
-		graph{"Processes by level", "How much may be seen of them: README, what it costs a program.", "short", "{{go_goroutine_overhead_level}}", `sum by (go_goroutine_overhead_level) (go_goroutine_overhead_status)`},
+		graph{"Processes by level", "How much may be seen of them: docs/overhead.md.", "short", "{{go_goroutine_overhead_level}}", `sum by (go_goroutine_overhead_level) (go_goroutine_overhead_status)`},
 		graph{"Cost", "The share of the programs' CPU time that probes take.", "percentunit", "{{job}}", `topk(20, max by (job) (go_goroutine_overhead_share_ratio))`},
 	)
 	add(
