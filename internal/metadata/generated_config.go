@@ -343,17 +343,122 @@ func (ms *GoGoroutineTimeMetricConfig) Validate() error {
 	return nil
 }
 
+// ProcessCgroupCPUPeriodsMetricConfig provides config for the process.cgroup.cpu.periods metric.
+type ProcessCgroupCPUPeriodsMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *ProcessCgroupCPUPeriodsMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+// ProcessCgroupCPUThrottledPeriodsMetricConfig provides config for the process.cgroup.cpu.throttled.periods metric.
+type ProcessCgroupCPUThrottledPeriodsMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *ProcessCgroupCPUThrottledPeriodsMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+// ProcessCgroupCPUThrottledTimeMetricConfig provides config for the process.cgroup.cpu.throttled.time metric.
+type ProcessCgroupCPUThrottledTimeMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *ProcessCgroupCPUThrottledTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+// ProcessCPURunqueueTimeMetricConfig provides config for the process.cpu.runqueue.time metric.
+type ProcessCPURunqueueTimeMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *ProcessCPURunqueueTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+// ProcessCPUTimeMetricConfig provides config for the process.cpu.time metric.
+type ProcessCPUTimeMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+}
+
+func (ms *ProcessCPUTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
 // MetricsConfig provides config for goroutine metrics.
 type MetricsConfig struct {
-	GoGoroutineBlocked          GoGoroutineBlockedMetricConfig          `mapstructure:"go.goroutine.blocked"`
-	GoGoroutineCount            GoGoroutineCountMetricConfig            `mapstructure:"go.goroutine.count"`
-	GoGoroutineCreated          GoGoroutineCreatedMetricConfig          `mapstructure:"go.goroutine.created"`
-	GoGoroutineEngineStatus     GoGoroutineEngineStatusMetricConfig     `mapstructure:"go.goroutine.engine.status"`
-	GoGoroutineExited           GoGoroutineExitedMetricConfig           `mapstructure:"go.goroutine.exited"`
-	GoGoroutineOverheadCoverage GoGoroutineOverheadCoverageMetricConfig `mapstructure:"go.goroutine.overhead.coverage"`
-	GoGoroutineOverheadShare    GoGoroutineOverheadShareMetricConfig    `mapstructure:"go.goroutine.overhead.share"`
-	GoGoroutineOverheadStatus   GoGoroutineOverheadStatusMetricConfig   `mapstructure:"go.goroutine.overhead.status"`
-	GoGoroutineTime             GoGoroutineTimeMetricConfig             `mapstructure:"go.goroutine.time"`
+	GoGoroutineBlocked               GoGoroutineBlockedMetricConfig               `mapstructure:"go.goroutine.blocked"`
+	GoGoroutineCount                 GoGoroutineCountMetricConfig                 `mapstructure:"go.goroutine.count"`
+	GoGoroutineCreated               GoGoroutineCreatedMetricConfig               `mapstructure:"go.goroutine.created"`
+	GoGoroutineEngineStatus          GoGoroutineEngineStatusMetricConfig          `mapstructure:"go.goroutine.engine.status"`
+	GoGoroutineExited                GoGoroutineExitedMetricConfig                `mapstructure:"go.goroutine.exited"`
+	GoGoroutineOverheadCoverage      GoGoroutineOverheadCoverageMetricConfig      `mapstructure:"go.goroutine.overhead.coverage"`
+	GoGoroutineOverheadShare         GoGoroutineOverheadShareMetricConfig         `mapstructure:"go.goroutine.overhead.share"`
+	GoGoroutineOverheadStatus        GoGoroutineOverheadStatusMetricConfig        `mapstructure:"go.goroutine.overhead.status"`
+	GoGoroutineTime                  GoGoroutineTimeMetricConfig                  `mapstructure:"go.goroutine.time"`
+	ProcessCgroupCPUPeriods          ProcessCgroupCPUPeriodsMetricConfig          `mapstructure:"process.cgroup.cpu.periods"`
+	ProcessCgroupCPUThrottledPeriods ProcessCgroupCPUThrottledPeriodsMetricConfig `mapstructure:"process.cgroup.cpu.throttled.periods"`
+	ProcessCgroupCPUThrottledTime    ProcessCgroupCPUThrottledTimeMetricConfig    `mapstructure:"process.cgroup.cpu.throttled.time"`
+	ProcessCPURunqueueTime           ProcessCPURunqueueTimeMetricConfig           `mapstructure:"process.cpu.runqueue.time"`
+	ProcessCPUTime                   ProcessCPUTimeMetricConfig                   `mapstructure:"process.cpu.time"`
 }
 
 func DefaultMetricsConfig() MetricsConfig {
@@ -394,6 +499,21 @@ func DefaultMetricsConfig() MetricsConfig {
 			Enabled:             true,
 			AggregationStrategy: AggregationStrategySum,
 			EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
+		},
+		ProcessCgroupCPUPeriods: ProcessCgroupCPUPeriodsMetricConfig{
+			Enabled: true,
+		},
+		ProcessCgroupCPUThrottledPeriods: ProcessCgroupCPUThrottledPeriodsMetricConfig{
+			Enabled: true,
+		},
+		ProcessCgroupCPUThrottledTime: ProcessCgroupCPUThrottledTimeMetricConfig{
+			Enabled: true,
+		},
+		ProcessCPURunqueueTime: ProcessCPURunqueueTimeMetricConfig{
+			Enabled: true,
+		},
+		ProcessCPUTime: ProcessCPUTimeMetricConfig{
+			Enabled: true,
 		},
 	}
 }

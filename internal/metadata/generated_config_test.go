@@ -63,6 +63,21 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						AggregationStrategy: AggregationStrategySum,
 						EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
 					},
+					ProcessCgroupCPUPeriods: ProcessCgroupCPUPeriodsMetricConfig{
+						Enabled: true,
+					},
+					ProcessCgroupCPUThrottledPeriods: ProcessCgroupCPUThrottledPeriodsMetricConfig{
+						Enabled: true,
+					},
+					ProcessCgroupCPUThrottledTime: ProcessCgroupCPUThrottledTimeMetricConfig{
+						Enabled: true,
+					},
+					ProcessCPURunqueueTime: ProcessCPURunqueueTimeMetricConfig{
+						Enabled: true,
+					},
+					ProcessCPUTime: ProcessCPUTimeMetricConfig{
+						Enabled: true,
+					},
 				},
 				ResourceAttributes: ResourceAttributesConfig{
 					ContainerID:               ResourceAttributeConfig{Enabled: true},
@@ -124,6 +139,21 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						AggregationStrategy: AggregationStrategySum,
 						EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
 					},
+					ProcessCgroupCPUPeriods: ProcessCgroupCPUPeriodsMetricConfig{
+						Enabled: false,
+					},
+					ProcessCgroupCPUThrottledPeriods: ProcessCgroupCPUThrottledPeriodsMetricConfig{
+						Enabled: false,
+					},
+					ProcessCgroupCPUThrottledTime: ProcessCgroupCPUThrottledTimeMetricConfig{
+						Enabled: false,
+					},
+					ProcessCPURunqueueTime: ProcessCPURunqueueTimeMetricConfig{
+						Enabled: false,
+					},
+					ProcessCPUTime: ProcessCPUTimeMetricConfig{
+						Enabled: false,
+					},
 				},
 				ResourceAttributes: ResourceAttributesConfig{
 					ContainerID:               ResourceAttributeConfig{Enabled: false},
@@ -148,7 +178,7 @@ func TestMetricsBuilderConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := loadMetricsBuilderConfig(t, tt.name)
-			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineTimeMetricConfig{}, ResourceAttributeConfig{}))
+			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineTimeMetricConfig{}, ProcessCgroupCPUPeriodsMetricConfig{}, ProcessCgroupCPUThrottledPeriodsMetricConfig{}, ProcessCgroupCPUThrottledTimeMetricConfig{}, ProcessCPURunqueueTimeMetricConfig{}, ProcessCPUTimeMetricConfig{}, ResourceAttributeConfig{}))
 			require.Emptyf(t, diff, "Config mismatch (-expected +actual):\n%s", diff)
 		})
 	}

@@ -20,6 +20,32 @@ const (
 	AggregationStrategyMax = "max"
 )
 
+// AttributeCPUMode specifies the value cpu.mode attribute.
+type AttributeCPUMode int
+
+const (
+	_ AttributeCPUMode = iota
+	AttributeCPUModeUser
+	AttributeCPUModeSystem
+)
+
+// String returns the string representation of the AttributeCPUMode.
+func (av AttributeCPUMode) String() string {
+	switch av {
+	case AttributeCPUModeUser:
+		return "user"
+	case AttributeCPUModeSystem:
+		return "system"
+	}
+	return ""
+}
+
+// MapAttributeCPUMode is a helper map of string to AttributeCPUMode attribute value.
+var MapAttributeCPUMode = map[string]AttributeCPUMode{
+	"user":   AttributeCPUModeUser,
+	"system": AttributeCPUModeSystem,
+}
+
 // AttributeGoGoroutineEngine specifies the value go.goroutine.engine attribute.
 type AttributeGoGoroutineEngine int
 
@@ -304,18 +330,39 @@ var MetricsInfo = metricsInfo{
 		Name:       "go.goroutine.time",
 		Attributes: []string{"go.goroutine.state", "go.goroutine.estimated"},
 	},
+	ProcessCgroupCPUPeriods: metricInfo{
+		Name: "process.cgroup.cpu.periods",
+	},
+	ProcessCgroupCPUThrottledPeriods: metricInfo{
+		Name: "process.cgroup.cpu.throttled.periods",
+	},
+	ProcessCgroupCPUThrottledTime: metricInfo{
+		Name: "process.cgroup.cpu.throttled.time",
+	},
+	ProcessCPURunqueueTime: metricInfo{
+		Name: "process.cpu.runqueue.time",
+	},
+	ProcessCPUTime: metricInfo{
+		Name:       "process.cpu.time",
+		Attributes: []string{"cpu.mode"},
+	},
 }
 
 type metricsInfo struct {
-	GoGoroutineBlocked          metricInfo
-	GoGoroutineCount            metricInfo
-	GoGoroutineCreated          metricInfo
-	GoGoroutineEngineStatus     metricInfo
-	GoGoroutineExited           metricInfo
-	GoGoroutineOverheadCoverage metricInfo
-	GoGoroutineOverheadShare    metricInfo
-	GoGoroutineOverheadStatus   metricInfo
-	GoGoroutineTime             metricInfo
+	GoGoroutineBlocked               metricInfo
+	GoGoroutineCount                 metricInfo
+	GoGoroutineCreated               metricInfo
+	GoGoroutineEngineStatus          metricInfo
+	GoGoroutineExited                metricInfo
+	GoGoroutineOverheadCoverage      metricInfo
+	GoGoroutineOverheadShare         metricInfo
+	GoGoroutineOverheadStatus        metricInfo
+	GoGoroutineTime                  metricInfo
+	ProcessCgroupCPUPeriods          metricInfo
+	ProcessCgroupCPUThrottledPeriods metricInfo
+	ProcessCgroupCPUThrottledTime    metricInfo
+	ProcessCPURunqueueTime           metricInfo
+	ProcessCPUTime                   metricInfo
 }
 
 type metricInfo struct {
@@ -1005,25 +1052,292 @@ func newMetricGoGoroutineTime(cfg GoGoroutineTimeMetricConfig) metricGoGoroutine
 	return m
 }
 
+type metricProcessCgroupCPUPeriods struct {
+	data     pmetric.Metric                      // data buffer for generated metric.
+	config   ProcessCgroupCPUPeriodsMetricConfig // metric config provided by user.
+	capacity int                                 // max observed number of data points added to the metric.
+}
+
+// init fills process.cgroup.cpu.periods metric with initial data.
+func (m *metricProcessCgroupCPUPeriods) init() {
+	m.data.SetName("process.cgroup.cpu.periods")
+	m.data.SetDescription("Periods of CPU quotas that have ended since the process is followed, of its control group and of those above as far as the collector sees them. None if there are no quotas.")
+	m.data.SetUnit("{period}")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(true)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+}
+
+func (m *metricProcessCgroupCPUPeriods) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Sum().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetIntValue(val)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricProcessCgroupCPUPeriods) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricProcessCgroupCPUPeriods) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricProcessCgroupCPUPeriods(cfg ProcessCgroupCPUPeriodsMetricConfig) metricProcessCgroupCPUPeriods {
+	m := metricProcessCgroupCPUPeriods{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
+type metricProcessCgroupCPUThrottledPeriods struct {
+	data     pmetric.Metric                               // data buffer for generated metric.
+	config   ProcessCgroupCPUThrottledPeriodsMetricConfig // metric config provided by user.
+	capacity int                                          // max observed number of data points added to the metric.
+}
+
+// init fills process.cgroup.cpu.throttled.periods metric with initial data.
+func (m *metricProcessCgroupCPUThrottledPeriods) init() {
+	m.data.SetName("process.cgroup.cpu.throttled.periods")
+	m.data.SetDescription("Those of process.cgroup.cpu.periods in which a quota was used up.")
+	m.data.SetUnit("{period}")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(true)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+}
+
+func (m *metricProcessCgroupCPUThrottledPeriods) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val int64) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Sum().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetIntValue(val)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricProcessCgroupCPUThrottledPeriods) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricProcessCgroupCPUThrottledPeriods) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricProcessCgroupCPUThrottledPeriods(cfg ProcessCgroupCPUThrottledPeriodsMetricConfig) metricProcessCgroupCPUThrottledPeriods {
+	m := metricProcessCgroupCPUThrottledPeriods{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
+type metricProcessCgroupCPUThrottledTime struct {
+	data     pmetric.Metric                            // data buffer for generated metric.
+	config   ProcessCgroupCPUThrottledTimeMetricConfig // metric config provided by user.
+	capacity int                                       // max observed number of data points added to the metric.
+}
+
+// init fills process.cgroup.cpu.throttled.time metric with initial data.
+func (m *metricProcessCgroupCPUThrottledTime) init() {
+	m.data.SetName("process.cgroup.cpu.throttled.time")
+	m.data.SetDescription("Time that quotas kept the processes of these control groups from running, summed up over CPUs.")
+	m.data.SetUnit("s")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(true)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+}
+
+func (m *metricProcessCgroupCPUThrottledTime) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Sum().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetDoubleValue(val)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricProcessCgroupCPUThrottledTime) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricProcessCgroupCPUThrottledTime) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricProcessCgroupCPUThrottledTime(cfg ProcessCgroupCPUThrottledTimeMetricConfig) metricProcessCgroupCPUThrottledTime {
+	m := metricProcessCgroupCPUThrottledTime{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
+type metricProcessCPURunqueueTime struct {
+	data     pmetric.Metric                     // data buffer for generated metric.
+	config   ProcessCPURunqueueTimeMetricConfig // metric config provided by user.
+	capacity int                                // max observed number of data points added to the metric.
+}
+
+// init fills process.cpu.runqueue.time metric with initial data.
+func (m *metricProcessCPURunqueueTime) init() {
+	m.data.SetName("process.cpu.runqueue.time")
+	m.data.SetDescription("Time that threads of the process were ready to run and waited for a CPU, or for a quota to be refilled. What a thread waits in its last moments, after the collection before, is not known.")
+	m.data.SetUnit("s")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(true)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+}
+
+func (m *metricProcessCPURunqueueTime) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Sum().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetDoubleValue(val)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricProcessCPURunqueueTime) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricProcessCPURunqueueTime) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricProcessCPURunqueueTime(cfg ProcessCPURunqueueTimeMetricConfig) metricProcessCPURunqueueTime {
+	m := metricProcessCPURunqueueTime{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
+type metricProcessCPUTime struct {
+	data     pmetric.Metric             // data buffer for generated metric.
+	config   ProcessCPUTimeMetricConfig // metric config provided by user.
+	capacity int                        // max observed number of data points added to the metric.
+}
+
+// init fills process.cpu.time metric with initial data.
+func (m *metricProcessCPUTime) init() {
+	m.data.SetName("process.cpu.time")
+	m.data.SetDescription("Time that threads of the process were on a CPU since it is followed.")
+	m.data.SetUnit("s")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(true)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+}
+
+func (m *metricProcessCPUTime) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64, cpuModeAttributeValue string) {
+	if !m.config.Enabled {
+		return
+	}
+	dp := m.data.Sum().DataPoints().AppendEmpty()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	dp.SetDoubleValue(val)
+	dp.Attributes().PutStr("cpu.mode", cpuModeAttributeValue)
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricProcessCPUTime) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricProcessCPUTime) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricProcessCPUTime(cfg ProcessCPUTimeMetricConfig) metricProcessCPUTime {
+	m := metricProcessCPUTime{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
 // MetricsBuilder provides an interface for scrapers to report metrics while taking care of all the transformations
 // required to produce metric representation defined in metadata and user config.
 type MetricsBuilder struct {
-	config                            MetricsBuilderConfig // config of the metrics builder.
-	startTime                         pcommon.Timestamp    // start time that will be applied to all recorded data points.
-	metricsCapacity                   int                  // maximum observed number of metrics per resource.
-	metricsBuffer                     pmetric.Metrics      // accumulates metrics data before emitting.
-	buildInfo                         component.BuildInfo  // contains version information.
-	resourceAttributeIncludeFilter    map[string]filter.Filter
-	resourceAttributeExcludeFilter    map[string]filter.Filter
-	metricGoGoroutineBlocked          metricGoGoroutineBlocked
-	metricGoGoroutineCount            metricGoGoroutineCount
-	metricGoGoroutineCreated          metricGoGoroutineCreated
-	metricGoGoroutineEngineStatus     metricGoGoroutineEngineStatus
-	metricGoGoroutineExited           metricGoGoroutineExited
-	metricGoGoroutineOverheadCoverage metricGoGoroutineOverheadCoverage
-	metricGoGoroutineOverheadShare    metricGoGoroutineOverheadShare
-	metricGoGoroutineOverheadStatus   metricGoGoroutineOverheadStatus
-	metricGoGoroutineTime             metricGoGoroutineTime
+	config                                 MetricsBuilderConfig // config of the metrics builder.
+	startTime                              pcommon.Timestamp    // start time that will be applied to all recorded data points.
+	metricsCapacity                        int                  // maximum observed number of metrics per resource.
+	metricsBuffer                          pmetric.Metrics      // accumulates metrics data before emitting.
+	buildInfo                              component.BuildInfo  // contains version information.
+	resourceAttributeIncludeFilter         map[string]filter.Filter
+	resourceAttributeExcludeFilter         map[string]filter.Filter
+	metricGoGoroutineBlocked               metricGoGoroutineBlocked
+	metricGoGoroutineCount                 metricGoGoroutineCount
+	metricGoGoroutineCreated               metricGoGoroutineCreated
+	metricGoGoroutineEngineStatus          metricGoGoroutineEngineStatus
+	metricGoGoroutineExited                metricGoGoroutineExited
+	metricGoGoroutineOverheadCoverage      metricGoGoroutineOverheadCoverage
+	metricGoGoroutineOverheadShare         metricGoGoroutineOverheadShare
+	metricGoGoroutineOverheadStatus        metricGoGoroutineOverheadStatus
+	metricGoGoroutineTime                  metricGoGoroutineTime
+	metricProcessCgroupCPUPeriods          metricProcessCgroupCPUPeriods
+	metricProcessCgroupCPUThrottledPeriods metricProcessCgroupCPUThrottledPeriods
+	metricProcessCgroupCPUThrottledTime    metricProcessCgroupCPUThrottledTime
+	metricProcessCPURunqueueTime           metricProcessCPURunqueueTime
+	metricProcessCPUTime                   metricProcessCPUTime
 }
 
 // MetricBuilderOption applies changes to default metrics builder.
@@ -1045,21 +1359,26 @@ func WithStartTime(startTime pcommon.Timestamp) MetricBuilderOption {
 }
 func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, options ...MetricBuilderOption) *MetricsBuilder {
 	mb := &MetricsBuilder{
-		config:                            mbc,
-		startTime:                         pcommon.NewTimestampFromTime(time.Now()),
-		metricsBuffer:                     pmetric.NewMetrics(),
-		buildInfo:                         settings.BuildInfo,
-		metricGoGoroutineBlocked:          newMetricGoGoroutineBlocked(mbc.Metrics.GoGoroutineBlocked),
-		metricGoGoroutineCount:            newMetricGoGoroutineCount(mbc.Metrics.GoGoroutineCount),
-		metricGoGoroutineCreated:          newMetricGoGoroutineCreated(mbc.Metrics.GoGoroutineCreated),
-		metricGoGoroutineEngineStatus:     newMetricGoGoroutineEngineStatus(mbc.Metrics.GoGoroutineEngineStatus),
-		metricGoGoroutineExited:           newMetricGoGoroutineExited(mbc.Metrics.GoGoroutineExited),
-		metricGoGoroutineOverheadCoverage: newMetricGoGoroutineOverheadCoverage(mbc.Metrics.GoGoroutineOverheadCoverage),
-		metricGoGoroutineOverheadShare:    newMetricGoGoroutineOverheadShare(mbc.Metrics.GoGoroutineOverheadShare),
-		metricGoGoroutineOverheadStatus:   newMetricGoGoroutineOverheadStatus(mbc.Metrics.GoGoroutineOverheadStatus),
-		metricGoGoroutineTime:             newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
-		resourceAttributeIncludeFilter:    make(map[string]filter.Filter),
-		resourceAttributeExcludeFilter:    make(map[string]filter.Filter),
+		config:                                 mbc,
+		startTime:                              pcommon.NewTimestampFromTime(time.Now()),
+		metricsBuffer:                          pmetric.NewMetrics(),
+		buildInfo:                              settings.BuildInfo,
+		metricGoGoroutineBlocked:               newMetricGoGoroutineBlocked(mbc.Metrics.GoGoroutineBlocked),
+		metricGoGoroutineCount:                 newMetricGoGoroutineCount(mbc.Metrics.GoGoroutineCount),
+		metricGoGoroutineCreated:               newMetricGoGoroutineCreated(mbc.Metrics.GoGoroutineCreated),
+		metricGoGoroutineEngineStatus:          newMetricGoGoroutineEngineStatus(mbc.Metrics.GoGoroutineEngineStatus),
+		metricGoGoroutineExited:                newMetricGoGoroutineExited(mbc.Metrics.GoGoroutineExited),
+		metricGoGoroutineOverheadCoverage:      newMetricGoGoroutineOverheadCoverage(mbc.Metrics.GoGoroutineOverheadCoverage),
+		metricGoGoroutineOverheadShare:         newMetricGoGoroutineOverheadShare(mbc.Metrics.GoGoroutineOverheadShare),
+		metricGoGoroutineOverheadStatus:        newMetricGoGoroutineOverheadStatus(mbc.Metrics.GoGoroutineOverheadStatus),
+		metricGoGoroutineTime:                  newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
+		metricProcessCgroupCPUPeriods:          newMetricProcessCgroupCPUPeriods(mbc.Metrics.ProcessCgroupCPUPeriods),
+		metricProcessCgroupCPUThrottledPeriods: newMetricProcessCgroupCPUThrottledPeriods(mbc.Metrics.ProcessCgroupCPUThrottledPeriods),
+		metricProcessCgroupCPUThrottledTime:    newMetricProcessCgroupCPUThrottledTime(mbc.Metrics.ProcessCgroupCPUThrottledTime),
+		metricProcessCPURunqueueTime:           newMetricProcessCPURunqueueTime(mbc.Metrics.ProcessCPURunqueueTime),
+		metricProcessCPUTime:                   newMetricProcessCPUTime(mbc.Metrics.ProcessCPUTime),
+		resourceAttributeIncludeFilter:         make(map[string]filter.Filter),
+		resourceAttributeExcludeFilter:         make(map[string]filter.Filter),
 	}
 	if mbc.ResourceAttributes.ContainerID.MetricsInclude != nil {
 		mb.resourceAttributeIncludeFilter["container.id"] = filter.CreateFilter(mbc.ResourceAttributes.ContainerID.MetricsInclude)
@@ -1230,6 +1549,11 @@ func (mb *MetricsBuilder) EmitForResource(options ...ResourceMetricsOption) {
 	mb.metricGoGoroutineOverheadShare.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadStatus.emit(ils.Metrics())
 	mb.metricGoGoroutineTime.emit(ils.Metrics())
+	mb.metricProcessCgroupCPUPeriods.emit(ils.Metrics())
+	mb.metricProcessCgroupCPUThrottledPeriods.emit(ils.Metrics())
+	mb.metricProcessCgroupCPUThrottledTime.emit(ils.Metrics())
+	mb.metricProcessCPURunqueueTime.emit(ils.Metrics())
+	mb.metricProcessCPUTime.emit(ils.Metrics())
 
 	for _, op := range options {
 		op.apply(rm)
@@ -1304,6 +1628,31 @@ func (mb *MetricsBuilder) RecordGoGoroutineOverheadStatusDataPoint(ts pcommon.Ti
 // RecordGoGoroutineTimeDataPoint adds a data point to go.goroutine.time metric.
 func (mb *MetricsBuilder) RecordGoGoroutineTimeDataPoint(ts pcommon.Timestamp, val float64, goGoroutineStateAttributeValue AttributeGoGoroutineState, goGoroutineEstimatedAttributeValue bool) {
 	mb.metricGoGoroutineTime.recordDataPoint(mb.startTime, ts, val, goGoroutineStateAttributeValue.String(), goGoroutineEstimatedAttributeValue)
+}
+
+// RecordProcessCgroupCPUPeriodsDataPoint adds a data point to process.cgroup.cpu.periods metric.
+func (mb *MetricsBuilder) RecordProcessCgroupCPUPeriodsDataPoint(ts pcommon.Timestamp, val int64) {
+	mb.metricProcessCgroupCPUPeriods.recordDataPoint(mb.startTime, ts, val)
+}
+
+// RecordProcessCgroupCPUThrottledPeriodsDataPoint adds a data point to process.cgroup.cpu.throttled.periods metric.
+func (mb *MetricsBuilder) RecordProcessCgroupCPUThrottledPeriodsDataPoint(ts pcommon.Timestamp, val int64) {
+	mb.metricProcessCgroupCPUThrottledPeriods.recordDataPoint(mb.startTime, ts, val)
+}
+
+// RecordProcessCgroupCPUThrottledTimeDataPoint adds a data point to process.cgroup.cpu.throttled.time metric.
+func (mb *MetricsBuilder) RecordProcessCgroupCPUThrottledTimeDataPoint(ts pcommon.Timestamp, val float64) {
+	mb.metricProcessCgroupCPUThrottledTime.recordDataPoint(mb.startTime, ts, val)
+}
+
+// RecordProcessCPURunqueueTimeDataPoint adds a data point to process.cpu.runqueue.time metric.
+func (mb *MetricsBuilder) RecordProcessCPURunqueueTimeDataPoint(ts pcommon.Timestamp, val float64) {
+	mb.metricProcessCPURunqueueTime.recordDataPoint(mb.startTime, ts, val)
+}
+
+// RecordProcessCPUTimeDataPoint adds a data point to process.cpu.time metric.
+func (mb *MetricsBuilder) RecordProcessCPUTimeDataPoint(ts pcommon.Timestamp, val float64, cpuModeAttributeValue AttributeCPUMode) {
+	mb.metricProcessCPUTime.recordDataPoint(mb.startTime, ts, val, cpuModeAttributeValue.String())
 }
 
 // Reset resets metrics builder to its initial state. It should be used when external metrics source is restarted,

@@ -122,6 +122,21 @@ func TestMetricsBuilder(t *testing.T) {
 			if tt.name == "reaggregate_set" {
 				mb.RecordGoGoroutineTimeDataPoint(ts, 3, AttributeGoGoroutineStateRunnable, false)
 			}
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordProcessCgroupCPUPeriodsDataPoint(ts, 1)
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordProcessCgroupCPUThrottledPeriodsDataPoint(ts, 1)
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordProcessCgroupCPUThrottledTimeDataPoint(ts, 1)
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordProcessCPURunqueueTimeDataPoint(ts, 1)
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordProcessCPUTimeDataPoint(ts, 1, AttributeCPUModeUser)
 
 			rb := mb.NewResourceBuilder()
 			rb.SetContainerID("container.id-val")
@@ -477,6 +492,79 @@ func TestMetricsBuilder(t *testing.T) {
 						_, ok = dp.Attributes().Get("go.goroutine.estimated")
 						assert.False(t, ok)
 					}
+				case "process.cgroup.cpu.periods":
+					assert.False(t, validatedMetrics["process.cgroup.cpu.periods"], "Found a duplicate in the metrics slice: process.cgroup.cpu.periods")
+					validatedMetrics["process.cgroup.cpu.periods"] = true
+					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+					assert.Equal(t, "Periods of CPU quotas that have ended since the process is followed, of its control group and of those above as far as the collector sees them. None if there are no quotas.", mi.Description())
+					assert.Equal(t, "{period}", mi.Unit())
+					assert.True(t, mi.Sum().IsMonotonic())
+					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+					dp := mi.Sum().DataPoints().At(0)
+					assert.Equal(t, start, dp.StartTimestamp())
+					assert.Equal(t, ts, dp.Timestamp())
+					assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+					assert.Equal(t, int64(1), dp.IntValue())
+				case "process.cgroup.cpu.throttled.periods":
+					assert.False(t, validatedMetrics["process.cgroup.cpu.throttled.periods"], "Found a duplicate in the metrics slice: process.cgroup.cpu.throttled.periods")
+					validatedMetrics["process.cgroup.cpu.throttled.periods"] = true
+					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+					assert.Equal(t, "Those of process.cgroup.cpu.periods in which a quota was used up.", mi.Description())
+					assert.Equal(t, "{period}", mi.Unit())
+					assert.True(t, mi.Sum().IsMonotonic())
+					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+					dp := mi.Sum().DataPoints().At(0)
+					assert.Equal(t, start, dp.StartTimestamp())
+					assert.Equal(t, ts, dp.Timestamp())
+					assert.Equal(t, pmetric.NumberDataPointValueTypeInt, dp.ValueType())
+					assert.Equal(t, int64(1), dp.IntValue())
+				case "process.cgroup.cpu.throttled.time":
+					assert.False(t, validatedMetrics["process.cgroup.cpu.throttled.time"], "Found a duplicate in the metrics slice: process.cgroup.cpu.throttled.time")
+					validatedMetrics["process.cgroup.cpu.throttled.time"] = true
+					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+					assert.Equal(t, "Time that quotas kept the processes of these control groups from running, summed up over CPUs.", mi.Description())
+					assert.Equal(t, "s", mi.Unit())
+					assert.True(t, mi.Sum().IsMonotonic())
+					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+					dp := mi.Sum().DataPoints().At(0)
+					assert.Equal(t, start, dp.StartTimestamp())
+					assert.Equal(t, ts, dp.Timestamp())
+					assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+					assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+				case "process.cpu.runqueue.time":
+					assert.False(t, validatedMetrics["process.cpu.runqueue.time"], "Found a duplicate in the metrics slice: process.cpu.runqueue.time")
+					validatedMetrics["process.cpu.runqueue.time"] = true
+					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+					assert.Equal(t, "Time that threads of the process were ready to run and waited for a CPU, or for a quota to be refilled. What a thread waits in its last moments, after the collection before, is not known.", mi.Description())
+					assert.Equal(t, "s", mi.Unit())
+					assert.True(t, mi.Sum().IsMonotonic())
+					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+					dp := mi.Sum().DataPoints().At(0)
+					assert.Equal(t, start, dp.StartTimestamp())
+					assert.Equal(t, ts, dp.Timestamp())
+					assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+					assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+				case "process.cpu.time":
+					assert.False(t, validatedMetrics["process.cpu.time"], "Found a duplicate in the metrics slice: process.cpu.time")
+					validatedMetrics["process.cpu.time"] = true
+					assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+					assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+					assert.Equal(t, "Time that threads of the process were on a CPU since it is followed.", mi.Description())
+					assert.Equal(t, "s", mi.Unit())
+					assert.True(t, mi.Sum().IsMonotonic())
+					assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+					dp := mi.Sum().DataPoints().At(0)
+					assert.Equal(t, start, dp.StartTimestamp())
+					assert.Equal(t, ts, dp.Timestamp())
+					assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+					assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+					cpuModeAttrVal, ok := dp.Attributes().Get("cpu.mode")
+					assert.True(t, ok)
+					assert.Equal(t, "user", cpuModeAttrVal.Str())
 				}
 			}
 		})

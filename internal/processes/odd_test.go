@@ -142,8 +142,8 @@ func TestEndOfAllThreads(t *testing.T) {
 func TestParseStat(t *testing.T) {
 	numbers := strings.Repeat(" 7", 49)
 	for content, want := range map[string]stat{
-		"1 (a) b) Z" + numbers:               {state: 'Z', flags: 7, threads: 7, startTime: 7, arguments: 7},
-		"1 (\n) S" + numbers:                 {state: 'S', flags: 7, threads: 7, startTime: 7, arguments: 7},
+		"1 (a) b) Z" + numbers:               {state: 'Z', flags: 7, user: 7, system: 7, threads: 7, startTime: 7, arguments: 7},
+		"1 (\n) S" + numbers:                 {state: 'S', flags: 7, user: 7, system: 7, threads: 7, startTime: 7, arguments: 7},
 		"":                                   {},
 		"1 (a":                               {},
 		"1 (a) S 1 2":                        {},

@@ -75,6 +75,8 @@ func killed(directory string) bool {
 type stat struct {
 	state     byte
 	flags     uint64
+	user      uint64 // clock ticks that its threads were on a CPU in their own code, those that have ended included
+	system    uint64 // the same in the kernel
 	threads   uint64 // that have not been waited for
 	startTime uint64 // in clock ticks since boot
 	arguments uint64 // their address; 0 while a program is being executed, and of the kernel's threads
@@ -96,7 +98,7 @@ func parseStat(content []byte) (s stat, err error) {
 	// The second field is the command in parentheses and may hold anything, so fields are counted behind the last parenthesis.
 	const counted = 3
 	fields := bytes.Fields(content[bytes.LastIndexByte(content, ')')+1:])
-	for number, value := range map[int]*uint64{9: &s.flags, 20: &s.threads, 22: &s.startTime, 48: &s.arguments} {
+	for number, value := range map[int]*uint64{9: &s.flags, 14: &s.user, 15: &s.system, 20: &s.threads, 22: &s.startTime, 48: &s.arguments} {
 		if len(fields) <= number-counted {
 			return s, fmt.Errorf("%d fields", len(fields)+counted-1)
 		}

@@ -176,3 +176,19 @@ func CPUTime(pid int) (time.Duration, error) {
 	}
 	return time.Duration(used.Nano()), nil
 }
+
+// tick is the unit of times in /proc/PID/stat: a hundredth of a second on all architectures that Go programs are followed on (USER_HZ).
+const tick = 10 * time.Millisecond
+
+// CPUTimes returns how much processor time the process has used in its own code and in the kernel, its threads that have ended included. The
+// error wraps ErrNoProcess if it has ended and nothing is left of it.
+func (p Process) CPUTimes() (user, system time.Duration, err error) {
+	s, err := readStat(fmt.Sprintf("/proc/%d", p.PID))
+	if err != nil {
+		return 0, 0, noProcess(p.PID, err)
+	}
+	if s.startTime != p.StartTime {
+		return 0, 0, fmt.Errorf("%w: another has the id %d", ErrNoProcess, p.PID)
+	}
+	return time.Duration(s.user) * tick, time.Duration(s.system) * tick, nil
+}

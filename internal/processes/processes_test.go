@@ -186,7 +186,7 @@ func TestSelector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cgroup := p.Cgroups()[0]
+	cgroup := p.Cgroups()[0].Path
 	for _, c := range []struct {
 		m    Selector
 		want bool

@@ -43,8 +43,8 @@ func (s Selector) Matches(p Process) bool {
 	case s.ContainerID != "":
 		return strings.HasPrefix(p.ContainerID(), s.ContainerID)
 	case s.Cgroup != "":
-		return slices.ContainsFunc(p.Cgroups(), func(path string) bool {
-			matched, err := filepath.Match(s.Cgroup, path)
+		return slices.ContainsFunc(p.Cgroups(), func(group Cgroup) bool {
+			matched, err := filepath.Match(s.Cgroup, group.Path)
 			return err == nil && matched
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/cpuusage"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/overhead"
 	"github.com/otelgoroutine/goroutinereceiver/internal/telemetry"
@@ -40,6 +41,7 @@ type collected struct {
 	pid     int
 	program *program
 	bias    uint64
+	cpu     *cpuusage.Meter
 	window  *window          // nil if there is none, or only since the distributions were read
 	counts  lifecycle.Counts // of the window
 	looked  bool             // its goroutines are to be counted by a look at the process's memory
@@ -74,6 +76,7 @@ func (m *Manager) Collect(ctx context.Context) ([]telemetry.ProcessStats, error)
 			errs = append(errs, err)
 			continue
 		}
+		c.CPU = c.cpu.Read()
 		all = append(all, c.ProcessStats)
 	}
 	return all, errors.Join(errs...)
@@ -173,7 +176,7 @@ func (l *loop) collect(began int64) (live []collected, final []telemetry.Process
 		if !s.ready {
 			continue
 		}
-		c := collected{ProcessStats: l.stats(s, l.host.Now()), of: s, pid: s.PID, program: s.program, bias: s.bias, looked: s.isLookedAt()}
+		c := collected{ProcessStats: l.stats(s, l.host.Now()), of: s, pid: s.PID, program: s.program, bias: s.bias, cpu: s.cpu, looked: s.isLookedAt()}
 		if w := s.window; w != nil && w.began.at <= began {
 			counts, err := w.Counts()
 			if err != nil {
@@ -228,6 +231,7 @@ func (l *loop) retire(s *session) {
 	f := l.stats(s, s.overAt)
 	f.Counts.Live = [lifecycle.States]int64{}
 	f.Last = true
+	f.CPU = s.cpu.Last()
 	f.Taken = func() { l.post(func(*loop) { s.program.release() }) }
 	l.final = append(l.final, f)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/cpuusage"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
@@ -35,6 +36,8 @@ type Host interface {
 	GoesOn(pid int) bool
 	// CPUTime returns how much processor time a process has used.
 	CPUTime(pid int) (time.Duration, error)
+	// CPUMeter returns what reads the processor time that a process gets, and does not get, from now on.
+	CPUMeter(processes.Process) *cpuusage.Meter
 }
 
 // Look counts the goroutines of a process. One that has waited for longer than blockedAfter is blocked.
@@ -93,3 +96,6 @@ func (h *LocalHost) GoesOn(pid int) bool { return processes.SurvivesFirstThread(
 
 // CPUTime returns how much processor time a process has used.
 func (h *LocalHost) CPUTime(pid int) (time.Duration, error) { return processes.CPUTime(pid) }
+
+// CPUMeter returns what reads the processor time that a process gets, and does not get, from now on.
+func (h *LocalHost) CPUMeter(p processes.Process) *cpuusage.Meter { return cpuusage.NewMeter(p) }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/cpuusage"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -28,6 +29,7 @@ type session struct {
 	looking    bool // a worker looks at channels
 	outdated   bool // what is read of it is of before an execution
 	telemetry  *telemetry.Process
+	cpu        *cpuusage.Meter
 	bias       uint64
 	window     *window // nil while the engine does not see it
 	tracker    *lifecycle.Tracker
@@ -150,6 +152,7 @@ func (l *loop) begin(p processes.Process, n *newcomer) {
 type facts struct {
 	bias      uint64
 	telemetry *telemetry.Process
+	cpu       *cpuusage.Meter
 	// by is the attachment by which the engine was to see the process, nil if there was none; accepted the newcomer as which it was
 	// accepted or released again, if it was one; window the result, nil if there is none.
 	by       engine.Attachment
@@ -163,7 +166,7 @@ func (l *loop) inspect(s *session) {
 	if s.program.trampolines { // it was still seen by probes
 		l.releaseNewcomer(s)
 	}
-	process, program, n, known, f := s.Process, s.program, s.newcomer, s.ready, facts{bias: s.bias, telemetry: s.telemetry}
+	process, program, n, known, f := s.Process, s.program, s.newcomer, s.ready, facts{bias: s.bias, telemetry: s.telemetry, cpu: s.cpu}
 	var by engine.Attachment
 	given := program.given
 	if program.state == attached {
@@ -225,13 +228,14 @@ func (m *Manager) see(pid int, f *facts, by engine.Attachment, given bool, n *ne
 
 // read reads what must be known of a process.
 func (m *Manager) read(p processes.Process, program *program) (facts, error) {
+	cpu := m.host.CPUMeter(p)
 	bias, err := m.host.Bias(p, program.Binary)
 	if err != nil {
 		return facts{}, err
 	}
 	identity := telemetry.IdentityOf(p)
 	of := telemetry.Program{Symbols: program.Binary, WaitReasons: program.Binary.WaitReasons, FullStacks: m.options.FullStacks}
-	return facts{bias: bias, telemetry: telemetry.NewProcess(identity, m.options.Resource(p, program.Binary), of, bias)}, nil
+	return facts{bias: bias, cpu: cpu, telemetry: telemetry.NewProcess(identity, m.options.Resource(p, program.Binary), of, bias)}, nil
 }
 
 // inspected takes what a worker has found out.
@@ -272,7 +276,7 @@ func (l *loop) inspected(s *session, f facts, err error) {
 
 // ready begins to handle a session's events.
 func (l *loop) ready(s *session, f facts) {
-	s.telemetry, s.bias = f.telemetry, f.bias
+	s.telemetry, s.cpu, s.bias = f.telemetry, f.cpu, f.bias
 	if !s.ready {
 		s.ready = true
 		s.tracker = l.newTracker(s)

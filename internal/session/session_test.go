@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/cpuusage"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/combined"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/enginefake"
@@ -184,6 +185,10 @@ func (h *host) CPUTime(int) (time.Duration, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.cpu, nil
+}
+
+func (h *host) CPUMeter(processes.Process) *cpuusage.Meter {
+	return cpuusage.NewMeter(processes.Process{})
 }
 
 // sink keeps what it takes.

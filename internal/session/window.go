@@ -101,9 +101,10 @@ func (l *loop) adopted(s *session, w *window, err error) {
 
 // close ends the window of a session that is over: a worker reads its last figures, and the engine forgets the process.
 func (l *loop) close(s *session) {
-	w, pid, collected := s.window, s.PID, l.ctx.Err() == nil
+	w, pid, cpu, collected := s.window, s.PID, s.cpu, l.ctx.Err() == nil
 	w.closing = true
 	l.work(func() {
+		cpu.Read() // as long as the process is not quite gone
 		c := &closing{of: s, window: w, ended: l.momentOf(pid)}
 		var distributions engine.ProcessDistributions
 		var err error

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/cpuusage"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
@@ -121,7 +122,7 @@ func (s *Surveyor) locate(ctx context.Context, p processes.Process, binary *goex
 	identity := telemetry.IdentityOf(p)
 	program := telemetry.Program{Symbols: binary, WaitReasons: binary.WaitReasons}
 	return &process{
-		Process: p, binary: binary, look: NewLook(p.PID, binary, bias), since: lifecycle.Now(),
+		Process: p, binary: binary, look: NewLook(p.PID, binary, bias), cpu: cpuusage.NewMeter(p), since: lifecycle.Now(),
 		telemetry: telemetry.NewProcess(identity, s.options.Resource(p, binary), program, bias),
 	}, nil
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/capability"
+	"github.com/otelgoroutine/goroutinereceiver/internal/cpuusage"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
@@ -199,6 +200,7 @@ type process struct {
 	binary    *goexe.Binary
 	look      *Look
 	telemetry *telemetry.Process
+	cpu       *cpuusage.Meter
 	since     int64
 	watch     waitstats.Watch
 
@@ -209,7 +211,7 @@ type process struct {
 
 // figures returns what the last look has found.
 func (p *process) figures() telemetry.ProcessStats {
-	f := telemetry.ProcessStats{Process: p.telemetry, Start: p.since, Time: lifecycle.Now(), CountsOnly: true}
+	f := telemetry.ProcessStats{Process: p.telemetry, Start: p.since, Time: lifecycle.Now(), CPU: p.cpu.Read(), CountsOnly: true}
 	f.Found(p.counted)
 	f.Changes = p.watch.Update(p.counted.Blocked)
 	return f

@@ -12,6 +12,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
+	"github.com/otelgoroutine/goroutinereceiver/internal/cpuusage"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
 	"github.com/otelgoroutine/goroutinereceiver/internal/waitstats"
@@ -29,6 +30,8 @@ type ProcessStats struct {
 	Estimated *lifecycle.Totals
 	// Engine names what sees the process, empty if nothing does but looks at its memory.
 	Engine string
+	// CPU is what the process's threads got of the machine's CPUs since Start, nil if that was never known.
+	CPU *cpuusage.Usage
 	// Overhead is what the probes cost, nil if nobody asks.
 	Overhead *Overhead
 	// Waiting and Blocked are how many goroutines wait, by reason, and where they are blocked; Changes is what is new of that. They are
@@ -153,6 +156,7 @@ func (m *Metrics) Make(all []ProcessStats) pmetric.Metrics {
 		start, now := f.Process.start.timestamp(f.Start, reading), reading.Timestamp(f.Time)
 		m.recordCounts(f, now)
 		m.recordBlocked(f, now)
+		m.recordCPU(f.CPU, now)
 		m.recordEngine(f, now)
 		m.recordOverhead(f, now)
 		for _, k := range f.kinds() {
