@@ -6,7 +6,7 @@ BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 ARCHITECTURES = amd64 arm64
 SOURCES = $(shell find . \( -path ./build -o -path ./packaging -o -path ./deploy \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
-.PHONY: build build-full demo dist deb image test test-unit test-matrix test-kill soak bench fuzz lint generate clean
+.PHONY: build build-full demo dist deb image test test-unit test-matrix test-kill soak bench bench-servers fuzz lint generate clean
 .PHONY: test-dist test-deb test-image test-kubernetes test-kubernetes-full test-dashboards test-picture
 
 build: $(COLLECTOR)
@@ -116,6 +116,13 @@ bench: build
 	go test -run '^$$' -bench . ./internal/engine/trampoline/ring
 	go run ./internal/bench -rounds 5 -seconds 1
 	go run ./internal/bench -rounds 5 -seconds 1 -release go1.20.14 -targets pingpong -cases "nothing,empty uprobe,empty at entry,first version,metrics"
+
+# Servers that people run, under load: some twelve minutes, and as many more to build them the first time.
+ROUNDS = 5
+SECONDS = 2.5
+SERVERS = caddy,etcd,nats,coredns,prometheus
+bench-servers: build
+	go run ./internal/bench -servers $(SERVERS) -rounds $(ROUNDS) -seconds $(SECONDS)
 
 # What reads other people's files and memory must stand lies.
 FUZZTIME = 20s

@@ -16,23 +16,29 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/bench/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 )
 
 // benchCase is who follows the program.
 type benchCase struct {
 	name   string
-	traces bool          // the program's runtime writes its own trace
-	settle time.Duration // for how long the program works before it is measured, if that is longer than usual
-	attach func(*bench) (*attached, error)
+	traces bool // the program's runtime writes its own trace
+	// seesAll tells that all changes of state are seen for as long as the program runs.
+	seesAll bool
+	settle  time.Duration // for how long the program works before it is measured, if that is longer than usual
+	attach  func(*bench) (*attached, error)
 }
 
 // attached is who follows the program, before it starts.
 type attached struct {
-	pid    int // of who does; 0 is nobody, or this process
-	ready  func() error
-	lost   func() int64
-	detach func()
+	pid   int             // of who does; 0 is nobody, or this process
+	said  *e2etest.Buffer // by the collector
+	ready func() error
+	lost  func() int64
+	// changes returns how many changes of state of all programs that have ended were seen.
+	changes func() int64
+	detach  func()
 }
 
 func (a *attached) usage() usage {
@@ -45,7 +51,8 @@ func (a *attached) usage() usage {
 }
 
 func nobody() *attached {
-	return &attached{ready: func() error { return nil }, lost: func() int64 { return 0 }, detach: func() {}}
+	none := func() int64 { return 0 }
+	return &attached{ready: func() error { return nil }, lost: none, changes: none, detach: func() {}}
 }
 
 // The names of cases that others are compared with.
@@ -61,11 +68,11 @@ var cases = []benchCase{
 	{name: "first version", attach: attachFirstVersion},
 	{name: "bpftrace", attach: attachBpftrace},
 	{name: "runtime/trace", traces: true, attach: func(*bench) (*attached, error) { return nobody(), nil }},
-	{name: "metrics", attach: collector(noTraces, noBudget)},
-	{name: "traces 1 %", attach: collector("traces: {sampling_ratio: 0.01, max_spans_per_second: 0}", noBudget)},
-	{name: "traces 100 %", attach: collector("traces: {sampling_ratio: 1, max_spans_per_second: 0}", noBudget)},
-	{name: "trampoline metrics", attach: collector(noTraces, noBudget, trampolines)},
-	{name: "trampoline traces", attach: collector("traces: {sampling_ratio: 1, max_spans_per_second: 0}", noBudget, trampolines)},
+	{name: "metrics", seesAll: true, attach: collector(noTraces, noBudget)},
+	{name: "traces 1 %", seesAll: true, attach: collector("traces: {sampling_ratio: 0.01, max_spans_per_second: 0}", noBudget)},
+	{name: "traces 100 %", seesAll: true, attach: collector("traces: {sampling_ratio: 1, max_spans_per_second: 0}", noBudget)},
+	{name: "trampoline metrics", seesAll: true, attach: collector(noTraces, noBudget, trampolines)},
+	{name: "trampoline traces", seesAll: true, attach: collector("traces: {sampling_ratio: 1, max_spans_per_second: 0}", noBudget, trampolines)},
 	{name: "default", settle: 5 * time.Second, attach: collector()},
 	{name: "snapshot", attach: collector(snapshotMode)},
 }

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 )
 
 func main() {
@@ -26,12 +28,17 @@ func main() {
 	names := flag.String("cases", strings.Join(caseNames(), ","), "cases")
 	config := flag.String("config", "", "further settings of the collector, such as `overhead: {budget: 0.05}`")
 	settle := flag.Duration("settle", 200*time.Millisecond, "for how long a program works before it is measured")
+	servers := flag.String("servers", "", "servers that are measured instead of programs, such as caddy,etcd")
 	flag.Parse()
 	b := bench{seconds: *seconds, settle: *settle, config: *config, collector: "bin/otelcol-goroutine"}
 	if err := b.build(*release); err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(b.dir)
+	if *servers != "" {
+		b.servers(strings.Split(*servers, ","), *rounds)
+		return
+	}
 	for _, kind := range strings.Split(*targets, ",") {
 		results := map[string][]result{}
 		chosen := strings.Split(*names, ",")
@@ -55,6 +62,7 @@ type bench struct {
 	collector, config string
 	seconds           float64
 	settle            time.Duration
+	backend           *e2etest.Backend // nil if nobody looks at what the collector exports
 }
 
 // run measures one case of one kind of program.

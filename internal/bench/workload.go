@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,8 +22,12 @@ var kinds = []string{"pingpong", "spawn", "mutex", "files", "http"}
 
 // result is what was measured in one round.
 type result struct {
+	began             time.Time
 	ops, seconds, cpu float64 // cpu is the program's processor time, in seconds
 	used              usage   // by who follows it
+	bytes             int64   // that the collector exported
+	// total is the number of operations from the program's start to its end, changes how many changes of state there were for one.
+	total, changes float64
 }
 
 func (b *bench) build(release string) (err error) {
@@ -86,7 +91,8 @@ func (b *bench) measure(kind string, c benchCase, by *attached) (r result, err e
 	if err != nil {
 		return r, err
 	}
-	defer p.stop()
+	stop := sync.OnceFunc(p.stop)
+	defer stop()
 	said, err := p.line()
 	if err != nil {
 		return r, err
@@ -101,6 +107,9 @@ func (b *bench) measure(kind string, c benchCase, by *attached) (r result, err e
 		r, err = p.work()
 	}
 	r.used = by.usage().since(before)
+	if stop(); c.seesAll && err == nil {
+		r.changes = float64(by.changes()) / r.total
+	}
 	return r, err
 }
 
@@ -112,7 +121,7 @@ func (p *program) work() (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	_, err = fmt.Sscan(said, &r.ops, &r.seconds, &r.cpu)
+	_, err = fmt.Sscan(said, &r.ops, &r.seconds, &r.cpu, &r.total)
 	return r, err
 }
 
@@ -120,26 +129,24 @@ var answered = regexp.MustCompile(`(\d+) requests in`)
 
 // load has wrk ask the server: for a time to settle, and then for the time that is measured.
 func (b *bench) load(p *program, address string, settle time.Duration) (r result, err error) {
-	wrk := func(seconds float64) (string, error) {
+	wrk := func(seconds float64) (requests float64, err error) {
 		out, err := exec.Command("wrk", "-t1", "-c16", fmt.Sprintf("-d%ds", max(1, int(seconds))), "http://"+address+"/").CombinedOutput()
 		if err != nil {
-			return "", fmt.Errorf("wrk: %w\n%s", err, out)
+			return 0, fmt.Errorf("wrk: %w\n%s", err, out)
 		}
-		return string(out), nil
+		found := answered.FindSubmatch(out)
+		if found == nil {
+			return 0, fmt.Errorf("wrk said\n%s", bytes.TrimSpace(out))
+		}
+		return strconv.ParseFloat(string(found[1]), 64)
 	}
-	if _, err := wrk(settle.Seconds()); err != nil {
-		return r, err
-	}
-	cpu, begin := processorTime(p.cmd.Process.Pid), time.Now()
-	out, err := wrk(b.seconds)
+	settled, err := wrk(settle.Seconds())
 	if err != nil {
 		return r, err
 	}
+	cpu, begin := processorTime(p.cmd.Process.Pid), time.Now()
+	r.ops, err = wrk(b.seconds)
 	r.seconds, r.cpu = time.Since(begin).Seconds(), (processorTime(p.cmd.Process.Pid) - cpu).Seconds()
-	found := answered.FindStringSubmatch(out)
-	if found == nil {
-		return r, fmt.Errorf("wrk said\n%s", strings.TrimSpace(out))
-	}
-	r.ops, err = strconv.ParseFloat(found[1], 64)
+	r.total = settled + r.ops
 	return r, err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,12 +19,14 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip" // the exporter compresses
+	"google.golang.org/grpc/stats"
 )
 
 // Backend is a gRPC server on loopback. Its methods are safe for concurrent use.
 type Backend struct {
 	server   *grpc.Server
 	endpoint string
+	received byteCounter
 
 	mu      sync.Mutex
 	traces  []ptrace.Traces
@@ -58,7 +61,8 @@ func StartBackend(answer func(context.Context) error) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for OTLP: %w", err)
 	}
-	options := []grpc.ServerOption{grpc.MaxRecvMsgSize(maxMessage)}
+	b := &Backend{endpoint: l.Addr().String()}
+	options := []grpc.ServerOption{grpc.MaxRecvMsgSize(maxMessage), grpc.StatsHandler(&b.received)}
 	if answer != nil {
 		options = append(options, grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 			if err := answer(ctx); err != nil {
@@ -67,7 +71,7 @@ func StartBackend(answer func(context.Context) error) (*Backend, error) {
 			return handle(ctx, request)
 		}))
 	}
-	b := &Backend{server: grpc.NewServer(options...), endpoint: l.Addr().String()}
+	b.server = grpc.NewServer(options...)
 	ptraceotlp.RegisterGRPCServer(b.server, &tracesServer{backend: b})
 	pmetricotlp.RegisterGRPCServer(b.server, &metricsServer{backend: b})
 	plogotlp.RegisterGRPCServer(b.server, &logsServer{backend: b})
@@ -80,6 +84,28 @@ func (b *Backend) Stop() { b.server.Stop() }
 
 // Endpoint is the host and port to export to.
 func (b *Backend) Endpoint() string { return b.endpoint }
+
+// Received returns how many bytes all requests so far have had, as they were sent: compressed.
+func (b *Backend) Received() int64 { return b.received.n.Load() }
+
+// byteCounter counts the bytes of requests.
+type byteCounter struct{ n atomic.Int64 }
+
+// HandleRPC implements stats.Handler.
+func (c *byteCounter) HandleRPC(_ context.Context, s stats.RPCStats) {
+	if in, ok := s.(*stats.InPayload); ok {
+		c.n.Add(int64(in.CompressedLength))
+	}
+}
+
+// TagRPC implements stats.Handler.
+func (c *byteCounter) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+// TagConn implements stats.Handler.
+func (c *byteCounter) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn implements stats.Handler.
+func (c *byteCounter) HandleConn(context.Context, stats.ConnStats) {}
 
 type tracesServer struct {
 	ptraceotlp.UnimplementedGRPCServer

@@ -2,8 +2,8 @@
 //
 // It writes "ready", or the address at which it listens, and waits for a line on its standard input. Then it works for as many seconds as
 // the third argument says, works on for the time that is measured, which is the second, and writes how many operations that were, how many
-// seconds they took, and how many seconds of processor time. With a fourth argument it writes its runtime's trace to that file meanwhile. The
-// server ends when it is told to.
+// seconds they took, how many seconds of processor time, and how many operations there were in all. With a fourth argument it writes its
+// runtime's trace to that file meanwhile. The server ends when it is told to.
 package main
 
 import (
@@ -48,7 +48,7 @@ func main() {
 	n, cpu, begin := atomic.LoadUint64(&ops), processorTime(), time.Now()
 	time.Sleep(measured)
 	n, cpu = atomic.LoadUint64(&ops)-n, processorTime()-cpu
-	fmt.Println(n, time.Since(begin).Seconds(), cpu.Seconds())
+	fmt.Println(n, time.Since(begin).Seconds(), cpu.Seconds(), atomic.LoadUint64(&ops))
 }
 
 func duration(seconds string) time.Duration {
