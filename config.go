@@ -170,6 +170,8 @@ type TracesConfig struct {
 	MinStateDuration time.Duration `mapstructure:"min_state_duration"`
 	// MaxStates is how many intervals of a goroutine are shown at the most in a segment.
 	MaxStates int `mapstructure:"max_states"`
+	// Outlives is for how long a trace goes on after its root has ended: what lasts longer, or begins later, has a trace of its own.
+	Outlives time.Duration `mapstructure:"outlives"`
 	// SegmentDuration is after what time a goroutine that lives on is told of in a segment.
 	SegmentDuration time.Duration `mapstructure:"segment_duration"`
 	// Stacks says how much is told of where a goroutine blocks: nothing, the innermost frame that is the program's own, or all frames. Without,
@@ -244,6 +246,7 @@ func createDefaultConfig() component.Config {
 			Noise:             telemetry.NoiseFold,
 			MinStateDuration:  100 * time.Microsecond,
 			MaxStates:         1000,
+			Outlives:          time.Second,
 			SegmentDuration:   time.Minute,
 			Stacks:            stacksLeaf,
 			Labels: LabelsConfig{
@@ -506,6 +509,7 @@ func (c *TracesConfig) Validate() error {
 	}
 	return errors.Join(append(errs, inRange(
 		duration{"min_state_duration", c.MinStateDuration, 0},
+		duration{"outlives", c.Outlives, time.Millisecond},
 		duration{"segment_duration", c.SegmentDuration, time.Second},
 	))...)
 }

@@ -59,7 +59,7 @@ func TestLoadConfig(t *testing.T) {
 			c.ResourceAttributes.ProcessPid.Enabled = false
 			c.Traces = TracesConfig{
 				SamplingRatio: 0.25, MaxSpansPerSecond: 500, MaxSpansPerTrace: 600, States: telemetry.StateEvents, Noise: telemetry.NoiseKeep, MinStateDuration: time.Millisecond, MaxStates: 7,
-				SegmentDuration: 10 * time.Second, Stacks: stacksFull, Join: true,
+				Outlives: 5 * time.Second, SegmentDuration: 10 * time.Second, Stacks: stacksFull, Join: true,
 				Labels: LabelsConfig{TraceID: []string{"trace"}, SpanID: []string{"span"}},
 			}
 		}},
@@ -107,6 +107,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/noise":                 {error: `traces: noise: "drop" is not allowed, it must be fold or keep`},
 		"goroutine/max_spans":             {error: "traces: max_spans_per_second: -1 is not allowed, it must be 0 or more"},
 		"goroutine/max_states":            {error: "traces: max_states: -1 is not allowed"},
+		"goroutine/outlives":              {error: "traces: outlives: 0s is not allowed, it must be 1ms or more"},
 		"goroutine/segment_duration":      {error: "traces: segment_duration: 10ms is not allowed, it must be 1s or more"},
 		"goroutine/max_goroutines":        {error: "max_goroutines: 10 is not allowed, it must be 1024 or more"},
 		"goroutine/interval":              {error: "\"collection_interval\": requires positive value"},

@@ -210,6 +210,7 @@ func (s *shared) options() session.Options {
 			Intervals:        s.config.Traces.MaxStates,
 			ShortestInterval: s.config.Traces.MinStateDuration,
 			Segment:          s.config.Traces.SegmentDuration,
+			Outlives:         s.config.Traces.Outlives,
 			TreeIntervals:    s.config.Traces.MaxSpansPerTrace,
 			Join:             s.config.Traces.Join,
 			Hide:             s.config.Traces.Noise != telemetry.NoiseKeep,

@@ -46,6 +46,8 @@ type episode struct {
 	// untold tells that nothing of its trace is handed on, hidden that it is that of a goroutine of which nothing is told, on behalf of serves.
 	untold, hidden bool
 	serves         *episode
+	// outside is the budget of the trace that it would belong to if that had room; then it is untold, and so is all that belongs to it.
+	outside *traceBudget
 	// Until it ends: whether it has created goroutines that are its children, or others, and whom it has woken elsewhere than at home. If that
 	// was more than one episode, or a goroutine at home, wokeMore is set.
 	hasChildren, created, wokeMore bool
@@ -54,15 +56,8 @@ type episode struct {
 	moved bool
 }
 
-// Bounds of a trace.
-const (
-	// outlives is how long after its root has ended an episode may begin in a trace.
-	outlives = int64(time.Second)
-	// maxEpisodes is how many it has.
-	maxEpisodes = 100
-	// startUpLasts is how long a goroutine that has been created at start-up owns what it creates.
-	startUpLasts = int64(5 * time.Second)
-)
+// startUpLasts is how long a goroutine that has been created at start-up owns what it creates.
+const startUpLasts = int64(5 * time.Second)
 
 // slack is by how much two processors' notes of the same moment may differ.
 const slack = int64(2 * time.Microsecond)
@@ -72,12 +67,11 @@ const slack = int64(2 * time.Microsecond)
 func (e *episode) forget() { e.woke, e.serves = nil, nil }
 
 // mayOwn tells whether an episode may have a child that begins at a time.
-func (e *episode) mayOwn(at int64) bool {
+func (t *Tracker) mayOwn(e *episode, at int64) bool {
 	if e == nil || e.part == found || e.part == accepting || e.part == startUp && at-e.begun > startUpLasts {
 		return false
 	}
-	root := e.root
-	return (root.ended == 0 || at-root.ended <= outlives) && root.episodes < maxEpisodes
+	return e.root.ended == 0 || at-e.root.ended <= int64(t.limits.Outlives)
 }
 
 // enter gives a goroutine an episode that begins at a time, as a child of another, or with a trace of its own if parent is nil.
@@ -88,9 +82,12 @@ func (t *Tracker) enter(g *Goroutine, at int64, parent *episode) *episode {
 	if parent != nil {
 		parent.hasChildren = true
 		e.root, e.untold = parent.root, parent.untold
+		if e.root.outside != nil {
+			e.root.outside.omitted++
+		}
 		g.Tree, g.Parent, g.Follows = parent.ref.Tree, parent.ref, false
 	} else {
-		e.budget.left = t.roomOfTrace()
+		e.budget = t.newBudget()
 	}
 	e.root.episodes++
 	g.budget = &e.root.budget
@@ -212,6 +209,9 @@ func (g *Goroutine) beginLife() {
 	g.reset()
 }
 
+// lifeRef names the life of a goroutine that has been at home.
+func (g *Goroutine) lifeRef() Ref { return g.life.last.refOr(g.GoID) }
+
 // reset forgets what was seen of a goroutine until now.
 func (g *Goroutine) reset() {
 	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.folding = g.Intervals[:0], g.Contexts[:0], 0, 0, folding{}
@@ -228,16 +228,23 @@ func (g *Goroutine) addTotals(of *Goroutine) {
 	}
 }
 
+// addIdle adds a wait at home that ends at a time to the life.
+func (g *Goroutine) addIdle(wait Interval, end int64, limits Limits) {
+	wait.End = end
+	if g.Episodes == 0 { // it may be the only one
+		g.add(wait, limits)
+	} else if wait.Start = max(wait.Start, g.Start); wait.End > wait.Start {
+		g.Totals[Waiting].Count++
+		g.Totals[Waiting].Nanoseconds += uint64(wait.End - wait.Start)
+	}
+}
+
 // cameHome takes the end of a wait at home: an episode begins. by is the episode that has woken the goroutine, if one has.
 func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
+	t.detachLife(g, e.Time)
 	wait := g.current
-	wait.End, wait.Waker = e.Time, by.refOr(e.WakerGoID)
-	if g.life.Episodes == 0 { // it may be the only one
-		g.life.add(wait, t.limits)
-	} else {
-		g.life.Totals[Waiting].Count++
-		g.life.Totals[Waiting].Nanoseconds += uint64(wait.End - wait.Start)
-	}
+	wait.Waker = by.refOr(e.WakerGoID)
+	g.life.addIdle(wait, e.Time, t.limits)
 	t.begin(g, e.Time, by, e.WakerGoID != 0)
 	g.Waker = e.WakerGoID
 }
@@ -255,23 +262,35 @@ func (e *episode) refOr(goid uint64) Ref {
 
 // begin begins an episode. If another goroutine has brought the work, it is a part of by's work, unless it may be another's too.
 func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool) {
-	g.Segment++
+	t.detachLife(g, at)
+	g.Segment = g.nextSegment()
 	g.Start, g.Ending, g.Waker = at, Exit, 0
 	g.Joined, g.Parent, g.Previous = SpanContext{}, Ref{}, Ref{}
 	g.Follows, g.Continues, g.Outlives = false, false, false
-	g.Life = g.life.ref()
+	g.Life = g.lifeRef()
 	g.Cause = Exact
 	if brought && !g.isDirect() {
 		g.Cause = Unknown
 	}
 	parent := by
-	if g.Cause != Exact || by != nil && by.part != work || !by.mayOwn(at) || by == g.last || by != nil && by.root.budget.left <= 0 {
+	if g.Cause != Exact || by != nil && by.part != work || !t.mayOwn(by, at) || by == g.last {
 		parent = nil
+	}
+	var full *traceBudget
+	if parent != nil {
+		if full = parent.fullTrace(); full != nil {
+			parent = nil
+		} else {
+			parent.root.budget.pieces--
+		}
 	}
 	e := t.enter(g, at, parent)
 	e.brought = brought
+	if full != nil {
+		e.leaveOut(full)
+	}
 	if parent == nil && by != nil {
-		g.Parent, g.Follows = by.ref, true
+		g.Parent, g.Follows = by.refOr(by.ref.GoID), true
 	}
 	if parent == nil && t.withheld {
 		e.untold = true
@@ -284,7 +303,7 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool) {
 // wakes remembers that an episode has woken a goroutine, which was in another one, or at home.
 func (e *episode) wakes(other *episode) {
 	switch {
-	case e == nil, e.ended != 0:
+	case e == nil, e.ended != 0, e.outside != nil:
 	case other == nil || e.woke != nil && e.woke != other:
 		e.wokeMore = true
 	default:
@@ -312,11 +331,16 @@ func (t *Tracker) settleTrace(g *Goroutine, e *episode, exits bool) {
 	if exits || e.root != e || e.brought || g.home.Listed || e.created || e.hasChildren || e.wokeMore || to == nil || to.part != work || to.begun > e.begun {
 		return
 	}
-	if to.untold || !to.mayOwn(e.begun) || to.root.budget.left <= 0 {
+	if e.untold || to.untold || !t.mayOwn(to, e.begun) {
+		return
+	}
+	if full := to.fullTrace(); full != nil {
+		e.leaveOut(full)
 		return
 	}
 	to.root.episodes++
 	to.root.budget.left -= 1 + len(g.Intervals)
+	to.root.budget.pieces--
 	g.Tree, g.Parent, g.Follows = to.ref.Tree, to.ref, false
 	e.root, e.ref.Tree, e.moved = to.root, to.ref.Tree, true
 	to.hasChildren = true
@@ -345,7 +369,7 @@ func (g *Goroutine) Lasting(since int64) Ref {
 	case g.life == nil:
 		return g.ref()
 	case e == nil || e.untold || since < g.Start || e.part == accepting || e.root == e && !e.brought && !e.hasChildren && !e.wokeMore:
-		return g.life.ref()
+		return g.lifeRef()
 	}
 	return g.ref()
 }
@@ -354,14 +378,16 @@ func (g *Goroutine) Lasting(since int64) Ref {
 func (t *Tracker) tell(g *Goroutine) {
 	g.fold(t.limits)
 	for _, w := range g.wakers {
-		if i, kept := g.endedAt(w.at); kept && w.episode.moved {
-			g.Intervals[i].Waker.Tree = w.episode.ref.Tree
+		if i, kept := g.endedAt(w.at); kept && (w.episode.moved || w.episode.untold) {
+			g.Intervals[i].Waker = w.episode.refOr(w.episode.ref.GoID)
 		}
 	}
 	g.wakers = g.wakers[:0]
-	g.Omitted = g.budget.tell()
-	if e := cmp.Or(g.episode, g.last); e != nil && e.root == e {
-		g.InTrace = uint32(e.episodes)
+	switch e := cmp.Or(g.episode, g.last); {
+	case e.root == e:
+		g.InTrace, g.Omitted = uint32(e.episodes), g.budget.tell()
+	case e.root.ended != 0:
+		g.Omitted = g.budget.tell()
 	}
 	t.told = append(t.told, g)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -37,6 +38,8 @@ const (
 	acceptPC
 	bodyPC
 )
+
+var episodeLimits = Limits{Intervals: 100, ShortestInterval: 1500, Segment: 1 << 62, Outlives: time.Second}
 
 // fakePlaces knows those above.
 type fakePlaces struct{ late bool }
@@ -261,7 +264,7 @@ func TestEpisodes(t *testing.T) {
 
 // play handles the events of a script, and returns what is told of them.
 func play(s *script, places fakePlaces, direct bool) (got []string) {
-	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, places, NewHomes())
+	tr := NewTracker(episodeLimits, places, NewHomes())
 	for _, e := range s.events {
 		got = append(got, told(tr.Handle(e))...)
 		for _, w := range tr.Asked() {
@@ -296,10 +299,10 @@ func TestLateReasons(t *testing.T) {
 func TestWakersThatMove(t *testing.T) {
 	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).waits(3, receiving, nestedPC).
 		woken(2, 0).woken(3, 2).waits(2, reading, ownPC).exits(3)
-	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
+	tr := NewTracker(episodeLimits, fakePlaces{}, NewHomes())
 	ended := handle(tr, s.events...)
 	want := Ref{GoID: 2, StartPC: otherPC, Segment: 1, Tree: Tree{Root: 3}}
-	if g := ended[len(ended)-1]; g.GoID != 3 || g.Intervals[1].Waker != want {
+	if g := ended[len(ended)-1]; g.GoID != 3 || g.Intervals[0].Waker != want {
 		t.Errorf("the waker in %+v is not %+v", g.Intervals, want)
 	}
 }
@@ -307,7 +310,7 @@ func TestWakersThatMove(t *testing.T) {
 // TestSegmentsOfEpisodes cuts an episode that lasts long, and lets alone what waits at home.
 func TestSegmentsOfEpisodes(t *testing.T) {
 	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).woken(2, 0)
-	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 20}, fakePlaces{}, NewHomes())
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 20, Outlives: time.Second}, fakePlaces{}, NewHomes())
 	handle(tr, s.events...)
 	got := told(tr.Segments(1<<21, 10))
 	slices.Sort(got)
@@ -329,7 +332,7 @@ func TestSegmentsOfEpisodes(t *testing.T) {
 // TestWithheldEpisodes tells nothing of traces that begin while too much is told, and of what is in them.
 func TestWithheldEpisodes(t *testing.T) {
 	s := connection().waits(2, reading, peekPC)
-	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
+	tr := NewTracker(episodeLimits, fakePlaces{}, NewHomes())
 	handle(tr, s.events...)
 	tr.Withhold(true)
 	events := len(s.events)
@@ -345,20 +348,81 @@ func TestWithheldEpisodes(t *testing.T) {
 	}
 }
 
-// TestTracesAreBounded has a goroutine begin one episode after the other for the same trace.
+// TestTracesAreBounded has a goroutine begin one episode after the other for the same trace: what there is no room for is counted on the request, and
+// so is what it creates and wakes.
 func TestTracesAreBounded(t *testing.T) {
-	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 0, requestPC)
-	for range 2 * maxEpisodes {
-		s.woken(2, 3).waits(2, receiving, ownPC)
+	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(4, 1, otherPC).waits(4, receiving, ownPC).start(3, 0, requestPC)
+	for range 2 * maxPieces {
+		s.woken(2, 3).woken(4, 2).waits(4, receiving, ownPC).start(5, 2, otherPC).exits(5).waits(2, receiving, ownPC)
 	}
-	in := 0
-	for _, line := range play(s, fakePlaces{}, true) {
-		if strings.Contains(line, "of 3.0") {
-			in++
+	s.exits(3)
+	in, others := map[uint64]int{}, 0
+	var request *Goroutine
+	tr := NewTracker(episodeLimits, fakePlaces{}, NewHomes())
+	for _, e := range s.events {
+		for _, g := range tr.Handle(e) {
+			switch {
+			case g.GoID == 3:
+				request = g
+			case g.Tree.Root == 3:
+				in[g.GoID]++
+			default:
+				others++
+			}
+		}
+		for _, w := range tr.Asked() {
+			tr.Learn(w, true)
 		}
 	}
-	if in != maxEpisodes-1 { // and the request itself
-		t.Errorf("%d episodes are in the trace of a request", in)
+	if in[2]+in[4] != maxPieces || in[5] != in[2] || others != 0 {
+		t.Errorf("in the trace of a request are %v, in others %d", in, others)
+	}
+	if want := uint32(3*2*maxPieces - in[2] - in[4] - in[5]); request.Omitted != want || request.InTrace != uint32(1+in[2]+in[4]+in[5]) {
+		t.Errorf("the request tells of %d in its trace and %d that are not, want %d", request.InTrace, request.Omitted, want)
+	}
+}
+
+// TestManyGoroutines has a request start many goroutines: they are all in its trace, up to its limit, and others are counted on the request,
+// also those that do what the others have woken them for.
+func TestManyGoroutines(t *testing.T) {
+	for name, c := range map[string]struct{ limit, in int }{"room for all": {0, 1000}, "room for some": {201, 200}} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 0, requestPC)
+			for g := uint64(10); g < 1010; g++ {
+				s.start(g, 3, otherPC).later(1e6)
+			}
+			s.woken(2, 1009).waits(2, receiving, ownPC)
+			for g := uint64(10); g < 1010; g++ {
+				s.exits(g)
+			}
+			s.exits(3)
+			limits := episodeLimits
+			limits.TreeIntervals = c.limit
+			tr := NewTracker(limits, fakePlaces{}, NewHomes())
+			in, jobs := 0, 0
+			for _, e := range s.events {
+				for _, g := range tr.Handle(e) {
+					switch {
+					case g.Tree.Root != 3:
+						t.Errorf("goroutine %d is in the trace of %d", g.GoID, g.Tree.Root)
+					case g.GoID == 2:
+						jobs++
+					case g.GoID != 3:
+						in++
+					default:
+						if want := uint32(1001 - in - jobs); g.Omitted != want || g.InTrace != uint32(1+in+jobs) {
+							t.Errorf("the request tells of %d in its trace and %d that are not, want %d", g.InTrace, g.Omitted, want)
+						}
+					}
+				}
+				for _, w := range tr.Asked() {
+					tr.Learn(w, true)
+				}
+			}
+			if in != c.in || (jobs == 1) != (c.limit == 0) {
+				t.Errorf("%d goroutines and %d pieces of work are in the trace of a request", in, jobs)
+			}
+		})
 	}
 }
 
@@ -411,7 +475,7 @@ func TestLostEvents(t *testing.T) {
 func TestLasting(t *testing.T) {
 	s := connection().waits(2, reading, openPC).woken(2, 0).start(3, 2, otherPC).waits(2, locking, 0).exits(3).woken(2, 3).waits(2, reading, peekPC).
 		woken(2, 0).exits(2)
-	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
+	tr := NewTracker(episodeLimits, fakePlaces{}, NewHomes())
 	var got []int
 	for _, e := range s.events {
 		ended := tr.Handle(e)
@@ -443,7 +507,7 @@ func TestFoundAgain(t *testing.T) {
 		for range 3 {
 			s.later(1000).woken(2, 0).calls(2, bodyPC, 9).waits(2, reading, ownPC)
 		}
-		tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62}, fakePlaces{}, NewHomes())
+		tr := NewTracker(episodeLimits, fakePlaces{}, NewHomes())
 		all := append(handle(tr, s.events[from:]...), tr.Interrupt(s.now, Unfollowed)...)
 		if len(all) != 4 {
 			t.Fatalf("%v is told", told(all))

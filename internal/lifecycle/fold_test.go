@@ -24,7 +24,8 @@ func loop(at *Stack, times int, wait, work int64) (all []Interval) {
 
 // live feeds a goroutine's intervals to it, and returns it at its end.
 func live(limits Limits, all []Interval) *Goroutine {
-	g := &Goroutine{GoID: 1, budget: &traceBudget{left: NewTracker(limits, nil, nil).roomOfTrace()}}
+	budget := NewTracker(limits, nil, nil).newBudget()
+	g := &Goroutine{GoID: 1, budget: &budget}
 	for _, s := range all {
 		g.add(s, limits)
 	}
@@ -199,7 +200,7 @@ func TestLinkIsKept(t *testing.T) {
 		kept   int
 	}{"a wait that is told of": {50, 2}, "one that is folded": {5, 1}} {
 		t.Run(name, func(t *testing.T) {
-			tr := NewTracker(Limits{Intervals: 10, ShortestInterval: 10, Segment: time.Second}, nil, nil)
+			tr := NewTracker(Limits{Intervals: 10, ShortestInterval: 10, Segment: time.Second, Outlives: time.Second}, nil, nil)
 			woken := changed(103-test.waited, 103, childG, 2, Waiting, Runnable)
 			woken.Waker, woken.WakerGoID = parentG, 1
 			waker := handle(

@@ -131,6 +131,7 @@ type Goroutine struct {
 	Totals [States]Total
 
 	first      int      // the number of the first segment
+	newest     int      // the highest that was given
 	current    Interval // the open interval; its End is not known yet
 	hasCurrent bool
 	changed    bool // since it was found
@@ -158,6 +159,12 @@ type Goroutine struct {
 
 // Ordinal is how many parts of the goroutine's life were told of before this one, since it was created or found.
 func (g *Goroutine) Ordinal() int { return g.Segment - g.first }
+
+// nextSegment returns a number that no segment of the goroutine has.
+func (g *Goroutine) nextSegment() int {
+	g.newest++
+	return g.newest
+}
 
 // continues tells whether another interval is the same one, of which the source took the end back.
 func (s Interval) continues(with Interval) bool {

@@ -55,7 +55,7 @@ func TestHidden(t *testing.T) {
 		{false, []uint64{worker, helper, child, system, callback, idle, moved}},
 	} {
 		t.Run(fmt.Sprintf("hide=%v", test.hide), func(t *testing.T) {
-			told := playHidden(Limits{Intervals: 10, Segment: time.Second, Hide: test.hide}, s)
+			told := playHidden(Limits{Intervals: 10, Segment: time.Second, Outlives: time.Second, Hide: test.hide}, s)
 			var got []uint64
 			for id := range told {
 				got = append(got, id)
@@ -84,7 +84,7 @@ func TestHidden(t *testing.T) {
 // TestWakerIsHidden has a wait that a helper ends: who did it is told, but no link leads to what is not there.
 func TestWakerIsHidden(t *testing.T) {
 	s := newScript().start(1, 0, otherPC).start(2, 1, helperPC).waits(1, locking, bodyPC).woken(1, 2)
-	told := playHidden(Limits{Intervals: 10, Segment: time.Second, Hide: true}, s)[1]
+	told := playHidden(Limits{Intervals: 10, Segment: time.Second, Outlives: time.Second, Hide: true}, s)[1]
 	i := slices.IndexFunc(told.Intervals, func(s Interval) bool { return s.State == Waiting })
 	if i < 0 {
 		t.Fatalf("its wait is not told of: %+v", told.Intervals)
@@ -99,7 +99,7 @@ func TestWakerIsHidden(t *testing.T) {
 func TestRequestWithHelper(t *testing.T) {
 	s := newScript().start(1, 0, libraryPC).waits(1, reading, peekPC).woken(1, 0).start(2, 1, helperPC).waits(1, sleeping, bodyPC).woken(1, 0).
 		exits(2).exits(1)
-	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, Hide: true}, fakePlaces{}, NewHomes())
+	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, Outlives: time.Second, Hide: true}, fakePlaces{}, NewHomes())
 	if d := cmp.Diff([]string{"1.1 in 1.1 exact", "1.0 life of 1 in 1.0"}, told(handle(tr, s.events...))); d != "" {
 		t.Error(d)
 	}

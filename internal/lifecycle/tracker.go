@@ -19,6 +19,8 @@ type Limits struct {
 	// Hide leaves out goroutines that hide more than they tell: the runtime's own, helpers of libraries, which are counted by the ones that they
 	// serve, and those that were there before and have never left the wait in which they were found.
 	Hide bool
+	// Outlives is how long after its root has ended a trace goes on.
+	Outlives time.Duration
 	// Join makes goroutines that inherit a span of the program's own a part of its trace.
 	Join bool
 }
@@ -32,7 +34,7 @@ type Tracker struct {
 	live   map[uint64]*Goroutine // by G
 	stacks stacks
 	// omitted are goroutines that there was no room for in their trees, by G.
-	omitted map[uint64]*traceBudget
+	omitted map[uint64]*episode
 	// inherited are contexts of goroutines that are to be created, by G.
 	inherited map[uint64]SpanContext
 	// spare is memory for goroutines to come.
@@ -48,7 +50,7 @@ type Tracker struct {
 // executable.
 func NewTracker(limits Limits, places Places, homes *Homes) *Tracker {
 	return &Tracker{
-		limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*traceBudget{}, inherited: map[uint64]SpanContext{},
+		limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*episode{}, inherited: map[uint64]SpanContext{},
 		places: places, homes: homes, asked: map[uint64]uint64{},
 	}
 }
@@ -104,8 +106,7 @@ func (t *Tracker) create(e *Event) {
 		return
 	}
 	if full := t.full(e, owner); full != nil {
-		full.omitted++
-		t.omitted[e.G] = full
+		t.omit(e, full)
 		return
 	}
 	g := t.blank()
@@ -125,7 +126,7 @@ func (t *Tracker) create(e *Event) {
 	}
 	if e.Preexisting {
 		g.first = int(time.Duration(e.Time).Microseconds())
-		g.Segment = g.first
+		g.Segment, g.newest = g.first, g.first
 	}
 	began := t.enter(g, e.Time, owner)
 	began.part = t.partOf(g, owner)
@@ -170,7 +171,7 @@ func (t *Tracker) hide(e *Event, creator *Goroutine, serves *episode) {
 
 // owner returns the episode that a new goroutine belongs to, nil if it has a trace of its own.
 func (t *Tracker) owner(e *Event, origin *episode) *episode {
-	if !origin.mayOwn(e.Time) || t.places != nil && t.places.Role(e.StartPC) == Request {
+	if !t.mayOwn(origin, e.Time) || t.places != nil && t.places.Role(e.StartPC) == Request {
 		return nil
 	}
 	return origin
@@ -190,7 +191,7 @@ func (t *Tracker) partOf(g *Goroutine, owner *episode) part {
 // lasting returns the part of a goroutine that is told of in any case.
 func (g *Goroutine) lasting() Ref {
 	if g.life != nil {
-		return g.life.ref()
+		return g.lifeRef()
 	}
 	return g.ref()
 }
@@ -326,7 +327,8 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 			t.cameHome(g, e, by)
 			return
 		}
-		t.begin(g, max(e.Since, g.last.ended), nil, false) // its beginning was lost
+		g.hasCurrent = false // its end was lost
+		t.begin(g, max(e.Since, g.last.ended), nil, false)
 	}
 	g.atHome = false
 	s := Interval{Start: e.Since, End: e.Time, State: e.From, Reason: e.FromReason}
@@ -357,7 +359,10 @@ func (t *Tracker) waker(e *Event) *episode {
 		return nil
 	}
 	g, by := t.actor(e.Waker, e.WakerGoID, e.Time)
-	if g != nil && g.Hidden {
+	switch {
+	case g == nil:
+		return t.omitted[e.Waker]
+	case g.Hidden:
 		return nil
 	}
 	return by
@@ -413,9 +418,10 @@ func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
 		}
 		g.episode.forget()
 	}
+	t.detachLife(g, at)
 	life := g.life
-	if t.limits.Hide && life.Preexisting && life.Episodes == 0 && len(life.Intervals) == 0 {
-		return // it has never left its home
+	if life.last.untold || t.limits.Hide && life.Preexisting && life.Episodes == 0 && len(life.Intervals) == 0 {
+		return // or it has never left its home
 	}
 	if g.idle && life.Episodes == 0 && g.hasCurrent {
 		wait := g.current
@@ -463,7 +469,12 @@ func (t *Tracker) Segments(now int64, limit int) []*Goroutine {
 		if len(t.told) >= limit {
 			break
 		}
-		if now-g.Start >= int64(t.limits.Segment) && g.GoID != 0 && !g.idle && !g.episode.untold && !t.neverMoved(g) {
+		t.detachLife(g, now)
+		if g.GoID == 0 || g.idle || g.episode.untold || t.neverMoved(g) {
+			continue
+		}
+		t.detach(g, g.episode, now)
+		if now-g.Start >= int64(t.limits.Segment) || t.isOver(g.episode, now) {
 			t.cut(g, now)
 		}
 	}
@@ -480,10 +491,14 @@ func (t *Tracker) cut(g *Goroutine, now int64) {
 	segment.End, segment.Ending = now, SegmentEnd
 	t.tell(&segment)
 	g.Previous, g.Continues = segment.ref(), true
-	g.Segment++
-	if e := g.episode; e.root == e && g.Joined == (SpanContext{}) {
+	g.Segment = g.nextSegment()
+	switch e := g.episode; {
+	case t.isOver(e, now):
+		t.root(g, e)
+		e.hasChildren, e.woke, e.wokeMore = false, nil, false
+	case e.root == e && g.Joined == (SpanContext{}):
 		g.Tree.Segment = g.Segment
-		e.budget.left, e.episodes = t.roomOfTrace(), 1
+		e.budget, e.episodes = t.newBudget(), 1
 	}
 	g.episode.ref = g.ref()
 	g.budget.left--

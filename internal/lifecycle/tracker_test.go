@@ -14,7 +14,7 @@ const (
 	thread  = 7
 )
 
-var limits = Limits{Intervals: 3, ShortestInterval: 10, Segment: time.Second}
+var limits = Limits{Intervals: 3, ShortestInterval: 10, Segment: time.Second, Outlives: time.Second}
 
 // created, changed and exited are the events of the source for goroutine id in g.
 func created(at int64, g, goid, parent uint64, root bool) *Event {
@@ -242,7 +242,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestWaker(t *testing.T) {
-	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second}, nil, nil)
+	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, Outlives: time.Second}, nil, nil)
 	woken := func(at int64, waker, goid uint64) *Event {
 		e := changed(at, at+50, childG, 42, Waiting, Runnable)
 		e.Waker, e.WakerGoID = waker, goid
@@ -293,7 +293,7 @@ func TestContexts(t *testing.T) {
 		{"no labels", true, SpanContext{}, SpanContext{}, Tree{Root: 1}, SpanContext{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Join: test.join}, nil, nil)
+			tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Outlives: time.Second, Join: test.join}, nil, nil)
 			handle(
 				tr,
 				created(100, parentG, 1, 0, true),
@@ -313,7 +313,7 @@ func TestContexts(t *testing.T) {
 }
 
 func TestContextsOfAJoinedCreator(t *testing.T) {
-	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Join: true}, nil, nil)
+	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Outlives: time.Second, Join: true}, nil, nil)
 	handle(
 		tr,
 		labelled(parentG, Dead, request),
@@ -338,7 +338,7 @@ func TestContextsOfAJoinedCreator(t *testing.T) {
 }
 
 func TestStacks(t *testing.T) {
-	tr := NewTracker(Limits{Intervals: 5, Segment: time.Second}, nil, nil)
+	tr := NewTracker(Limits{Intervals: 5, Segment: time.Second, Outlives: time.Second}, nil, nil)
 	blocks := func(since, at int64, stack ...uint64) *Event {
 		e := changed(since, at, childG, 42, Running, Waiting)
 		e.Stack = stack
@@ -372,7 +372,7 @@ func TestStacks(t *testing.T) {
 
 func TestFullTree(t *testing.T) {
 	const late, lateChild, other = 0x3000, 0x4000, 0x5000
-	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, TreeIntervals: 3}, nil, nil)
+	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, Outlives: time.Second, TreeIntervals: 3}, nil, nil)
 	ended := handle(
 		tr,
 		created(100, parentG, 1, 0, true),
@@ -391,8 +391,8 @@ func TestFullTree(t *testing.T) {
 	for _, g := range ended {
 		got = append(got, [3]uint64{g.GoID, uint64(g.Omitted), uint64(len(g.Intervals))})
 	}
-	// The child tells of two that were omitted, and there is no room for its and its parent's last slices.
-	if diff := cmp.Diff([][3]uint64{{2, 2, 0}, {1, 0, 1}, {5, 0, 1}}, got); diff != "" {
+	// The root tells of two that were omitted, and there is no room for its and its child's last slices.
+	if diff := cmp.Diff([][3]uint64{{2, 0, 0}, {1, 2, 1}, {5, 0, 1}}, got); diff != "" {
 		t.Error(diff)
 	}
 	if len(tr.omitted) != 0 || tr.Len() != 0 {
@@ -419,7 +419,7 @@ func longLife(g, goid uint64) []*Event {
 }
 
 func TestRecycle(t *testing.T) {
-	limits := Limits{Intervals: 3, Segment: time.Second, Join: true}
+	limits := Limits{Intervals: 3, Segment: time.Second, Outlives: time.Second, Join: true}
 	second := []*Event{created(300, childG, 3, 0, true), changed(300, 320, childG, 3, Runnable, Running), exited(320, 340, childG, 3)}
 	fresh := handle(NewTracker(limits, nil, nil), second...)[0]
 	tr := NewTracker(limits, nil, nil)
@@ -436,7 +436,7 @@ func TestRecycle(t *testing.T) {
 
 // TestEventsAllocateOnlyEpisodes allocates each by itself, as one that is remembered must not keep others: here two, as a label begins another.
 func TestEventsAllocateOnlyEpisodes(t *testing.T) {
-	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, TreeIntervals: 100, Join: true}, nil, nil)
+	tr := NewTracker(Limits{Intervals: 3, Segment: time.Second, Outlives: time.Second, TreeIntervals: 100, Join: true}, nil, nil)
 	handle(tr, created(50, parentG, 1, 0, true))
 	events := longLife(childG, 2)
 	n := testing.AllocsPerRun(1000, func() {

@@ -277,7 +277,7 @@ func in(t *testing.T, change func(*Options), test func(t *testing.T, w *world)) 
 		o := Options{
 			Syscalls: true, Newcomers: true, Collected: true, Logger: zap.New(core),
 			Settings: engine.Settings{SamplingRatio: 1},
-			Limits:   lifecycle.Limits{Intervals: 100, Segment: time.Minute},
+			Limits:   lifecycle.Limits{Intervals: 100, Segment: time.Minute, Outlives: time.Second},
 			Resource: func(processes.Process, *goexe.Binary) pcommon.Resource { return pcommon.NewResource() },
 			Followed: func(p processes.Process) { w.followed = append(w.followed, p.PID) },
 			Refused:  func(p processes.Process, _ error) { w.stayed = append(w.stayed, p.PID) },

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/featuregate"
@@ -38,7 +39,7 @@ func BenchmarkEvents(b *testing.B) {
 			r, err := recording.Load(filepath.Join("testdata", "request.json"))
 			require.NoError(b, err)
 			p := NewProcess(Identity{BootID: "boot", PID: r.PID, StartTime: 1}, pcommon.NewResource(), Program{Symbols: r.Symbols, WaitReasons: r.WaitReasons}, 0)
-			limits := lifecycle.Limits{Intervals: 1000, Segment: 1 << 62}
+			limits := lifecycle.Limits{Intervals: 1000, Segment: 1 << 62, Outlives: time.Second}
 			if c.states == StateNone {
 				limits.Intervals = 0
 			}

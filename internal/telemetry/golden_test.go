@@ -50,7 +50,7 @@ func play(t *testing.T, join bool, shortest time.Duration) played {
 		),
 		logs: NewLogs(scope, testClock()),
 	}
-	tracker := lifecycle.NewTracker(lifecycle.Limits{Intervals: 100, ShortestInterval: shortest, Segment: 1 << 62, Join: join, Hide: shortest > 0},
+	tracker := lifecycle.NewTracker(lifecycle.Limits{Intervals: 100, ShortestInterval: shortest, Segment: 1 << 62, Outlives: time.Second, Join: join, Hide: shortest > 0},
 		goexe.NewPlaces(r.Symbols, r.WaitReasons, goexe.Traits{}, 0), lifecycle.NewHomes())
 	for i := range r.Events {
 		e := &r.Events[i]
