@@ -94,7 +94,7 @@ test-dashboards: build
 
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
-	go test -v -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms|TestKernels)$$" ./test
+	go test -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms|TestKernels)$$" ./test
 
 # A collector that dies while it puts trampolines into a program, or takes them away, must not harm that: so often it is killed, in all its steps.
 KILLINGS = 1000
