@@ -185,7 +185,12 @@ func (l *loop) shutDown() {
 			_, _ = s.window.Counts() // an engine that reads from time to time has read all that happened, then
 		}
 	}
-	for end := time.Now().Add(drainLimit); l.readBurst() && time.Now().Before(end); {
+	more, end := true, time.Now().Add(drainLimit)
+	for more && time.Now().Before(end) {
+		more = l.readBurst()
+	}
+	if more {
+		l.options.Logger.Warn("Events come faster than they are read: the last ones before the end are missing from spans and log records")
 	}
 	now := l.host.Now()
 	for _, s := range l.sessions {

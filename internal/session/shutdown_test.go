@@ -64,6 +64,27 @@ func TestStopWhileAttaching(t *testing.T) {
 	})
 }
 
+// TestStopTellsOfUnreadEvents stops while there are more events than can be read by then.
+func TestStopTellsOfUnreadEvents(t *testing.T) {
+	in(t, nil, func(t *testing.T, w *world) {
+		w.start()
+		stopped, slow := make(chan struct{}), make(chan struct{})
+		w.engine.Script("Next", enginefake.Step{Wait: stopped})
+		w.engine.Script("Next", make([]enginefake.Step, burst-1)...)
+		w.engine.Script("Next", enginefake.Step{Wait: slow}) // the first of the bursts that Stop reads
+		w.settle()
+		w.engine.Emit(make([]lifecycle.Event, 3*burst)...)
+		go func() {
+			time.Sleep(time.Second)
+			close(stopped)
+			time.Sleep(2 * drainLimit)
+			close(slow)
+		}()
+		require.NoError(t, w.Stop(t.Context()))
+		require.Equal(t, 1, w.log.FilterMessageSnippet("missing from spans").Len())
+	})
+}
+
 // TestStopReadsNoDistributions stops with nobody left to collect the last stats.
 func TestStopReadsNoDistributions(t *testing.T) {
 	in(t, nil, func(t *testing.T, w *world) {
