@@ -119,8 +119,8 @@ type Goroutine struct {
 	// Since is when it was found, in ns of CLOCK_MONOTONIC.
 	Since           int64
 	System, Sampled bool
-	// CreationPC is the address behind the go statement that created it.
-	CreationPC uint64
+	// StartPC is where the function begins that it runs, CreationPC the address behind the go statement that created it.
+	StartPC, CreationPC uint64
 }
 
 // Cost is the processor time that a change of state costs a process for being seen.

@@ -111,6 +111,8 @@ type Counts struct {
 	// EventsLost, Untracked and BucketsLost are events, goroutines and durations that there was no room for, TreesWithheld those that
 	// would have been sampled if a limit allowed it.
 	EventsLost, Untracked, BucketsLost, TreesWithheld uint64
+	// LabelsMissed is how many goroutines have exited with labels that could not be read in time.
+	LabelsMissed uint64
 }
 
 // Hits returns how often probes were hit.

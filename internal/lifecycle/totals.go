@@ -53,4 +53,5 @@ func (n *Counts) Add(o Counts) {
 	n.Untracked += o.Untracked
 	n.BucketsLost += o.BucketsLost
 	n.TreesWithheld += o.TreesWithheld
+	n.LabelsMissed += o.LabelsMissed
 }

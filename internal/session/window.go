@@ -57,7 +57,7 @@ func (m *Manager) eachLiving(pid int, program *program, bias uint64, stacks bool
 // asSeen returns a goroutine, which was found in the process's memory, as the engine would see it.
 func (m *Manager) asSeen(w *window, p *program, bias uint64, g snapshot.Goroutine) engine.Goroutine {
 	return w.AsSeen(engine.Goroutine{
-		G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: m.host.Now(), CreationPC: g.CreationPC, System: p.isSystem(g.StartPC - bias),
+		G: g.G, GoID: g.GoID, State: g.State, Reason: g.WaitReason, Since: m.host.Now(), StartPC: g.StartPC, CreationPC: g.CreationPC, System: p.isSystem(g.StartPC - bias),
 	})
 }
 

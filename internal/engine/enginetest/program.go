@@ -90,7 +90,7 @@ func (f *followed) look() (all []engine.Goroutine) {
 	f.t.Helper()
 	for _, g := range f.memory() {
 		seen := engine.Goroutine{
-			G: g.G, GoID: g.GoID, State: g.State, Since: lifecycle.Now(), CreationPC: g.CreationPC,
+			G: g.G, GoID: g.GoID, State: g.State, Since: lifecycle.Now(), StartPC: g.StartPC, CreationPC: g.CreationPC,
 			System: slices.Contains(f.binary.SystemStarts, g.StartPC),
 		}
 		if g.State == lifecycle.Waiting {

@@ -60,7 +60,8 @@ func (a *Attachment) Follow(pid int, bias uint64, s engine.Settings) (engine.Pro
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{engine: a.engine, attachment: a, machine: a.machine(pid, bias, s), pidfd: pidfd}
+	memory := newLiveMemory(pid, a.binary.Layout, a.engine.helpers.begin)
+	p := &Process{engine: a.engine, attachment: a, machine: a.machine(memory, bias, s), memory: memory, pidfd: pidfd}
 	p.seen.Store(true)
 	if err := a.engine.reserve(p); err != nil {
 		return nil, errors.Join(err, pidfd.Close())
@@ -96,10 +97,10 @@ func (a *Attachment) begin(p *Process) error {
 }
 
 // machine returns one for a process of which nothing is known yet.
-func (a *Attachment) machine(pid int, bias uint64, s engine.Settings) machine {
-	o, memory := &a.engine.options, newLiveMemory(pid, a.binary.Layout)
+func (a *Attachment) machine(memory *liveMemory, bias uint64, s engine.Settings) machine {
+	o := &a.engine.options
 	m := machine{
-		rules: a.rules, sampling: samplingOf(s), pid: pid, bias: bias, memory: memory, threads: threads{memory: memory}, queue: a.engine.queue,
+		rules: a.rules, sampling: samplingOf(s), pid: memory.pid, bias: bias, memory: memory, threads: threads{memory: memory}, queue: a.engine.queue,
 		goroutines: newTable(o.MaxGoroutinesPerProcess, &a.engine.room),
 	}
 	if o.ByFunction {
@@ -107,7 +108,9 @@ func (a *Attachment) machine(pid int, bias uint64, s engine.Settings) machine {
 	}
 	if o.Labels.Used() {
 		g := a.binary.Layout.G
-		m.labels = &labelReader{memory: memory, names: o.Labels, asMap: a.binary.Layout.Traits().LabelMap, labels: uint64(g.Labels)}
+		m.labels = &labelling{known: map[uint64]*knownLabels{}, labelReader: labelReader{
+			memory: memory, names: o.Labels, asMap: a.binary.Layout.Traits().LabelMap, labels: uint64(g.Labels), goid: uint64(g.Goid),
+		}}
 	}
 	return m
 }

@@ -40,6 +40,7 @@ type Engine struct {
 	clock   *clock
 	costs   costs
 	room    room
+	helpers *helpers
 	queue   *queue
 	closing sync.Once
 	closed  chan struct{}
@@ -71,12 +72,13 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		options: o, clock: clock, costs: measureCosts(), queue: newQueue(o.BufferSize, o.Ready), closed: make(chan struct{}), hurry: make(chan struct{}, 1),
+		options: o, clock: clock, costs: measureCosts(), helpers: newHelpers(), queue: newQueue(o.BufferSize, o.Ready), closed: make(chan struct{}), hurry: make(chan struct{}, 1),
 		processes: map[engine.ID]*Process{}, byPID: map[int]*Process{}, next: o.FirstID,
 	}
 	e.room.left.Store(int64(o.MaxGoroutines))
 	e.list.Store(&[]*Process{})
 	e.running.Go(e.read)
+	e.running.Go(e.watchExecutions)
 	return e, nil
 }
 

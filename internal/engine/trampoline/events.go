@@ -31,6 +31,7 @@ func (m *machine) tellCreation(c *change, g *goroutine, parent uint64) {
 	e := m.event(lifecycle.Created, c, g)
 	if e == nil {
 		g.sampled = false
+		m.labels.release(g) // it is not heard of any more when it has others
 		return
 	}
 	e.Parent, e.StartPC, e.CreationPC = parent, g.startPC, g.creationPC
@@ -73,34 +74,14 @@ func (m *machine) blocks(c *change, g *goroutine) bool {
 
 // tellExit tells of the end of a life.
 func (m *machine) tellExit(c *change, g *goroutine) {
+	if g.unread {
+		m.figures.counts.LabelsMissed++
+	}
 	e := m.event(lifecycle.Exited, c, g)
 	if e == nil {
 		return
 	}
 	for i := range g.time {
 		e.Totals[i+1] = lifecycle.Total{Count: g.count[i], Nanoseconds: g.time[i]}
-	}
-}
-
-// tellLabels tells of a goroutine that has other labels than before. Those of one that has exited by now, or has others again, are not told.
-func (m *machine) tellLabels(c *change, g *goroutine) {
-	labels := uint64(0)
-	if c.HasLabels {
-		labels = c.Labels
-	}
-	if m.labels == nil || labels == g.labels {
-		return
-	}
-	if labels == 0 {
-		g.labels = 0
-		return
-	}
-	context, ok := m.labels.context(c.G, c.GoID, labels, m.staleGoID && c.Created)
-	if !ok {
-		return
-	}
-	if e := m.event(lifecycle.Labelled, c, g); e != nil {
-		e.From, e.Context = c.from, context
-		g.labels = labels
 	}
 }

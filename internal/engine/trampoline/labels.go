@@ -4,6 +4,7 @@ package trampoline
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -11,14 +12,20 @@ import (
 
 // labelReader reads the profiler labels of goroutines from a process's memory.
 type labelReader struct {
-	memory memory
-	names  engine.LabelNames
-	asMap  bool   // labels are a map, and not a list
-	labels uint64 // the offset of g.labels
+	memory       memory
+	names        engine.LabelNames
+	asMap        bool   // labels are a map, and not a list
+	labels, goid uint64 // offsets in g
+	look         *labelLook
+}
 
-	pairs [maxLabels * pairSize]byte
-	text  [maxLabelText]byte
-	found []engine.Label
+// labelLook is one look at the labels of a goroutine, of which the memory is used again.
+type labelLook struct {
+	read    reader
+	current bool // a goroutine still has these labels
+	pairs   [maxLabels * pairSize]byte
+	text    [maxLabelText]byte
+	found   []engine.Label
 }
 
 // Bounds of what is read of labels: as many and as long as the kernel's engine reads.
@@ -30,38 +37,72 @@ const (
 	pairSize     = 32 // two strings, each a pointer and a length (runtime/string.go, stringStruct)
 )
 
-// context returns the span that a goroutine's labels name, the zero SpanContext if they name none. They are read after the goroutine had them: it
-// reports false if it has others by now, and what was read may be anything.
-func (l *labelReader) context(g, goid, labels uint64, newborn bool) (lifecycle.SpanContext, bool) {
-	l.found = l.found[:0]
-	if l.asMap {
-		l.readMap(labels)
-	} else {
-		l.readList(labels)
+// holder is a goroutine that had labels, with its id, 0 if it is not known.
+type holder struct{ g, goid uint64 }
+
+// labelsFound tells what became of a look at labels.
+type labelsFound uint8
+
+const (
+	// labelsGone is if none of the goroutines that had them has them any more: what was read may be anything.
+	labelsGone labelsFound = iota
+	labelsRead
+	// noAnswer is if the memory could not be read in time.
+	noAnswer
+)
+
+// context returns the span that labels name, the zero SpanContext if they name none. They are read after goroutines had them, and are what they were
+// then if one of these has them still.
+func (l *labelReader) context(labels uint64, holders ...holder) (lifecycle.SpanContext, labelsFound) {
+	if l.look == nil {
+		l.look = &labelLook{}
 	}
-	var now [8]byte
-	if !l.memory.read(now[:], g+l.labels) || binary.NativeEndian.Uint64(now[:]) != labels {
-		return lifecycle.SpanContext{}, false
+	look := l.look
+	if !l.memory.look(func(read reader) { l.fill(look, read, labels, holders) }) {
+		l.look = nil
+		return lifecycle.SpanContext{}, noAnswer
 	}
-	if !newborn && l.memory.goid(g) != goid {
-		return lifecycle.SpanContext{}, false
+	if !look.current {
+		return lifecycle.SpanContext{}, labelsGone
 	}
-	context, ok := l.names.Context(l.found)
+	context, ok := l.names.Context(look.found)
 	if !ok {
-		return lifecycle.SpanContext{}, true
+		context = lifecycle.SpanContext{}
 	}
-	return context, true
+	return context, labelsRead
+}
+
+// fill reads the labels, and then whether a goroutine still has them.
+func (l *labelReader) fill(look *labelLook, read reader, labels uint64, holders []holder) {
+	look.read, look.found = read, look.found[:0]
+	if l.asMap {
+		look.readMap(labels)
+	} else {
+		look.readList(labels)
+	}
+	look.current = slices.ContainsFunc(holders, func(h holder) bool {
+		return h.g != 0 && look.word(h.g+l.labels) == labels && (h.goid == 0 || look.word(h.g+l.goid) == h.goid)
+	})
+}
+
+// word returns a word of the memory, 0 if it cannot be read.
+func (l *labelLook) word(address uint64) uint64 {
+	var word [8]byte
+	if !l.read(word[:], address) {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(word[:])
 }
 
 // readList reads labels as Go 1.24 and later have them: a slice of pairs (runtime/pprof/label.go, labelMap).
-func (l *labelReader) readList(labels uint64) {
+func (l *labelLook) readList(labels uint64) {
 	var slice [16]byte
-	if !l.memory.read(slice[:], labels) {
+	if !l.read(slice[:], labels) {
 		return
 	}
 	n := min(binary.NativeEndian.Uint64(slice[8:]), maxLabels)
 	pairs := l.pairs[:n*pairSize]
-	if n == 0 || !l.memory.read(pairs, binary.NativeEndian.Uint64(slice[:])) {
+	if n == 0 || !l.read(pairs, binary.NativeEndian.Uint64(slice[:])) {
 		return
 	}
 	for i := range int(n) {
@@ -80,14 +121,14 @@ const (
 )
 
 // readMap reads labels as they were before: a map[string]string. One that has more than a bucket is not read.
-func (l *labelReader) readMap(labels uint64) {
+func (l *labelLook) readMap(labels uint64) {
 	var word [8]byte
 	var header [mapHeader]byte
-	if !l.memory.read(word[:], labels) || !l.memory.read(header[:], binary.NativeEndian.Uint64(word[:])) || header[mapLogBuckets] != 0 {
+	if !l.read(word[:], labels) || !l.read(header[:], binary.NativeEndian.Uint64(word[:])) || header[mapLogBuckets] != 0 {
 		return
 	}
 	var bucket [bucketKeys + maxLabels*pairSize]byte
-	if !l.memory.read(bucket[:], binary.NativeEndian.Uint64(header[mapBuckets:])) {
+	if !l.read(bucket[:], binary.NativeEndian.Uint64(header[mapBuckets:])) {
 		return
 	}
 	keys, values := bucket[bucketKeys:][:maxLabels*pairSize/2], bucket[bucketKeys+maxLabels*pairSize/2:]
@@ -99,7 +140,7 @@ func (l *labelReader) readMap(labels uint64) {
 }
 
 // add reads one label's strings. One that is too long is left out.
-func (l *labelReader) add(i int, key, value []byte) {
+func (l *labelLook) add(i int, key, value []byte) {
 	text := l.text[i*(maxKey+maxValue):][: maxKey+maxValue : maxKey+maxValue]
 	k, ok := l.readString(text[:maxKey], key)
 	if !ok {
@@ -110,10 +151,10 @@ func (l *labelReader) add(i int, key, value []byte) {
 	}
 }
 
-func (l *labelReader) readString(to, header []byte) ([]byte, bool) {
+func (l *labelLook) readString(to, header []byte) ([]byte, bool) {
 	n := binary.NativeEndian.Uint64(header[8:])
 	if n > uint64(len(to)) {
 		return nil, false
 	}
-	return to[:n], n == 0 || l.memory.read(to[:n], binary.NativeEndian.Uint64(header))
+	return to[:n], n == 0 || l.read(to[:n], binary.NativeEndian.Uint64(header))
 }

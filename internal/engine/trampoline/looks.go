@@ -20,11 +20,6 @@ func (m *machine) adopt(k engine.Goroutine) (bool, error) {
 		return false, fmt.Errorf("%w: goroutines", engine.ErrTooMany)
 	}
 	*g = entryOf(k)
-	if m.figures.functions != nil {
-		if o, ok := m.memory.origin(k.G, k.GoID); ok {
-			g.startPC = o.startPC
-		}
-	}
 	if !k.System {
 		m.figures.enter(k.State, k.Since)
 	}
@@ -33,7 +28,7 @@ func (m *machine) adopt(k engine.Goroutine) (bool, error) {
 
 func entryOf(k engine.Goroutine) goroutine {
 	g := goroutine{
-		g: k.G, goid: k.GoID, created: k.Since, since: k.Since, creationPC: k.CreationPC, state: k.State, reason: k.Reason,
+		g: k.G, goid: k.GoID, created: k.Since, since: k.Since, startPC: k.StartPC, creationPC: k.CreationPC, state: k.State, reason: k.Reason,
 		sampled: k.Sampled, system: k.System, preexisting: true,
 	}
 	g.enter(k.State)
@@ -108,6 +103,8 @@ func (m *machine) replace(g *goroutine, by goroutine) {
 			m.figures.counts.Exited++
 		}
 	}
+	m.labels.release(g)
+	by.labels = 0
 	if by.state != lifecycle.Dead && !by.system {
 		m.figures.enter(by.state, by.since)
 	}

@@ -21,7 +21,7 @@ type machine struct {
 	figures    figures
 	threads    threads
 	memory     memory
-	labels     *labelReader // nil if labels are not looked for
+	labels     *labelling // nil if labels are not looked for
 	queue      *queue
 	summaries  bool // no tree is sampled, and no event made but of ends
 }
@@ -39,6 +39,7 @@ func (m *machine) take(r *ring.Record, now int64) {
 	c := change{Record: r, now: now, from: m.states[r.Old&15], to: m.states[r.New&15]}
 	if !m.isChange(&c) {
 		m.figures.counts.Ignored++
+		m.noteLabels(&c)
 		return
 	}
 	m.apply(&c)
@@ -88,6 +89,7 @@ func (m *machine) apply(c *change) {
 
 // forget ends the goroutine before a new one in the same g, which was not seen to exit: nobody knows how long it was in its last state.
 func (m *machine) forget(g *goroutine) {
+	m.labels.release(g)
 	m.figures.counts.Resynchronized++
 	if g.system {
 		return
@@ -130,7 +132,7 @@ func (m *machine) beginLife(c *change, g *goroutine) {
 		}
 	}
 	if g.sampled {
-		m.tellLabels(c, g)
+		m.tellLabels(c, g, parent)
 		m.tellCreation(c, g, parent)
 	}
 }
@@ -181,8 +183,8 @@ func (m *machine) changeState(c *change, g *goroutine) {
 		c.from = lifecycle.Running
 	}
 	m.endState(c, g)
-	if g.sampled && g.state == lifecycle.Running {
-		m.tellLabels(c, g)
+	if g.sampled && c.Old == m.running {
+		m.tellLabels(c, g, 0)
 	}
 	if c.to == lifecycle.Dead {
 		m.endLife(c, g)
@@ -242,6 +244,7 @@ func (m *machine) endLife(c *change, g *goroutine) {
 		}
 	}
 	if g.sampled {
+		m.labels.release(g)
 		m.tellExit(c, g)
 	}
 }

@@ -30,10 +30,10 @@ type noMemory struct{}
 func (noMemory) origin(uint64, uint64) (origin, bool) { return origin{}, false }
 func (noMemory) goid(uint64) uint64                   { return 0 }
 func (noMemory) threadID(m uint64) int                { return int(m) }
-func (noMemory) read([]byte, uint64) bool             { return false }
+func (noMemory) look(func(reader)) bool               { return false }
 
 func testRules() *rules {
-	r := &rules{preempted: preempted, preemptedReason: suspended, system: map[uint64]bool{systemStart: true}}
+	r := &rules{running: running, preempted: preempted, preemptedReason: suspended, system: map[uint64]bool{systemStart: true}}
 	for i := range r.states {
 		r.states[i] = lifecycle.States
 	}

@@ -24,6 +24,6 @@ func TestMemoryOfASurvivor(t *testing.T) {
 	p.GoOn()
 	require.Equal(t, "survived", p.Line())
 	magic := make([]byte, 4)
-	require.True(t, newLiveMemory(p.PID(), b.Layout).read(magic, b.Base))
+	require.True(t, newLiveMemory(p.PID(), b.Layout, nil).read(magic, b.Base))
 	assert.Equal(t, "\x7fELF", string(magic))
 }

@@ -27,6 +27,8 @@ type Process struct {
 
 	mu      sync.Mutex // guards what follows
 	machine machine
+	memory  *liveMemory
+	silent  bool     // the memory was told not to answer
 	source  *source  // nil once nothing more is recorded
 	pidfd   *os.File // by which the end of the process is waited for
 	last    lifecycle.Counts

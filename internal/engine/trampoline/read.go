@@ -21,8 +21,7 @@ const (
 	recordsAtOnce = 1 << 16
 	// fewRecords are read of a process while its records may wait for events to be read, of which there are too many.
 	fewRecords = 1 << 6
-	// beatInterval is how often trampolines are told that somebody reads, and it is looked for whether processes have executed other
-	// programs; they believe it for patience.
+	// beatInterval is how often trampolines are told that somebody reads; they believe it for patience.
 	beatInterval, patience = 100 * time.Millisecond, 2 * time.Second
 )
 
@@ -85,8 +84,8 @@ func (e *Engine) beat(all []*Process) {
 	for _, p := range all {
 		if jumped != nil {
 			e.running.Go(p.beginAnew)
-		} else if p.beat() {
-			p.executed()
+		} else {
+			p.beat()
 		}
 	}
 }
@@ -100,15 +99,27 @@ func (e *Engine) summarize(all []*Process, only bool) {
 	}
 }
 
-// beat lets the process's trampolines record for some more time. It tells whether the process executes another program by now.
-func (p *Process) beat() (gone bool) {
+// beat lets the process's trampolines record for some more time.
+func (p *Process) beat() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.source == nil {
-		return false
+	if p.source != nil {
+		p.source.beat()
+		p.tellSilence()
 	}
-	p.source.beat()
-	return p.source.gone()
+}
+
+// silence is for how long memory must not have answered to be told of: any may take long where processors are wanted by many.
+const silence = time.Second
+
+// tellSilence tells once that the process does not let its memory be read. p.mu is held.
+func (p *Process) tellSilence() {
+	if p.silent || p.memory.guard.Silent() < silence {
+		return
+	}
+	p.silent = true
+	p.engine.options.Logger.Warn("A process keeps reads of its memory waiting: ids of threads and labels are missing for as long as it does",
+		zap.Int("pid", p.machine.pid))
 }
 
 // read reads some of the process's records, and returns how many.

@@ -17,6 +17,7 @@ type rules struct {
 	states [16]lifecycle.State
 	// keeps are the wait reasons with which a goroutine keeps its thread.
 	keeps           [256]bool
+	running         uint8 // the status of a goroutine that runs
 	preempted       uint8 // the status of a goroutine that is stopped for a look at its stack
 	preemptedReason uint8
 	// lateReasons tells that a wait that keeps the thread has its reason stored only after the change of state, staleGoID that a new goroutine
@@ -30,7 +31,7 @@ const newGoIDs = "go1.24"
 
 func rulesOf(b *goexe.Binary) *rules {
 	r := &rules{
-		preempted: b.Layout.Status["Gpreempted"], preemptedReason: b.PreemptedReason(),
+		running: b.Layout.Status["Grunning"], preempted: b.Layout.Status["Gpreempted"], preemptedReason: b.PreemptedReason(),
 		lateReasons: b.Layout.Traits().LateReasons, staleGoID: version.Compare(b.Layout.GoVersion, newGoIDs) < 0, system: map[uint64]bool{},
 	}
 	for i := range r.states {

@@ -57,6 +57,7 @@ func (s *source) pass(limit int) (n int, more bool) {
 	result := s.reader.Pass(limit, s.add)
 	s.backlog = result.Backlog
 	s.chain.Flush(result.Until, s.take)
+	s.machine.tellLate()
 	lost := result.Lost
 	if dropped := s.memory.Dropped(); dropped != s.dropped {
 		lost += dropped - s.dropped
@@ -64,6 +65,7 @@ func (s *source) pass(limit int) (n int, more bool) {
 	}
 	if lost > 0 {
 		s.machine.figures.counts.EventsLost += lost
+		s.machine.labels.forget()
 		s.machine.figures.counts.Resynchronized++ // a look at the memory finds what no later change contradicts
 	}
 	return result.Visited, result.More
@@ -87,9 +89,6 @@ func (s *source) hasRoom() bool {
 
 // beat lets the trampolines record for some more time.
 func (s *source) beat() { s.memory.Beat(ring.TSC() + s.clock.ticks(patience)) }
-
-// gone tells whether the process has other memory than that of the program that was patched.
-func (s *source) gone() bool { return s.installed.Gone() }
 
 // remove puts the code back.
 func (s *source) remove() error { return s.installed.Remove() }

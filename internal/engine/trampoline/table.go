@@ -23,6 +23,7 @@ type goroutine struct {
 	reason              uint8
 	sampled, system     bool
 	preexisting, root   bool
+	unread              bool // it has labels that could not be read yet
 }
 
 // enter counts that the goroutine is in a state.

@@ -5,6 +5,7 @@ package trampoline
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -55,6 +56,28 @@ func (p *Process) ended(how lifecycle.Kind) {
 	p.leave()
 	_ = s.close() // of a process that is no more
 	p.tellEnd(how)
+}
+
+// executionInterval is how often it is looked for whether processes have executed other programs.
+const executionInterval = 100 * time.Millisecond
+
+// watchExecutions looks for processes that execute other programs, until the engine is closed. It does so beside the reader, as the kernel may not
+// answer.
+func (e *Engine) watchExecutions() {
+	tick := time.NewTicker(executionInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.closed:
+			return
+		case <-tick.C:
+		}
+		for _, p := range *e.list.Load() {
+			if i := p.installed.Load(); p.seen.Load() && i != nil && i.Gone() {
+				p.executed()
+			}
+		}
+	}
 }
 
 // executed takes that the process executes another program, unless somebody takes the trampolines away just now.

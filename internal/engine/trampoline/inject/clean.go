@@ -23,8 +23,15 @@ func (p *process) clean(slots []uint64) error {
 
 // clean does that while all threads are stopped.
 func (t *tracer) clean(slots []uint64) error {
+	parts := make([]part, 0, len(slots))
 	for _, at := range slots {
-		b, err := t.p.read(at, stubSize)
+		parts = append(parts, part{address: at, b: make([]byte, stubSize)})
+	}
+	if err := t.p.readAll(parts); err != nil {
+		return err
+	}
+	for i, at := range slots {
+		b, err := parts[i].b, parts[i].err
 		if err != nil {
 			return err
 		}
@@ -41,7 +48,7 @@ func (t *tracer) clean(slots []uint64) error {
 		} else if returns {
 			continue
 		}
-		if err := t.p.write(at, make([]byte, stubSize)); err != nil {
+		if err := t.put(at, make([]byte, stubSize)); err != nil {
 			return err
 		}
 	}

@@ -112,6 +112,9 @@ func (in *Installed) patch(program Program) error {
 	if err != nil {
 		return err
 	}
+	if _, err := in.p.find(jumps); err != nil { // no thread is stopped for memory that does not answer
+		return err
+	}
 	return in.p.trace(func(t *tracer) error {
 		if err := t.stopAll(); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +27,20 @@ type process struct {
 	memory *os.File
 	// code is an address that the executable's code has in it.
 	code uint64
+	// answers, lives and traces bound how long the process can keep others waiting with accesses to its memory, with the question whether that
+	// still is there, and by its threads.
+	answers, lives, traces processes.Guard
 }
+
+const (
+	// answerLimit is how long memory may take to be read or written, during which the process may be stopped.
+	answerLimit = 500 * time.Millisecond
+	// lifeLimit is how long the question may take whether the memory still is there.
+	lifeLimit = 50 * time.Millisecond
+)
+
+// errNoAnswer is that of memory which is of a userfaultfd, or of a file of a file system that does not answer.
+var errNoAnswer = errors.New("the process's memory does not answer")
 
 func open(pid int, code uint64) (*process, error) {
 	p := &process{pid: pid, code: code}
@@ -61,27 +75,67 @@ func (p *process) locate() error {
 
 func (p *process) close() error { return p.memory.Close() }
 
-// gone tells whether the memory is no more.
+// nowhere is an address that no process can have anything at: user space ends below it (Documentation/arch/x86/x86_64/5level-paging.rst).
+const nowhere = 1 << 56
+
+// gone tells whether the memory is no more. It touches none, and takes memory that does not answer for one that is there.
 func (p *process) gone() bool {
-	_, err := p.read(p.code, 1)
-	return errors.Is(err, errGone)
+	var err error
+	return p.lives.Do(lifeLimit, func() { _, err = p.memory.ReadAt(make([]byte, 1), nowhere) }) && errors.Is(err, io.EOF)
+}
+
+// part is one of the memory that is read.
+type part struct {
+	address uint64
+	b       []byte
+	err     error
+}
+
+// readAll reads parts of the memory, each of which may have an error of its own.
+func (p *process) readAll(parts []part) error {
+	answered := p.answers.Do(answerLimit, func() {
+		for i := range parts {
+			parts[i].err = p.readPart(&parts[i])
+		}
+	})
+	if !answered {
+		return errNoAnswer
+	}
+	return nil
+}
+
+func (p *process) readPart(of *part) error {
+	_, err := p.memory.ReadAt(of.b, int64(of.address))
+	if errors.Is(err, io.EOF) { // memory without a process
+		return errGone
+	}
+	if err != nil {
+		return fmt.Errorf("read memory at %#x: %w", of.address, err)
+	}
+	return nil
 }
 
 func (p *process) read(address uint64, n int) ([]byte, error) {
-	b := make([]byte, n)
-	_, err := p.memory.ReadAt(b, int64(address))
-	if errors.Is(err, io.EOF) { // memory without a process
-		return nil, errGone
+	one := []part{{address: address, b: make([]byte, n)}}
+	if err := p.readAll(one); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read memory at %#x: %w", address, err)
-	}
-	return b, nil
+	return one[0].b, one[0].err
 }
 
-// write changes memory, also where the process itself could not, as code: such pages become its own and no longer are those of the file.
+// write changes memory, also where the process itself could not, as code: such pages become its own and no longer are those of the file. What does
+// not answer may yet be changed later: it is nothing that a thread runs.
 func (p *process) write(address uint64, b []byte) error {
 	step()
+	var err error
+	if !p.answers.Do(answerLimit, func() { err = p.overwrite(address, b) }) {
+		return errNoAnswer
+	}
+	return err
+}
+
+// overwrite does that however long it takes: it is for what was read just now, with all threads stopped.
+func (p *process) overwrite(address uint64, b []byte) error {
 	_, err := p.memory.WriteAt(b, int64(address))
 	return writeError(address, err)
 }

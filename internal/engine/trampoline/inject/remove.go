@@ -14,7 +14,8 @@ import (
 func (in *Installed) Gone() bool { return in.p.gone() }
 
 // Remove puts the process's own instructions back; there is nothing to do if it is Gone. What was recorded can be read until Close. After an
-// error some may still be replaced, and it can be called again: a thread may not have stopped, or a breakpoint lies on a jump by now.
+// error some may still be replaced, and it can be called again: a thread may not have stopped, a breakpoint may lie on a jump by now, or the memory
+// does not answer.
 func (in *Installed) Remove() error {
 	const (
 		tries = 5
@@ -33,7 +34,7 @@ func (in *Installed) Remove() error {
 			in.removed = true
 			return nil
 		}
-		if r := (*engine.Refusal)(nil); errors.As(err, &r) {
+		if r := (*engine.Refusal)(nil); errors.As(err, &r) || errors.Is(err, errNoAnswer) {
 			return err
 		}
 	}
@@ -49,6 +50,9 @@ func (in *Installed) remove() error {
 	}
 	slots, err := in.p.slots()
 	if err != nil {
+		return err
+	}
+	if _, err := in.p.find(in.jumps); err != nil { // no thread is stopped for memory that does not answer
 		return err
 	}
 	err = in.p.trace(func(t *tracer) error {

@@ -66,18 +66,20 @@ type tracer struct {
 }
 
 // trace calls f with a tracer, and lets go of all threads then. When another program is executed, the threads fail in many ways.
-func (p *process) trace(f func(*tracer) error) (err error) {
-	t := &tracer{p: p, threads: map[int]*thread{}, reaper: newReaper()}
-	ended := onThread(func() (bool, error) {
-		defer t.reaper.stop()
-		err := errors.Join(f(t), t.detach())
-		return len(t.threads) > 0, err
+func (p *process) trace(f func(*tracer) error) error {
+	t := &tracer{p: p, threads: map[int]*thread{}}
+	var err error
+	ended := p.traces.Do(traceLimit, func() {
+		err = <-onThread(func() (bool, error) {
+			t.reaper = newReaper()
+			defer t.reaper.stop()
+			err := errors.Join(f(t), t.detach())
+			return len(t.threads) > 0, err
+		})
 	})
-	select {
-	case err = <-ended:
-	case <-time.After(traceLimit):
+	if !ended {
 		t.abandoned.Store(true)
-		return fmt.Errorf("%w: somebody executes a program, for long", errBusy)
+		return fmt.Errorf("%w: somebody executes a program, or memory does not answer, for long", errBusy)
 	}
 	if err != nil && p.gone() {
 		return fmt.Errorf("%w: %w", errGone, err)

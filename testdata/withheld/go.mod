@@ -1,0 +1,3 @@
+module withheld
+
+go 1.18

@@ -1,0 +1,1 @@
+// It lets a function be declared that another package has.
