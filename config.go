@@ -428,6 +428,7 @@ func (c *Config) functions() telemetry.Functions {
 func withEstimatesApart(c metadata.MetricsConfig) metadata.MetricsConfig {
 	c.GoGoroutineCreated.EnabledAttributes = with(c.GoGoroutineCreated.EnabledAttributes, metadata.GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated)
 	c.GoGoroutineExited.EnabledAttributes = with(c.GoGoroutineExited.EnabledAttributes, metadata.GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated)
+	c.GoGoroutineSystemTime.EnabledAttributes = with(c.GoGoroutineSystemTime.EnabledAttributes, metadata.GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated)
 	c.GoGoroutineTime.EnabledAttributes = with(c.GoGoroutineTime.EnabledAttributes, metadata.GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated)
 	return c
 }

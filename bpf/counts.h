@@ -114,6 +114,18 @@ static __always_inline void count_exit(const struct change *c)
 		add(&l->exited, 1);
 }
 
+// There are few functions of the runtime that goroutines begin in, and what is not the program's changes its state rarely.
+static __always_inline void count_system_run(const struct change *c, __u64 ns)
+{
+	struct function key = {.start_pc = read_origin(c).startpc, .slot = c->target->slot};
+	__u64 *sum = bpf_map_lookup_elem(&system_times, &key);
+
+	if (sum)
+		add(sum, ns);
+	else
+		bpf_map_update_elem(&system_times, &key, &ns, BPF_NOEXIST);
+}
+
 static __always_inline void leave(struct counters *n, __u8 state, __u64 when)
 {
 	__u64 i = unproven(state);

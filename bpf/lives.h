@@ -153,6 +153,8 @@ static __always_inline void end_state(const struct change *c, struct goroutine *
 		g->since = c->now;
 	}
 	g->time[(g->state - 1) & 3] += c->now - g->since;
+	if (!counted && known && g->state == STATE_RUNNING)
+		count_system_run(c, c->now - g->since);
 	if (counted && known && !c->late)
 		count_state(c, g, c->now - g->since);
 	if (counted && c->to != STATE_DEAD)

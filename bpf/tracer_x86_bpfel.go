@@ -269,6 +269,7 @@ const (
 	TracerMapLimits            = "limits"
 	TracerMapSlots             = "slots"
 	TracerMapSystemStarts      = "system_starts"
+	TracerMapSystemTimes       = "system_times"
 	TracerMapTargets           = "targets"
 	TracerMapTemplates         = "templates"
 	TracerMapTracked           = "tracked"
@@ -361,6 +362,7 @@ type TracerMapSpecs struct {
 	Limits        *ebpf.MapSpec `ebpf:"limits"`
 	Slots         *ebpf.MapSpec `ebpf:"slots"`
 	SystemStarts  *ebpf.MapSpec `ebpf:"system_starts"`
+	SystemTimes   *ebpf.MapSpec `ebpf:"system_times"`
 	Targets       *ebpf.MapSpec `ebpf:"targets"`
 	Templates     *ebpf.MapSpec `ebpf:"templates"`
 	Tracked       *ebpf.MapSpec `ebpf:"tracked"`
@@ -425,6 +427,7 @@ type TracerMaps struct {
 	Limits        *ebpf.Map `ebpf:"limits"`
 	Slots         *ebpf.Map `ebpf:"slots"`
 	SystemStarts  *ebpf.Map `ebpf:"system_starts"`
+	SystemTimes   *ebpf.Map `ebpf:"system_times"`
 	Targets       *ebpf.Map `ebpf:"targets"`
 	Templates     *ebpf.Map `ebpf:"templates"`
 	Tracked       *ebpf.Map `ebpf:"tracked"`
@@ -447,6 +450,7 @@ func (m *TracerMaps) Close() error {
 		m.Limits,
 		m.Slots,
 		m.SystemStarts,
+		m.SystemTimes,
 		m.Targets,
 		m.Templates,
 		m.Tracked,

@@ -138,4 +138,6 @@ type ProcessDistributions struct {
 	Histograms map[lifecycle.HistogramKey]*lifecycle.Histogram
 	// Functions are the lives by the address of the function that goroutines begin in, nil if they are not counted.
 	Functions map[uint64]lifecycle.Lives
+	// System is for how long goroutines of the runtime itself ran, until they last stopped, by the address of the function that they begin in, in ns.
+	System map[uint64]uint64
 }

@@ -11,7 +11,8 @@ type sums struct {
 	time            [lifecycle.States]float64 // in ns
 	created, exited float64
 	histograms      map[lifecycle.HistogramKey]*histogram
-	functions       map[uint64]lives // nil if they are not counted
+	functions       map[uint64]lives   // nil if they are not counted
+	system          map[uint64]float64 // in ns
 }
 
 type histogram struct {
@@ -36,6 +37,9 @@ func eventsOf(t *lifecycle.Totals) *sums {
 	}
 	for pc, l := range t.Functions {
 		s.functions[pc] = lives{float64(l.Created), float64(l.Exited)}
+	}
+	for pc, ns := range t.System {
+		s.ranSystem(pc, float64(ns))
 	}
 	return s
 }
@@ -79,6 +83,9 @@ func (s *sums) addEvents(o *sums, times float64) {
 		sum := s.functions[pc]
 		s.functions[pc] = lives{sum.created + times*l.created, sum.exited + times*l.exited}
 	}
+	for pc, ns := range o.system {
+		s.ranSystem(pc, times*ns)
+	}
 }
 
 // negligible is what is so little by now that it may as well be forgotten.
@@ -102,6 +109,18 @@ func (s *sums) scale(by float64) {
 			delete(s.functions, pc)
 		}
 	}
+	for pc := range s.system {
+		if s.system[pc] *= by; s.system[pc] < negligible {
+			delete(s.system, pc)
+		}
+	}
+}
+
+func (s *sums) ranSystem(pc uint64, ns float64) {
+	if s.system == nil {
+		s.system = map[uint64]float64{}
+	}
+	s.system[pc] += ns
 }
 
 func (s *sums) histogram(key lifecycle.HistogramKey) *histogram {
@@ -116,7 +135,7 @@ func (s *sums) histogram(key lifecycle.HistogramKey) *histogram {
 
 // totals returns the sums in whole numbers. A histogram of less than one event is left out: its sum would be of nothing.
 func (s *sums) totals() *lifecycle.Totals {
-	t := &lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{}}
+	t := &lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{}, System: map[uint64]uint64{}}
 	for state, ns := range s.time {
 		t.Counts.Time[state] = whole(ns)
 	}
@@ -138,6 +157,9 @@ func (s *sums) totals() *lifecycle.Totals {
 	}
 	for pc, l := range s.functions {
 		t.Functions[pc] = lifecycle.Lives{Created: whole(l.created), Exited: whole(l.exited)}
+	}
+	for pc, ns := range s.system {
+		t.System[pc] = whole(ns)
 	}
 	return t
 }

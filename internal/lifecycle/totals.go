@@ -6,6 +6,8 @@ type Totals struct {
 	Histograms map[HistogramKey]*Histogram
 	// Functions are the lives by the address at which goroutines start, nil if they are not counted.
 	Functions map[uint64]Lives
+	// System is for how long goroutines of the runtime itself ran, by the address at which they start, in ns.
+	System map[uint64]uint64
 }
 
 // Add adds what they did in a later time. The goroutines that live are those of that time.
@@ -26,6 +28,12 @@ func (t *Totals) Add(o Totals) {
 	for pc, l := range o.Functions {
 		sum := t.Functions[pc]
 		t.Functions[pc] = Lives{Created: sum.Created + l.Created, Exited: sum.Exited + l.Exited}
+	}
+	if t.System == nil {
+		t.System = map[uint64]uint64{}
+	}
+	for pc, ns := range o.System {
+		t.System[pc] += ns
 	}
 }
 

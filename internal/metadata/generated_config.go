@@ -291,6 +291,55 @@ func (ms *GoGoroutineOverheadStatusMetricConfig) Unmarshal(parser *confmap.Conf)
 	return nil
 }
 
+// GoGoroutineSystemTimeMetricAttributeKey specifies the key of an attribute for the go.goroutine.system.time metric.
+type GoGoroutineSystemTimeMetricAttributeKey string
+
+const (
+	GoGoroutineSystemTimeMetricAttributeKeySystemCodeFunctionName GoGoroutineSystemTimeMetricAttributeKey = "code.function.name"
+	GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated   GoGoroutineSystemTimeMetricAttributeKey = "go.goroutine.estimated"
+)
+
+// GoGoroutineSystemTimeMetricConfig provides config for the go.goroutine.system.time metric.
+type GoGoroutineSystemTimeMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+
+	AggregationStrategy string                                    `mapstructure:"aggregation_strategy"`
+	EnabledAttributes   []GoGoroutineSystemTimeMetricAttributeKey `mapstructure:"attributes"`
+}
+
+func (ms *GoGoroutineSystemTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+func (ms *GoGoroutineSystemTimeMetricConfig) Validate() error {
+	for _, val := range ms.EnabledAttributes {
+		switch val {
+		case GoGoroutineSystemTimeMetricAttributeKeySystemCodeFunctionName, GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated:
+		default:
+			return fmt.Errorf("metric go.goroutine.system.time doesn't have an attribute %v, valid attributes: [code.function.name, go.goroutine.estimated]", val)
+		}
+	}
+
+	switch ms.AggregationStrategy {
+	case AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax:
+	default:
+		return fmt.Errorf("invalid aggregation strategy %q, valid strategies: [%s, %s, %s, %s]", ms.AggregationStrategy, AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax)
+	}
+
+	return nil
+}
+
 // GoGoroutineTimeMetricAttributeKey specifies the key of an attribute for the go.goroutine.time metric.
 type GoGoroutineTimeMetricAttributeKey string
 
@@ -453,6 +502,7 @@ type MetricsConfig struct {
 	GoGoroutineOverheadCoverage      GoGoroutineOverheadCoverageMetricConfig      `mapstructure:"go.goroutine.overhead.coverage"`
 	GoGoroutineOverheadShare         GoGoroutineOverheadShareMetricConfig         `mapstructure:"go.goroutine.overhead.share"`
 	GoGoroutineOverheadStatus        GoGoroutineOverheadStatusMetricConfig        `mapstructure:"go.goroutine.overhead.status"`
+	GoGoroutineSystemTime            GoGoroutineSystemTimeMetricConfig            `mapstructure:"go.goroutine.system.time"`
 	GoGoroutineTime                  GoGoroutineTimeMetricConfig                  `mapstructure:"go.goroutine.time"`
 	ProcessCgroupCPUPeriods          ProcessCgroupCPUPeriodsMetricConfig          `mapstructure:"process.cgroup.cpu.periods"`
 	ProcessCgroupCPUThrottledPeriods ProcessCgroupCPUThrottledPeriodsMetricConfig `mapstructure:"process.cgroup.cpu.throttled.periods"`
@@ -494,6 +544,11 @@ func DefaultMetricsConfig() MetricsConfig {
 		},
 		GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
 			Enabled: true,
+		},
+		GoGoroutineSystemTime: GoGoroutineSystemTimeMetricConfig{
+			Enabled:             true,
+			AggregationStrategy: AggregationStrategySum,
+			EnabledAttributes:   []GoGoroutineSystemTimeMetricAttributeKey{GoGoroutineSystemTimeMetricAttributeKeySystemCodeFunctionName, GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated},
 		},
 		GoGoroutineTime: GoGoroutineTimeMetricConfig{
 			Enabled:             true,

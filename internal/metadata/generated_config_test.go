@@ -58,6 +58,11 @@ func TestMetricsBuilderConfig(t *testing.T) {
 					GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
 						Enabled: true,
 					},
+					GoGoroutineSystemTime: GoGoroutineSystemTimeMetricConfig{
+						Enabled:             true,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineSystemTimeMetricAttributeKey{GoGoroutineSystemTimeMetricAttributeKeySystemCodeFunctionName, GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated},
+					},
 					GoGoroutineTime: GoGoroutineTimeMetricConfig{
 						Enabled:             true,
 						AggregationStrategy: AggregationStrategySum,
@@ -134,6 +139,11 @@ func TestMetricsBuilderConfig(t *testing.T) {
 					GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
 						Enabled: false,
 					},
+					GoGoroutineSystemTime: GoGoroutineSystemTimeMetricConfig{
+						Enabled:             false,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineSystemTimeMetricAttributeKey{GoGoroutineSystemTimeMetricAttributeKeySystemCodeFunctionName, GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated},
+					},
 					GoGoroutineTime: GoGoroutineTimeMetricConfig{
 						Enabled:             false,
 						AggregationStrategy: AggregationStrategySum,
@@ -178,7 +188,7 @@ func TestMetricsBuilderConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := loadMetricsBuilderConfig(t, tt.name)
-			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineTimeMetricConfig{}, ProcessCgroupCPUPeriodsMetricConfig{}, ProcessCgroupCPUThrottledPeriodsMetricConfig{}, ProcessCgroupCPUThrottledTimeMetricConfig{}, ProcessCPURunqueueTimeMetricConfig{}, ProcessCPUTimeMetricConfig{}, ResourceAttributeConfig{}))
+			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineSystemTimeMetricConfig{}, GoGoroutineTimeMetricConfig{}, ProcessCgroupCPUPeriodsMetricConfig{}, ProcessCgroupCPUThrottledPeriodsMetricConfig{}, ProcessCgroupCPUThrottledTimeMetricConfig{}, ProcessCPURunqueueTimeMetricConfig{}, ProcessCPUTimeMetricConfig{}, ResourceAttributeConfig{}))
 			require.Emptyf(t, diff, "Config mismatch (-expected +actual):\n%s", diff)
 		})
 	}
@@ -227,6 +237,18 @@ func TestGoGoroutineExitedMetricsConfig_Validate(t *testing.T) {
 	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.exited doesn't have an attribute invalid, valid attributes: [code.function.name, go.goroutine.estimated]")
 
 	cfg = DefaultMetricsConfig().GoGoroutineExited
+	cfg.AggregationStrategy = "invalid"
+	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
+}
+
+func TestGoGoroutineSystemTimeMetricsConfig_Validate(t *testing.T) {
+	cfg := DefaultMetricsConfig().GoGoroutineSystemTime
+	require.NoError(t, cfg.Validate())
+
+	cfg.EnabledAttributes = []GoGoroutineSystemTimeMetricAttributeKey{"invalid"}
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.system.time doesn't have an attribute invalid, valid attributes: [code.function.name, go.goroutine.estimated]")
+
+	cfg = DefaultMetricsConfig().GoGoroutineSystemTime
 	cfg.AggregationStrategy = "invalid"
 	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
 }

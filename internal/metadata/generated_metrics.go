@@ -326,6 +326,10 @@ var MetricsInfo = metricsInfo{
 		Name:       "go.goroutine.overhead.status",
 		Attributes: []string{"go.goroutine.overhead.level"},
 	},
+	GoGoroutineSystemTime: metricInfo{
+		Name:       "go.goroutine.system.time",
+		Attributes: []string{"system.code.function.name", "go.goroutine.estimated"},
+	},
 	GoGoroutineTime: metricInfo{
 		Name:       "go.goroutine.time",
 		Attributes: []string{"go.goroutine.state", "go.goroutine.estimated"},
@@ -357,6 +361,7 @@ type metricsInfo struct {
 	GoGoroutineOverheadCoverage      metricInfo
 	GoGoroutineOverheadShare         metricInfo
 	GoGoroutineOverheadStatus        metricInfo
+	GoGoroutineSystemTime            metricInfo
 	GoGoroutineTime                  metricInfo
 	ProcessCgroupCPUPeriods          metricInfo
 	ProcessCgroupCPUThrottledPeriods metricInfo
@@ -958,6 +963,100 @@ func newMetricGoGoroutineOverheadStatus(cfg GoGoroutineOverheadStatusMetricConfi
 	return m
 }
 
+type metricGoGoroutineSystemTime struct {
+	data          pmetric.Metric                    // data buffer for generated metric.
+	config        GoGoroutineSystemTimeMetricConfig // metric config provided by user.
+	capacity      int                               // max observed number of data points added to the metric.
+	aggDataPoints []float64                         // slice containing number of aggregated datapoints at each index
+}
+
+// init fills go.goroutine.system.time metric with initial data.
+func (m *metricGoGoroutineSystemTime) init() {
+	m.data.SetName("go.goroutine.system.time")
+	m.data.SetDescription("Time that goroutines of the runtime itself were running until they last stopped, which go.goroutine.time leaves out, by the function that they were started for.")
+	m.data.SetUnit("s")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(true)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+	m.aggDataPoints = m.aggDataPoints[:0]
+}
+
+func (m *metricGoGoroutineSystemTime) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64, systemCodeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
+	if !m.config.Enabled {
+		return
+	}
+
+	dp := pmetric.NewNumberDataPoint()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineSystemTimeMetricAttributeKeySystemCodeFunctionName) {
+		dp.Attributes().PutStr("code.function.name", systemCodeFunctionNameAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated) {
+		dp.Attributes().PutBool("go.goroutine.estimated", goGoroutineEstimatedAttributeValue)
+	}
+
+	var s string
+	dps := m.data.Sum().DataPoints()
+	for i := 0; i < dps.Len(); i++ {
+		dpi := dps.At(i)
+		if dp.Attributes().Equal(dpi.Attributes()) && dp.StartTimestamp() == dpi.StartTimestamp() && dp.Timestamp() == dpi.Timestamp() {
+			switch s = m.config.AggregationStrategy; s {
+			case AggregationStrategySum, AggregationStrategyAvg:
+				dpi.SetDoubleValue(dpi.DoubleValue() + val)
+				m.aggDataPoints[i] += 1
+				return
+			case AggregationStrategyMin:
+				if dpi.DoubleValue() > val {
+					dpi.SetDoubleValue(val)
+				}
+				return
+			case AggregationStrategyMax:
+				if dpi.DoubleValue() < val {
+					dpi.SetDoubleValue(val)
+				}
+				return
+			}
+		}
+	}
+
+	dp.SetDoubleValue(val)
+	m.aggDataPoints = append(m.aggDataPoints, 1)
+	dp.MoveTo(dps.AppendEmpty())
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricGoGoroutineSystemTime) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricGoGoroutineSystemTime) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		if m.config.AggregationStrategy == AggregationStrategyAvg {
+			for i, aggCount := range m.aggDataPoints {
+				m.data.Sum().DataPoints().At(i).SetDoubleValue(m.data.Sum().DataPoints().At(i).DoubleValue() / aggCount)
+			}
+		}
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricGoGoroutineSystemTime(cfg GoGoroutineSystemTimeMetricConfig) metricGoGoroutineSystemTime {
+	m := metricGoGoroutineSystemTime{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
 type metricGoGoroutineTime struct {
 	data          pmetric.Metric              // data buffer for generated metric.
 	config        GoGoroutineTimeMetricConfig // metric config provided by user.
@@ -1332,6 +1431,7 @@ type MetricsBuilder struct {
 	metricGoGoroutineOverheadCoverage      metricGoGoroutineOverheadCoverage
 	metricGoGoroutineOverheadShare         metricGoGoroutineOverheadShare
 	metricGoGoroutineOverheadStatus        metricGoGoroutineOverheadStatus
+	metricGoGoroutineSystemTime            metricGoGoroutineSystemTime
 	metricGoGoroutineTime                  metricGoGoroutineTime
 	metricProcessCgroupCPUPeriods          metricProcessCgroupCPUPeriods
 	metricProcessCgroupCPUThrottledPeriods metricProcessCgroupCPUThrottledPeriods
@@ -1371,6 +1471,7 @@ func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, opt
 		metricGoGoroutineOverheadCoverage:      newMetricGoGoroutineOverheadCoverage(mbc.Metrics.GoGoroutineOverheadCoverage),
 		metricGoGoroutineOverheadShare:         newMetricGoGoroutineOverheadShare(mbc.Metrics.GoGoroutineOverheadShare),
 		metricGoGoroutineOverheadStatus:        newMetricGoGoroutineOverheadStatus(mbc.Metrics.GoGoroutineOverheadStatus),
+		metricGoGoroutineSystemTime:            newMetricGoGoroutineSystemTime(mbc.Metrics.GoGoroutineSystemTime),
 		metricGoGoroutineTime:                  newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
 		metricProcessCgroupCPUPeriods:          newMetricProcessCgroupCPUPeriods(mbc.Metrics.ProcessCgroupCPUPeriods),
 		metricProcessCgroupCPUThrottledPeriods: newMetricProcessCgroupCPUThrottledPeriods(mbc.Metrics.ProcessCgroupCPUThrottledPeriods),
@@ -1548,6 +1649,7 @@ func (mb *MetricsBuilder) EmitForResource(options ...ResourceMetricsOption) {
 	mb.metricGoGoroutineOverheadCoverage.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadShare.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadStatus.emit(ils.Metrics())
+	mb.metricGoGoroutineSystemTime.emit(ils.Metrics())
 	mb.metricGoGoroutineTime.emit(ils.Metrics())
 	mb.metricProcessCgroupCPUPeriods.emit(ils.Metrics())
 	mb.metricProcessCgroupCPUThrottledPeriods.emit(ils.Metrics())
@@ -1623,6 +1725,11 @@ func (mb *MetricsBuilder) RecordGoGoroutineOverheadShareDataPoint(ts pcommon.Tim
 // RecordGoGoroutineOverheadStatusDataPoint adds a data point to go.goroutine.overhead.status metric.
 func (mb *MetricsBuilder) RecordGoGoroutineOverheadStatusDataPoint(ts pcommon.Timestamp, val int64, goGoroutineOverheadLevelAttributeValue AttributeGoGoroutineOverheadLevel) {
 	mb.metricGoGoroutineOverheadStatus.recordDataPoint(mb.startTime, ts, val, goGoroutineOverheadLevelAttributeValue.String())
+}
+
+// RecordGoGoroutineSystemTimeDataPoint adds a data point to go.goroutine.system.time metric.
+func (mb *MetricsBuilder) RecordGoGoroutineSystemTimeDataPoint(ts pcommon.Timestamp, val float64, systemCodeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
+	mb.metricGoGoroutineSystemTime.recordDataPoint(mb.startTime, ts, val, systemCodeFunctionNameAttributeValue, goGoroutineEstimatedAttributeValue)
 }
 
 // RecordGoGoroutineTimeDataPoint adds a data point to go.goroutine.time metric.

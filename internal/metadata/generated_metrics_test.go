@@ -71,6 +71,7 @@ func TestMetricsBuilder(t *testing.T) {
 			aggMap["go.goroutine.count"] = mb.metricGoGoroutineCount.config.AggregationStrategy
 			aggMap["go.goroutine.created"] = mb.metricGoGoroutineCreated.config.AggregationStrategy
 			aggMap["go.goroutine.exited"] = mb.metricGoGoroutineExited.config.AggregationStrategy
+			aggMap["go.goroutine.system.time"] = mb.metricGoGoroutineSystemTime.config.AggregationStrategy
 			aggMap["go.goroutine.time"] = mb.metricGoGoroutineTime.config.AggregationStrategy
 
 			expectedWarnings := 0
@@ -118,6 +119,12 @@ func TestMetricsBuilder(t *testing.T) {
 			mb.RecordGoGoroutineOverheadStatusDataPoint(ts, 1, AttributeGoGoroutineOverheadLevelFull)
 			defaultMetricsCount++
 			allMetricsCount++
+			mb.RecordGoGoroutineSystemTimeDataPoint(ts, 1, "system.code.function.name-val", true)
+			if tt.name == "reaggregate_set" {
+				mb.RecordGoGoroutineSystemTimeDataPoint(ts, 3, "system.code.function.name-val-2", false)
+			}
+			defaultMetricsCount++
+			allMetricsCount++
 			mb.RecordGoGoroutineTimeDataPoint(ts, 1, AttributeGoGoroutineStateRunnable, true)
 			if tt.name == "reaggregate_set" {
 				mb.RecordGoGoroutineTimeDataPoint(ts, 3, AttributeGoGoroutineStateRunnable, false)
@@ -161,6 +168,7 @@ func TestMetricsBuilder(t *testing.T) {
 				assert.Empty(t, mb.metricGoGoroutineCount.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineCreated.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineExited.aggDataPoints)
+				assert.Empty(t, mb.metricGoGoroutineSystemTime.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineTime.aggDataPoints)
 			}
 
@@ -443,6 +451,55 @@ func TestMetricsBuilder(t *testing.T) {
 					goGoroutineOverheadLevelAttrVal, ok := dp.Attributes().Get("go.goroutine.overhead.level")
 					assert.True(t, ok)
 					assert.Equal(t, "full", goGoroutineOverheadLevelAttrVal.Str())
+				case "go.goroutine.system.time":
+					if tt.name != "reaggregate_set" {
+						assert.False(t, validatedMetrics["go.goroutine.system.time"], "Found a duplicate in the metrics slice: go.goroutine.system.time")
+						validatedMetrics["go.goroutine.system.time"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Time that goroutines of the runtime itself were running until they last stopped, which go.goroutine.time leaves out, by the function that they were started for.", mi.Description())
+						assert.Equal(t, "s", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+						assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+						systemCodeFunctionNameAttrVal, ok := dp.Attributes().Get("code.function.name")
+						assert.True(t, ok)
+						assert.Equal(t, "system.code.function.name-val", systemCodeFunctionNameAttrVal.Str())
+						goGoroutineEstimatedAttrVal, ok := dp.Attributes().Get("go.goroutine.estimated")
+						assert.True(t, ok)
+						assert.True(t, goGoroutineEstimatedAttrVal.Bool())
+					} else {
+						assert.False(t, validatedMetrics["go.goroutine.system.time"], "Found a duplicate in the metrics slice: go.goroutine.system.time")
+						validatedMetrics["go.goroutine.system.time"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Time that goroutines of the runtime itself were running until they last stopped, which go.goroutine.time leaves out, by the function that they were started for.", mi.Description())
+						assert.Equal(t, "s", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+						switch aggMap["go.goroutine.system.time"] {
+						case "sum":
+							assert.InDelta(t, float64(4), dp.DoubleValue(), 0.01)
+						case "avg":
+							assert.InDelta(t, float64(2), dp.DoubleValue(), 0.01)
+						case "min":
+							assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+						case "max":
+							assert.InDelta(t, float64(3), dp.DoubleValue(), 0.01)
+						}
+						_, ok := dp.Attributes().Get("code.function.name")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.estimated")
+						assert.False(t, ok)
+					}
 				case "go.goroutine.time":
 					if tt.name != "reaggregate_set" {
 						assert.False(t, validatedMetrics["go.goroutine.time"], "Found a duplicate in the metrics slice: go.goroutine.time")

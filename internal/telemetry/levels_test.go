@@ -24,9 +24,11 @@ func TestEstimates(t *testing.T) {
 	}}
 	seen.Counts.Created, seen.Counts.Exited = 10, 4
 	seen.Counts.Time[lifecycle.Running] = uint64(time.Second)
+	seen.System = map[uint64]uint64{3: uint64(2 * time.Second), 4: uint64(time.Second)}
 	estimated := lifecycle.Totals{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{
 		{Kind: lifecycle.Run}: {Buckets: map[int]uint64{7: 5}, Count: 5, Sum: 23},
 	}}
+	estimated.System = map[uint64]uint64{3: uint64(4 * time.Second)}
 	estimated.Counts.Created, estimated.Counts.Exited = 25, 10
 	estimated.Counts.Time[lifecycle.Running] = uint64(2500 * time.Millisecond)
 	covered := Coverage{Elapsed: 10 * time.Second, Attached: 5 * time.Second, Traced: 2 * time.Second}
@@ -66,6 +68,7 @@ func TestEstimates(t *testing.T) {
 		"go.goroutine.created":                  {false: 10, true: 25},
 		"go.goroutine.exited":                   {false: 4, true: 10},
 		"go.goroutine.time":                     {false: 1, true: 2.5},
+		"go.goroutine.system.time":              {false: 3, true: 4},
 		"go.goroutine.run.duration":             {false: 2, true: 5},
 		"go.goroutine.overhead.share":           {false: 0.25},
 		"go.goroutine.engine.statustrampoline":  {false: 1},

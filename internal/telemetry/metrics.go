@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -161,6 +162,7 @@ func (m *Metrics) Make(all []ProcessStats) pmetric.Metrics {
 		m.recordOverhead(f, now)
 		for _, k := range f.kinds() {
 			m.recordTimes(k, now)
+			m.recordSystem(k, f.Process, now)
 			m.recordLives(k, f.Process, now)
 		}
 		one := m.builder.Emit(metadata.WithResource(f.Process.resource), metadata.WithStartTimeOverride(start))
@@ -263,6 +265,17 @@ func (m *Metrics) recordOverhead(f ProcessStats, now pcommon.Timestamp) {
 func (m *Metrics) recordTimes(k kind, now pcommon.Timestamp) {
 	for state, attribute := range metricStates {
 		m.builder.RecordGoGoroutineTimeDataPoint(now, time.Duration(k.Counts.Time[state]).Seconds(), attribute, k.estimated)
+	}
+}
+
+// recordSystem tells for how long goroutines of the runtime itself ran.
+func (m *Metrics) recordSystem(k kind, p *Process, now pcommon.Timestamp) {
+	named := map[string]time.Duration{}
+	for pc, ns := range k.System {
+		named[cmp.Or(p.startOf(pc).Function, unknownFunction)] += time.Duration(ns)
+	}
+	for name, ran := range named {
+		m.builder.RecordGoGoroutineSystemTimeDataPoint(now, ran.Seconds(), name, k.estimated)
 	}
 }
 

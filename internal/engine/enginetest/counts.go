@@ -4,6 +4,7 @@ package enginetest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,7 @@ var counts = []subtest{
 	{"TimesAreExact", timesAreExact},
 	{"DistributionsAgreeWithCounts", distributionsAgreeWithCounts},
 	{"LivesByFunction", livesByFunction},
+	{"TimeOfTheRuntime", timeOfTheRuntime},
 	{"GoroutinesOneByOne", goroutinesOneByOne},
 }
 
@@ -149,6 +151,32 @@ func (f *followed) requireFunctions(want map[string]lifecycle.Lives) {
 			}
 		}
 		return true
+	})
+}
+
+// timeOfTheRuntime compares how long the garbage collector's goroutines and the program's own ran of a program that has its memory collected.
+func timeOfTheRuntime(t *test) {
+	f := t.follow(t.program("processor", "garbage"), options, engine.Settings{})
+	f.adoptAll(false)
+	t.eventually("workers of the garbage collector run for a considerable part of the time", func() bool {
+		d, err := f.Distributions()
+		require.NoError(t, err)
+		ran := map[string]uint64{}
+		for pc, ns := range d.System {
+			ran[f.binary.StartFunction(pc).Function] += ns
+		}
+		own := f.counts().Time[lifecycle.Running]
+		for name := range ran {
+			require.True(t, strings.HasPrefix(name, "runtime."), name)
+		}
+		return own > 0 && ran["runtime.gcBgMarkWorker"] > own/4
+	})
+	id := f.ID()
+	require.NoError(t, f.Unfollow())
+	t.eventually("the times of a process that was left are forgotten", func() bool {
+		all, err := f.engine.Distributions()
+		require.NoError(t, err)
+		return len(all[id].System) == 0
 	})
 }
 

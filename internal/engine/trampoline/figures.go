@@ -3,6 +3,8 @@
 package trampoline
 
 import (
+	"maps"
+
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -17,6 +19,7 @@ type figures struct {
 	durations [lifecycle.Wait]*durations
 	waits     [256]*durations // by reason
 	functions map[uint64]lifecycle.Lives
+	system    map[uint64]uint64 // for how long goroutines of the runtime itself ran, by start function, in ns
 }
 
 // durations are one distribution.
@@ -81,6 +84,16 @@ func (f *figures) lives(startPC uint64, created, exited uint64) {
 	f.functions[startPC] = lifecycle.Lives{Created: n.Created + created, Exited: n.Exited + exited}
 }
 
+// systemRun adds for how long a goroutine of the runtime itself ran. There are few functions of the runtime that goroutines begin in.
+func (f *figures) systemRun(startPC, ns uint64) {
+	if f.system == nil {
+		f.system = map[uint64]uint64{}
+	}
+	if _, known := f.system[startPC]; known || len(f.system) < maxFunctions {
+		f.system[startPC] += ns
+	}
+}
+
 // until returns the counts at a time, in ns of CLOCK_MONOTONIC.
 func (f *figures) until(now int64) lifecycle.Counts {
 	n := f.counts
@@ -103,6 +116,7 @@ func (f *figures) distributions() engine.ProcessDistributions {
 			d.Histograms[lifecycle.HistogramKey{Kind: lifecycle.Wait, Reason: uint8(reason)}] = of.histogram()
 		}
 	}
+	d.System = maps.Clone(f.system)
 	if f.functions != nil {
 		d.Functions = make(map[uint64]lifecycle.Lives, len(f.functions))
 		for pc, n := range f.functions {

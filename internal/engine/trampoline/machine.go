@@ -222,6 +222,9 @@ func (m *machine) endState(c *change, g *goroutine) {
 	spent := uint64(c.now - g.since)
 	g.time[g.state-1] += spent
 	if g.system {
+		if known && g.state == lifecycle.Running {
+			m.figures.systemRun(g.startPC, spent)
+		}
 		return
 	}
 	if known {

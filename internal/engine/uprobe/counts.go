@@ -131,7 +131,7 @@ func (t *Engine) hitsInSlot(slot uint32) (sum uint64, err error) {
 // Distributions reads those of all processes that are followed.
 func (t *Engine) Distributions() (engine.Distributions, error) {
 	found := distributions{}
-	return engine.Distributions(found), errors.Join(t.addFunctions(found), t.addBuckets(found), t.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
+	return engine.Distributions(found), errors.Join(t.addFunctions(found), t.addSystem(found), t.addBuckets(found), t.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
 		for i := range perCPU {
 			found.addDirect(which, &perCPU[i])
 		}
@@ -178,6 +178,24 @@ func (t *Engine) addFunctions(to distributions) error {
 		}
 		of.Functions[k.StartPc] = n
 	})
+}
+
+// addSystem adds for how long goroutines of the runtime itself ran.
+func (t *Engine) addSystem(to distributions) error {
+	err := eachOfAllCPUs(t.objects.SystemTimes, t.cpus, batch, func(k bpf.TracerFunction, perCPU []uint64) {
+		of := to[engine.ID(k.Slot)]
+		if of.System == nil {
+			of.System = map[uint64]uint64{}
+			to[engine.ID(k.Slot)] = of
+		}
+		for _, ns := range perCPU {
+			of.System[k.StartPc] += ns
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("read the times of the runtime's goroutines: %w", err)
+	}
+	return nil
 }
 
 // addBuckets adds the distributions that are kept bucket by bucket.
