@@ -88,6 +88,29 @@ static __always_inline void send_transition(struct change *c, struct goroutine *
 	submit(e, c);
 }
 
+// Whether a goroutine ends to wait for channels, or in a select.
+static __always_inline bool leaves_channels(const struct change *c, const struct goroutine *g)
+{
+	return g->state == STATE_WAITING && c->to == STATE_RUNNABLE && g->reason < 64 && c->target->channel_reasons >> g->reason & 1;
+}
+
+// Whoever sends to a channel, receives from it or closes it leaves what waited for it in g.param (runtime/chan.go).
+static __always_inline void send_waking(struct change *c, struct goroutine *g, const struct registers *regs)
+{
+	const struct target *t = c->target;
+	struct waking *e = reserve(c, g, EVENT_WOKEN, sizeof(*e));
+	__u64 sudog;
+
+	if (!e)
+		return;
+	fill(&e->event, c, g, EVENT_WOKEN);
+	tell_waker(&e->event, c, regs);
+	sudog = read_word(c->g + t->param);
+	e->channel = sudog ? read_word(sudog + t->sudog_c) : 0;
+	e->dataqsiz = e->channel ? read_word(e->channel + t->dataqsiz) : 0;
+	submit(e, c);
+}
+
 // Where a goroutine that blocks is in its program. It has been switched away from by now, unless it enters a system call.
 static __always_inline struct place place_of(const struct change *c, const struct registers *regs)
 {
@@ -132,7 +155,9 @@ static __always_inline bool blocks(const struct change *c, const struct goroutin
 
 static __always_inline void send_change(struct change *c, struct goroutine *g, const struct registers *regs)
 {
-	if (c->target->stacks == STACK_NONE || !blocks(c, g))
+	if (c->target->stacks != STACK_NONE && leaves_channels(c, g))
+		send_waking(c, g, regs);
+	else if (c->target->stacks == STACK_NONE || !blocks(c, g))
 		send_transition(c, g, regs);
 	else if (c->target->stacks == STACK_LEAF)
 		send_blocking(c, g, regs);

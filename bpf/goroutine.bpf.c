@@ -21,6 +21,7 @@ const struct ending *ending_type;
 const struct blocking *blocking_type;
 const struct blocking_full *blocking_full_type;
 const struct labelling *labelling_type;
+const struct waking *waking_type;
 const enum stack_depth *stack_depth_type;
 const enum label_form *label_form_type;
 const enum state *state_type;

@@ -45,6 +45,7 @@ struct target {
 	__u64 keeps_thread[REASONS / 64]; /* one bit for each wait reason with which a goroutine stays on its thread */
 	__u64 sample_below;  /* a tree is sampled if a random 32-bit number is below this */
 	__u64 root_age;      /* ns; a creator older than this does not own what it creates */
+	__u64 channel_reasons; /* one bit for each wait reason below 64 with which a goroutine waits for channels */
 	__u64 bias;          /* how far above its link-time addresses the binary lies in memory; of a template, where the probe at casgstatus is */
 	__u32 tgid;          /* 0 if nobody is followed in this slot; written last when one is, and first when nobody is any more */
 	__u32 slot;          /* index into slots and counters, high 16 bits of goroutine keys */
@@ -55,7 +56,10 @@ struct target {
 	__u16 m;
 	__u16 sched_pc;
 	__u16 labels;
+	__u16 param;
 	__u16 curg;          /* in runtime.m */
+	__u16 sudog_c;       /* in runtime.sudog */
+	__u16 dataqsiz;      /* in runtime.hchan */
 	__u8 preempted;      /* Go's status of a goroutine stopped for a stack scan */
 	__u8 preempted_reason;
 	__u8 late_reasons;   /* a wait that keeps the thread has its reason stored only after the change of state */
@@ -65,7 +69,7 @@ struct target {
 	__u8 label_form;     /* enum label_form */
 	__u8 by_function;    /* created and exited are counted for each start function too */
 	__u8 blind;          /* there are no probes at the ends of system calls */
-	__u8 pad[5];
+	__u8 pad[7];
 };
 
 /* What only the Go side writes of a target while it is followed. */
@@ -123,6 +127,7 @@ enum event_kind {
 	EVENT_PROCESS_FOLLOWED, /* the kernel follows it from its first change of state on, g is its slot */
 	EVENT_BLOCKED,          /* a transition that tells where the goroutine is in its program */
 	EVENT_LABELLED,         /* no change: the goroutine carries other labels than before */
+	EVENT_WOKEN,            /* a transition that tells by which channel a wait for channels ends */
 };
 
 /* A change of state. It tells how long the state lasted that ended, so that a lost event leaves a gap and no wrong time. */
@@ -158,6 +163,13 @@ struct blocking {
 struct blocking_full {
 	struct event event;
 	__u64 pc[FULL_FRAMES];
+};
+
+/* EVENT_WOKEN */
+struct waking {
+	struct event event;
+	__u64 channel;  /* 0 if unknown */
+	__u64 dataqsiz; /* how many items its buffer holds */
 };
 
 #define LABELS 8

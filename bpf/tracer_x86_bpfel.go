@@ -125,6 +125,7 @@ const (
 	TracerEventKindEVENT_PROCESS_FOLLOWED TracerEventKind = 6
 	TracerEventKindEVENT_BLOCKED          TracerEventKind = 7
 	TracerEventKindEVENT_LABELLED         TracerEventKind = 8
+	TracerEventKindEVENT_WOKEN            TracerEventKind = 9
 )
 
 type TracerFunction struct {
@@ -228,6 +229,7 @@ type TracerTarget struct {
 	KeepsThread     [4]uint64
 	SampleBelow     uint64
 	RootAge         uint64
+	ChannelReasons  uint64
 	Bias            uint64
 	Tgid            uint32
 	Slot            uint32
@@ -238,7 +240,10 @@ type TracerTarget struct {
 	M               uint16
 	SchedPc         uint16
 	Labels          uint16
+	Param           uint16
 	Curg            uint16
+	SudogC          uint16
+	Dataqsiz        uint16
 	Preempted       uint8
 	PreemptedReason uint8
 	LateReasons     uint8
@@ -248,7 +253,14 @@ type TracerTarget struct {
 	LabelForm       uint8
 	ByFunction      uint8
 	Blind           uint8
-	Pad             [5]uint8
+	Pad             [7]uint8
+}
+
+type TracerWaking struct {
+	_        structs.HostLayout
+	Event    TracerEvent
+	Channel  uint64
+	Dataqsiz uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -295,6 +307,7 @@ const (
 	TracerVarStateType         = "state_type"
 	TracerVarTargetGoroutines  = "target_goroutines"
 	TracerVarWakeupBytes       = "wakeup_bytes"
+	TracerVarWakingType        = "waking_type"
 )
 
 // LoadTracer returns the embedded CollectionSpec for Tracer.
@@ -391,6 +404,7 @@ type TracerVariableSpecs struct {
 	StateType         *ebpf.VariableSpec `ebpf:"state_type"`
 	TargetGoroutines  *ebpf.VariableSpec `ebpf:"target_goroutines"`
 	WakeupBytes       *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
+	WakingType        *ebpf.VariableSpec `ebpf:"waking_type"`
 }
 
 // TracerObjects contains all objects after they have been loaded into the kernel.
@@ -480,6 +494,7 @@ type TracerVariables struct {
 	StateType         *ebpf.Variable `ebpf:"state_type"`
 	TargetGoroutines  *ebpf.Variable `ebpf:"target_goroutines"`
 	WakeupBytes       *ebpf.Variable `ebpf:"wakeup_bytes"`
+	WakingType        *ebpf.Variable `ebpf:"waking_type"`
 }
 
 // TracerPrograms contains all programs after they have been loaded into the kernel.

@@ -22,7 +22,7 @@ import (
 )
 
 // certain are the ways in which the causes program serves requests of which all work is in the request's trace.
-var certain = []string{"direct", "chosen", "pipeline", "mutex", "fan", "poll", "timer", "cancel", "outlives"}
+var certain = []string{"direct", "chosen", "offered", "shared", "pipeline", "mutex", "fan", "poll", "timer", "cancel", "outlives"}
 
 // Of queued it is not known for which request a worker works, of remote not always, for which the answers are that come at once.
 var uncertain = []string{"queued", "remote"}
@@ -44,8 +44,16 @@ type worked struct {
 func TestCauses(t *testing.T) {
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "causes", testbuild.Options{})
+	t.Run("uprobe", func(t *testing.T) { testCauses(t, exe, "uprobe") })
+	t.Run("trampoline", func(t *testing.T) {
+		requireTrampolines(t)
+		testCauses(t, exe, "trampoline")
+	})
+}
+
+func testCauses(t *testing.T, exe, engine string) {
 	for attempt := range attempts {
-		truth, spans := serveCauses(t, exe)
+		truth, spans := serveCauses(t, exe, engine)
 		off := causesOff(truth, spans)
 		if len(off) == 0 {
 			return
@@ -70,11 +78,11 @@ func isImpaired(spans []ptrace.Span) bool {
 }
 
 // serveCauses returns what the program has done in a run, and what the collector tells of it.
-func serveCauses(t *testing.T, exe string) (truth []worked, spans []ptrace.Span) {
+func serveCauses(t *testing.T, exe, engine string) (truth []worked, spans []ptrace.Span) {
 	t.Helper()
 	b := e2etest.NewBackend(t)
 	receiver := e2etest.Following(exe)
-	if err := receiver.Set("{traces: {max_spans_per_second: 0}, overhead: {budget: 0}, ring_buffer_size: 134217728}"); err != nil {
+	if err := receiver.Set("{engine: " + engine + ", traces: {max_spans_per_second: 0}, overhead: {budget: 0}, ring_buffer_size: 134217728}"); err != nil {
 		t.Fatal(err)
 	}
 	c := e2etest.StartCollector(t, e2etest.Exporting(receiver, b.Endpoint()))
@@ -83,7 +91,7 @@ func serveCauses(t *testing.T, exe string) (truth []worked, spans []ptrace.Span)
 	c.Await("Following process")
 	e2etest.Eventually(t, "it to be known which channels have no buffers", func() bool {
 		askAll(t, url, "early", certain)
-		known := map[string]map[int64]bool{"main.receives": {}, "main.selects": {}, "main.stage": {}} // goroutines
+		known := map[string]map[int64]bool{"main.receives": {}, "main.selects": {}, "main.shares": {}, "main.stage": {}} // goroutines
 		for _, s := range b.Spans() {
 			if of := known[e2etest.StartFunction(s)]; of != nil && e2etest.IsEpisode(s) {
 				cause, _ := s.Attributes().Get("go.goroutine.episode.cause")
@@ -93,7 +101,7 @@ func serveCauses(t *testing.T, exe string) (truth []worked, spans []ptrace.Span)
 				}
 			}
 		}
-		return len(known["main.receives"]) == 3 && len(known["main.selects"]) == 3 && len(known["main.stage"]) == 3
+		return len(known["main.receives"]) == 4 && len(known["main.shares"]) == 3 && len(known["main.selects"]) == 3 && len(known["main.stage"]) == 3
 	}, c.Out.String)
 	var all sync.WaitGroup
 	for n := range clients {

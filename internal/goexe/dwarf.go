@@ -20,18 +20,19 @@ const startPCBehindGoPC = 16
 const stackLo, stackHi = 0, 8
 
 // NewLayout makes a layout of what was measured, whichever way. A field that only some releases have is 0 where it is missing.
-func NewLayout(goVersion string, gSize uint16, g, m, moduledata, sudog Offsets, status map[string]uint8, reasons []string) (*Layout, error) {
+func NewLayout(goVersion string, gSize uint16, g, m, moduledata, sudog, hchan Offsets, status map[string]uint8, reasons []string) (*Layout, error) {
 	for _, need := range []struct {
 		of     Offsets
 		name   string
 		fields []string
 	}{
 		{g, "g", []string{
-			"goid", "atomicstatus", "waitsince", "waitreason", "gopc", "startpc", "labels", "m", "waiting", "sched.sp", "sched.pc", "sched.bp", "stack.lo", "stack.hi",
+			"goid", "atomicstatus", "waitsince", "waitreason", "gopc", "startpc", "labels", "m", "waiting", "param", "sched.sp", "sched.pc", "sched.bp", "stack.lo", "stack.hi",
 		}},
 		{m, "m", []string{"curg", "procid"}},
 		{moduledata, "moduledata", []string{"text"}},
 		{sudog, "sudog", []string{"elem", "acquiretime", "c", "waitlink"}},
+		{hchan, "hchan", []string{"dataqsiz", "sendx", "recvx", "lock"}},
 	} {
 		for _, f := range need.fields {
 			if _, ok := need.of[f]; !ok {
@@ -51,10 +52,11 @@ func NewLayout(goVersion string, gSize uint16, g, m, moduledata, sudog Offsets, 
 		G: GLayout{
 			Goid: g["goid"], AtomicStatus: g["atomicstatus"], WaitSince: g["waitsince"], WaitReason: g["waitreason"],
 			ParentGoid: g["parentGoid"], GoPC: g["gopc"], StartPC: g["startpc"], Labels: g["labels"], M: g["m"],
-			Waiting: g["waiting"], SchedSP: g["sched.sp"], SchedPC: g["sched.pc"], SchedBP: g["sched.bp"], Size: gSize,
+			Waiting: g["waiting"], Param: g["param"], SchedSP: g["sched.sp"], SchedPC: g["sched.pc"], SchedBP: g["sched.bp"], Size: gSize,
 		},
 		M:           MLayout{Curg: m["curg"], Procid: m["procid"]},
 		Sudog:       sudogLayout(sudog),
+		Hchan:       HchanLayout{DataQSiz: hchan["dataqsiz"], SendX: hchan["sendx"], RecvX: hchan["recvx"], Lock: hchan["lock"]},
 		Moduledata:  ModuledataLayout{Text: moduledata["text"], GoFunc: moduledata["gofunc"]},
 		Status:      status,
 		WaitReasons: reasons,
@@ -98,7 +100,7 @@ func measuredLayout(goVersion string, im *image) (*Layout, error) {
 	}
 	g := found.structs["runtime.g"]
 	return NewLayout(goVersion, g.size, g.fields, found.structs["runtime.m"].fields, found.structs["runtime.moduledata"].fields,
-		found.structs["runtime.sudog"].fields, found.status, reasons)
+		found.structs["runtime.sudog"].fields, found.structs["runtime.hchan"].fields, found.status, reasons)
 }
 
 // runtimeTypes is what the debug information tells of package runtime.
@@ -112,7 +114,7 @@ type structure struct {
 	fields Offsets
 }
 
-var wantedStructs = []string{"runtime.g", "runtime.m", "runtime.moduledata", "runtime.sudog"}
+var wantedStructs = []string{"runtime.g", "runtime.m", "runtime.moduledata", "runtime.sudog", "runtime.hchan"}
 
 // readRuntime reads the compilation units of package runtime: among the first's children are its constants, and among those of a later one
 // the types of all packages (cmd/link/internal/ld/dwarf.go).

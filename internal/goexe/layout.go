@@ -28,6 +28,8 @@ type Layout struct {
 	Moduledata ModuledataLayout `json:"moduledata"`
 	// Sudog is runtime.sudog (runtime/runtime2.go), which says what a goroutine waits for.
 	Sudog SudogLayout `json:"sudog"`
+	// Hchan is runtime.hchan (runtime/chan.go), a channel.
+	Hchan HchanLayout `json:"hchan"`
 	// Status holds the values of the constants _Gidle, _Grunnable… (runtime/runtime2.go) by their names without the underscore.
 	Status map[string]uint8 `json:"status"`
 	// WaitReasons is runtime.waitReasonStrings (runtime/runtime2.go): the text for each value of g.waitreason.
@@ -48,6 +50,7 @@ type GLayout struct {
 	StartPC    uint16 `json:"startpc"`
 	Labels     uint16 `json:"labels"`
 	Waiting    uint16 `json:"waiting"`
+	Param      uint16 `json:"param"`
 	M          uint16 `json:"m"`
 	SchedSP    uint16 `json:"sched_sp"`
 	SchedPC    uint16 `json:"sched_pc"`
@@ -67,6 +70,15 @@ type MLayout struct {
 type SudogLayout struct {
 	C        uint16 `json:"c"`
 	WaitLink uint16 `json:"waitlink"`
+}
+
+// HchanLayout holds offsets in runtime.hchan: of how many items its buffer can hold, of the indexes in it to which the next item is sent and from
+// which the next is received, and of its lock.
+type HchanLayout struct {
+	DataQSiz uint16 `json:"dataqsiz"`
+	SendX    uint16 `json:"sendx"`
+	RecvX    uint16 `json:"recvx"`
+	Lock     uint16 `json:"lock"`
 }
 
 // ModuledataLayout holds offsets of fields of runtime.moduledata; GoFunc is 0 before Go 1.18.

@@ -10,15 +10,17 @@ import (
 func TestNewLayout(t *testing.T) {
 	g := Offsets{
 		"stack.lo": 0, "stack.hi": 8, "m": 48, "sched.sp": 56, "sched.pc": 64, "sched.bp": 96, "atomicstatus": 144, "goid": 152,
-		"waitsince": 168, "waitreason": 176, "gopc": 288, "startpc": 304, "labels": 352, "waiting": 320,
+		"waitsince": 168, "waitreason": 176, "gopc": 288, "startpc": 304, "labels": 352, "waiting": 320, "param": 136,
 	}
 	m := Offsets{"procid": 64, "curg": 184}
+	hchan := Offsets{"dataqsiz": 8, "sendx": 40, "recvx": 48, "lock": 88}
 	sudog := Offsets{"elem": 24, "acquiretime": 32, "waitlink": 64, "c": 80}
 	layout := func(g, m Offsets) (*Layout, error) {
-		return NewLayout("go1.99.0", 456, g, m, Offsets{"text": 176}, sudog, map[string]uint8{}, nil)
+		return NewLayout("go1.99.0", 456, g, m, Offsets{"text": 176}, sudog, hchan, map[string]uint8{}, nil)
 	}
 	l, err := layout(g, m)
-	if err != nil || l.M != (MLayout{Curg: 184, Procid: 64}) || l.G.Size != 456 || l.Sudog != (SudogLayout{C: 80, WaitLink: 64}) {
+	if err != nil || l.M != (MLayout{Curg: 184, Procid: 64}) || l.G.Size != 456 || l.Sudog != (SudogLayout{C: 80, WaitLink: 64}) ||
+		l.Hchan != (HchanLayout{DataQSiz: 8, SendX: 40, RecvX: 48, Lock: 88}) {
 		t.Fatalf("the layout is %+v: %v", l, err)
 	}
 	wide := Offsets{"elem": 24, "acquiretime": 40, "waitlink": 72, "c": 88}

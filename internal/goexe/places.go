@@ -89,8 +89,11 @@ func (p *Places) reason(reason uint8) string {
 // LateReasons tells that the reason of a wait is only known at its end.
 func (p *Places) LateReasons() bool { return p.late }
 
-// Sends tells whether a value of g.waitreason is that of sending to a channel.
-func (p *Places) Sends(reason uint8) bool { return p.reason(reason) == reasonSend }
+// Sends tells whether a goroutine may have sent to a channel that has waited for a reason, and whether it certainly has.
+func (p *Places) Sends(reason uint8) (may, has bool) {
+	text := p.reason(reason)
+	return text == reasonSend || text == reasonSelect, text == reasonSend
+}
 
 // Wait tells of a place at which a goroutine that begins at startPC waits.
 func (p *Places) Wait(startPC uint64, reason uint8, at *lifecycle.Stack) lifecycle.Place {

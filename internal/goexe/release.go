@@ -2,6 +2,7 @@ package goexe
 
 import (
 	"go/version"
+	"slices"
 	"strings"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -105,6 +106,19 @@ func (b *Binary) ThreadKeepers() (values []uint8) {
 		}
 	}
 	return values
+}
+
+// channelReasons are the wait reasons of goroutines that g.param tells, when they go on, by what they waited for (runtime/chan.go, runtime/select.go).
+var channelReasons = []string{reasonReceive, reasonSend, reasonSelect}
+
+// ChannelReasons returns a set of values of g.waitreason, as a bit for each: those of waiting for channels.
+func (b *Binary) ChannelReasons() (set uint64) {
+	for i, reason := range b.reasons() {
+		if slices.Contains(channelReasons, reason) {
+			set |= 1 << i // there are no more than 64
+		}
+	}
+	return set
 }
 
 // reasons are those of the wait reasons that g.waitreason can hold.

@@ -13,11 +13,13 @@ const (
 	NoEpisode Cause = iota
 	// Exact means that what began the episode is known: its parent, or the network or a timer.
 	Exact
+	// Assumed means that its parent is not certain.
+	Assumed
 	// Unknown means that other work than what woke the goroutine may have been done too, or instead.
 	Unknown
 )
 
-func (c Cause) String() string { return [...]string{"", "exact", "unknown"}[c] }
+func (c Cause) String() string { return [...]string{"", "exact", "assumed", "unknown"}[c] }
 
 // part is what an episode is to the work that is done meanwhile.
 type part uint8
@@ -147,6 +149,9 @@ func (t *Tracker) park(g *Goroutine, at int64, reason uint8) {
 		g.visited = visit{} // there was nothing to read
 	}
 	t.confirmVisit(g)
+	if place.Key != g.home.Key {
+		g.inlet = inlet{}
+	}
 	g.home = place
 	if place.Listed || place.Accepts || g.isService() {
 		t.leave(g, at)
@@ -245,7 +250,15 @@ func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 	wait := g.current
 	wait.Waker = by.refOr(e.WakerGoID)
 	g.life.addIdle(wait, e.Time, t.limits)
-	t.begin(g, e.Time, by, e.WakerGoID != 0)
+	brought := e.WakerGoID != 0
+	if brought {
+		g.inlet.cameBy(Hchan{e.Channel, e.Buffered}, g.home.Select)
+	}
+	cause := Exact
+	if brought && !g.isDirect() {
+		cause = Unknown
+	}
+	t.begin(g, e.Time, by, brought, cause)
 	g.Waker = e.WakerGoID
 }
 
@@ -261,19 +274,16 @@ func (e *episode) refOr(goid uint64) Ref {
 }
 
 // begin begins an episode. If another goroutine has brought the work, it is a part of by's work, unless it may be another's too.
-func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool) {
+func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause Cause) {
 	t.detachLife(g, at)
 	g.Segment = g.nextSegment()
 	g.Start, g.Ending, g.Waker = at, Exit, 0
 	g.Joined, g.Parent, g.Previous = SpanContext{}, Ref{}, Ref{}
 	g.Follows, g.Continues, g.Outlives = false, false, false
 	g.Life = g.lifeRef()
-	g.Cause = Exact
-	if brought && !g.isDirect() {
-		g.Cause = Unknown
-	}
+	g.Cause = cause
 	parent := by
-	if g.Cause != Exact || by != nil && by.part != work || !t.mayOwn(by, at) || by == g.last {
+	if cause == Unknown || by != nil && by.part != work || !t.mayOwn(by, at) || by == g.last {
 		parent = nil
 	}
 	var full *traceBudget
@@ -311,18 +321,38 @@ func (e *episode) wakes(other *episode) {
 	}
 }
 
-// handOver begins an episode of a goroutine that takes what another one has waited to send: that one's work begins, if it is not a part of
-// what it does already. It returns the episode that the goroutine is in then.
-func (t *Tracker) handOver(g *Goroutine, at int64, sender *Goroutine) *episode {
-	from := sender.at(at)
+// handOver begins an episode of a goroutine that ends another one's wait to send by taking that from the channel for which it waits at home: that
+// one's work begins, if it is not a part of what it does already. It returns the episode that the goroutine is in then.
+func (t *Tracker) handOver(g *Goroutine, e *Event, sender *Goroutine) *episode {
+	from, at := sender.at(e.Time), e.Time
 	if g.life == nil || g.episode == nil || g.home.Source != Channel || from == nil || from.root == g.episode.root || at <= g.Start {
+		return g.at(at)
+	}
+	cause := t.causeOfTaking(g, e)
+	if cause == NoEpisode {
 		return g.at(at)
 	}
 	g.addOpen(at, t.limits)
 	t.leave(g, at)
-	t.begin(g, at, from, true)
+	t.begin(g, at, from, true, cause)
 	g.current.Start = max(g.current.Start, at)
 	return g.episode
+}
+
+// causeOfTaking tells what is known of what a goroutine does that has ended another one's wait: NoEpisode if it has not taken any work by that. From a
+// full buffer it takes what somebody has sent before. In a select the other one may have waited for something else than to send.
+func (t *Tracker) causeOfTaking(g *Goroutine, e *Event) Cause {
+	maySend, sends := t.places.Sends(e.FromReason)
+	mayTake, takes := g.inlet.takes(e.Channel)
+	switch {
+	case !maySend || !mayTake || !sends && !takes:
+		return NoEpisode
+	case !takes || e.Buffered || !g.isDirect():
+		return Unknown
+	case !sends:
+		return Assumed
+	}
+	return Exact
 }
 
 // settleTrace decides at the end of an episode that the network or a timer began whether it only brought another one what that waited for.

@@ -27,6 +27,13 @@ const (
 	reading
 	sleeping
 	locking
+	selecting
+)
+
+// Channels.
+const (
+	workChannel = iota + 1 // for which workers wait at home
+	semaphore
 )
 
 // Program counters of places; those of reasons that bring no work need none.
@@ -52,7 +59,9 @@ func (fakePlaces) Start(pc uint64) uint64 { return pc }
 
 func (p fakePlaces) LateReasons() bool { return p.late }
 
-func (fakePlaces) Sends(reason uint8) bool { return reason == sending }
+func (fakePlaces) Sends(reason uint8) (may, has bool) {
+	return reason == sending || reason == selecting, reason == sending
+}
 
 func (fakePlaces) Wait(start uint64, reason uint8, s *Stack) Place {
 	source := map[uint8]Source{receiving: Channel, reading: Network, sleeping: Timer}[reason]
@@ -73,9 +82,17 @@ type script struct {
 	events []*Event
 	state  map[uint64]*Event
 	now    int64
+	// channel is by which goroutines wake each other.
+	channel uint64
 }
 
-func newScript() *script { return &script{state: map[uint64]*Event{}} }
+func newScript() *script { return &script{state: map[uint64]*Event{}, channel: workChannel} }
+
+// by has goroutines wake each other by a channel from now on, which is not known if it is 0.
+func (s *script) by(channel uint64) *script {
+	s.channel = channel
+	return s
+}
 
 // later lets time pass, in ns.
 func (s *script) later(ns int64) *script {
@@ -97,6 +114,9 @@ func (s *script) becomes(g uint64, to State, reason uint8, pc, waker uint64) *sc
 	before := s.state[g]
 	e := changed(before.Time, s.now, g, g, before.To, to)
 	e.FromReason, e.ToReason, e.Waker, e.WakerGoID = before.ToReason, reason, waker, waker
+	if reason := before.ToReason; waker != 0 && (reason == receiving || reason == sending || reason == selecting) {
+		e.Channel = s.channel
+	}
 	if pc != 0 {
 		e.Stack = []uint64{pc}
 	}
@@ -159,6 +179,11 @@ func connection() *script {
 	return newScript().start(1, 0, mainPC).waits(1, reading, acceptPC).woken(1, 0).start(2, 1, libraryPC)
 }
 
+// busyWorker has worker 2 do a job for request 3, while request 4 runs.
+func busyWorker() *script {
+	return newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 1, requestPC).start(4, 1, requestPC).woken(2, 3)
+}
+
 func TestEpisodes(t *testing.T) {
 	for name, c := range map[string]struct {
 		script *script
@@ -206,6 +231,35 @@ func TestEpisodes(t *testing.T) {
 				woken(2, 3).waits(4, sending, 0).woken(4, 2).waits(2, receiving, ownPC),
 			direct: true,
 			want:   []string{"2.1 in 3.0 of 3.0 exact", "2.2 in 4.0 of 4.0 exact"},
+		},
+		"a worker that takes what another waits to send to a full buffer": {
+			script: busyWorker().waits(4, sending, 0).woken(4, 2).waits(2, receiving, ownPC),
+			want:   []string{"2.1 in 2.1 after 3.0 unknown", "2.2 in 2.2 after 4.0 unknown"},
+		},
+		"a worker that takes something from another channel": {
+			script: busyWorker().waits(4, sending, 0).by(semaphore).woken(4, 2).waits(2, receiving, ownPC),
+			direct: true,
+			want:   []string{"2.1 in 3.0 of 3.0 exact"},
+		},
+		"a worker that takes something from who knows where": {
+			script: busyWorker().waits(4, sending, 0).by(0).woken(4, 2).waits(2, receiving, ownPC),
+			direct: true,
+			want:   []string{"2.1 in 3.0 of 3.0 exact", "2.2 in 2.2 after 4.0 unknown"},
+		},
+		"a worker that takes what another offers in a select": {
+			script: busyWorker().waits(4, selecting, 0).woken(4, 2).waits(2, receiving, ownPC),
+			direct: true,
+			want:   []string{"2.1 in 3.0 of 3.0 exact", "2.2 in 4.0 of 4.0 assumed"},
+		},
+		"a worker that ends a select for something else": {
+			script: busyWorker().waits(4, selecting, 0).by(semaphore).woken(4, 2).waits(2, receiving, ownPC),
+			direct: true,
+			want:   []string{"2.1 in 3.0 of 3.0 exact"},
+		},
+		"a worker that ends a select by who knows what": {
+			script: busyWorker().waits(4, selecting, 0).by(0).woken(4, 2).waits(2, receiving, ownPC),
+			direct: true,
+			want:   []string{"2.1 in 3.0 of 3.0 exact"},
 		},
 		"what a request has created is not cut": {
 			script: newScript().start(3, 0, requestPC).start(2, 3, otherPC).waits(2, receiving, ownPC).woken(2, 3).waits(2, receiving, ownPC).woken(2, 3).
@@ -266,10 +320,8 @@ func TestEpisodes(t *testing.T) {
 func play(s *script, places fakePlaces, direct bool) (got []string) {
 	tr := NewTracker(episodeLimits, places, NewHomes())
 	for _, e := range s.events {
+		e.Buffered = e.Channel != 0 && !direct
 		got = append(got, told(tr.Handle(e))...)
-		for _, w := range tr.Asked() {
-			tr.Learn(w, direct)
-		}
 	}
 	return got
 }
@@ -371,7 +423,7 @@ func TestTracesAreBounded(t *testing.T) {
 			}
 		}
 		for _, w := range tr.Asked() {
-			tr.Learn(w, true)
+			tr.Learn(w, []Hchan{{Address: workChannel}})
 		}
 	}
 	if in[2]+in[4] != maxPieces || in[5] != in[2] || others != 0 {
@@ -416,7 +468,7 @@ func TestManyGoroutines(t *testing.T) {
 					}
 				}
 				for _, w := range tr.Asked() {
-					tr.Learn(w, true)
+					tr.Learn(w, []Hchan{{Address: workChannel}})
 				}
 			}
 			if in != c.in || (jobs == 1) != (c.limit == 0) {

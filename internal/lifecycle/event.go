@@ -68,6 +68,10 @@ type Event struct {
 	From, To State
 	// Waker is the g of the goroutine that made this one runnable, WakerGoID its id; 0 if no goroutine did, but a timer or the network.
 	Waker, WakerGoID uint64
+	// Channel is the address of the runtime.hchan by which a goroutine was made runnable that waited for a channel or in a select, 0 if that is not
+	// known, and Buffered whether it has a buffer.
+	Channel  uint64
+	Buffered bool
 	// FromReason and ToReason are values of g.waitreason, meaningful with Waiting.
 	FromReason, ToReason uint8
 	// Lost is how many events of this goroutine were lost just before this one.

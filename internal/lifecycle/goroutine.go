@@ -147,9 +147,9 @@ type Goroutine struct {
 	atHome                bool // it does, if the episode that created it is over when that ends
 	habits                habits
 	home                  Place
-	channels              channels // at home
-	busy                  bool     // it has waited, or called the kernel, in the episode
-	reads                 bool     // it is in a call that reads at home
+	inlet                 inlet // at home
+	busy                  bool  // it has waited, or called the kernel, in the episode
+	reads                 bool  // it is in a call that reads at home
 	visited               visit
 	wakers                []waker
 

@@ -65,7 +65,7 @@ func TestServicesOutlive(t *testing.T) {
 			play := func(s *script) {
 				all = append(all, handle(tr, s.events[from:]...)...)
 				for _, w := range tr.Asked() {
-					tr.Learn(w, true)
+					tr.Learn(w, []Hchan{{Address: workChannel}})
 				}
 				from = len(s.events)
 			}

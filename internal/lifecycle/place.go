@@ -59,6 +59,6 @@ type Places interface {
 	Read(startPC uint64, stack *Stack) Place
 	// LateReasons tells that the reason of a wait is only known at its end.
 	LateReasons() bool
-	// Sends tells whether a value of g.waitreason is that of sending to a channel.
-	Sends(reason uint8) bool
+	// Sends tells whether a goroutine may have sent to a channel that has waited for a reason, a value of g.waitreason, and whether it certainly has.
+	Sends(reason uint8) (may, has bool)
 }

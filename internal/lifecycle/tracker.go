@@ -328,7 +328,7 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 			return
 		}
 		g.hasCurrent = false // its end was lost
-		t.begin(g, max(e.Since, g.last.ended), nil, false)
+		t.begin(g, max(e.Since, g.last.ended), nil, false, Exact)
 	}
 	g.atHome = false
 	s := Interval{Start: e.Since, End: e.Time, State: e.From, Reason: e.FromReason}
@@ -338,8 +338,8 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 	if g.hasCurrent && g.current.State == s.State && e.Lost == 0 {
 		s.Stack, s.Linked = g.current.Stack, g.current.Linked
 	}
-	if by != nil && t.places != nil && t.places.Sends(e.FromReason) {
-		by = t.handOver(t.live[e.Waker], e.Time, g)
+	if by != nil && t.places != nil {
+		by = t.handOver(t.live[e.Waker], e, g)
 	}
 	if e.WakerGoID != 0 {
 		s.Waker = by.refOr(e.WakerGoID)

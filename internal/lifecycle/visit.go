@@ -69,7 +69,7 @@ func (t *Tracker) confirmVisit(g *Goroutine) {
 	g.Intervals, g.Totals = g.Intervals[:v.intervals], v.totals
 	g.wakers = slices.DeleteFunc(g.wakers, func(w waker) bool { return w.at > v.begin })
 	t.leave(g, v.begin)
-	t.begin(g, v.end, nil, false)
+	t.begin(g, v.end, nil, false, Exact)
 	for _, i := range since {
 		g.add(i, t.limits)
 	}

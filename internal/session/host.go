@@ -28,8 +28,8 @@ type Host interface {
 	Bias(processes.Process, *goexe.Binary) (uint64, error)
 	// Goroutines calls visit with each goroutine that the process has now, and the stacks of those that wait if they are asked for.
 	Goroutines(ctx context.Context, pid int, b *goexe.Binary, bias uint64, stacks bool, visit func(snapshot.Goroutine) error) error
-	// Unbuffered tells whether none of the channels that a goroutine waits for has a buffer; known is false if it does not wait for channels now.
-	Unbuffered(ctx context.Context, pid int, b *goexe.Binary, bias, g, goid uint64) (unbuffered, known bool)
+	// Channels returns the channels that a goroutine waits for, none if it does not wait for channels now.
+	Channels(ctx context.Context, pid int, b *goexe.Binary, bias, g, goid uint64) []lifecycle.Hchan
 	// Look returns what counts the goroutines of a process by a look at its memory.
 	Look(pid int, b *goexe.Binary, bias uint64) Look
 	// GoesOn tells whether a process lives whose first thread has exited.
@@ -81,9 +81,9 @@ func (h *LocalHost) Goroutines(ctx context.Context, pid int, b *goexe.Binary, bi
 	return source.Each(ctx, visit)
 }
 
-// Unbuffered reads it out of the process's memory.
-func (h *LocalHost) Unbuffered(ctx context.Context, pid int, b *goexe.Binary, bias, g, goid uint64) (unbuffered, known bool) {
-	return snapshot.Source{PID: pid, Binary: b, Bias: bias}.Unbuffered(ctx, g, goid)
+// Channels reads them out of the process's memory.
+func (h *LocalHost) Channels(ctx context.Context, pid int, b *goexe.Binary, bias, g, goid uint64) []lifecycle.Hchan {
+	return snapshot.Source{PID: pid, Binary: b, Bias: bias}.Channels(ctx, g, goid)
 }
 
 // Look returns what counts the goroutines of a process by a look at its memory.

@@ -159,8 +159,8 @@ func (h *host) Goroutines(_ context.Context, _ int, _ *goexe.Binary, _ uint64, _
 	return nil
 }
 
-func (h *host) Unbuffered(context.Context, int, *goexe.Binary, uint64, uint64, uint64) (unbuffered, known bool) {
-	return false, false
+func (h *host) Channels(context.Context, int, *goexe.Binary, uint64, uint64, uint64) []lifecycle.Hchan {
+	return nil
 }
 
 func (h *host) Look(int, *goexe.Binary, uint64) Look { return h }

@@ -33,7 +33,7 @@ func (l *loop) upkeep() {
 	l.publishHealth()
 }
 
-// lookAtChannels has a worker find out whether channels have buffers for which goroutines wait at home.
+// lookAtChannels has a worker find out for which channels goroutines wait at home.
 func (l *loop) lookAtChannels(s *session) {
 	if s.looking {
 		return
@@ -45,16 +45,16 @@ func (l *loop) lookAtChannels(s *session) {
 	}
 	s.looking = true
 	l.work(func() {
-		found := map[lifecycle.Asked]bool{}
+		found := map[lifecycle.Asked][]lifecycle.Hchan{}
 		for _, a := range asked {
-			if unbuffered, known := l.host.Unbuffered(l.ctx, pid, binary, bias, a.G, a.GoID); known {
-				found[a] = unbuffered
+			if channels := l.host.Channels(l.ctx, pid, binary, bias, a.G, a.GoID); channels != nil {
+				found[a] = channels
 			}
 		}
 		l.post(func(*loop) {
 			s.looking = false
-			for a, unbuffered := range found {
-				tracker.Learn(a, unbuffered)
+			for a, channels := range found {
+				tracker.Learn(a, channels)
 			}
 		})
 	})

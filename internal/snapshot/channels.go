@@ -8,41 +8,37 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
-const (
-	// bufferSize is where a channel has how many items its buffer can hold (hchan.dataqsiz in runtime/chan.go).
-	bufferSize = wordSize
-	// maxCases is how many channels of a select are looked at.
-	maxCases = 64
-)
+// maxCases is how many channels of a select are looked at.
+const maxCases = 64
 
-// Unbuffered tells whether none of the channels that a goroutine waits for has a buffer. known is false if it waits for none just now, or for
-// too many to look at.
-func (s Source) Unbuffered(ctx context.Context, g, goid uint64) (unbuffered, known bool) {
+// Channels returns the channels that a goroutine waits for; none if it waits for none just now, or for too many to look at.
+func (s Source) Channels(ctx context.Context, g, goid uint64) (channels []lifecycle.Hchan) {
 	before, ok := s.waitsFor(ctx, g, goid)
 	if !ok || before == 0 {
-		return false, false
+		return nil
 	}
-	unbuffered = true
 	sudog := before
 	for range maxCases {
 		channel, err := s.word(ctx, sudog+uint64(s.Binary.Layout.Sudog.C))
 		if err != nil || channel == 0 {
-			return false, false
+			return nil
 		}
-		size, err := s.word(ctx, channel+bufferSize)
+		size, err := s.word(ctx, channel+uint64(s.Binary.Layout.Hchan.DataQSiz))
 		if err != nil {
-			return false, false
+			return nil
 		}
-		unbuffered = unbuffered && size == 0
+		channels = append(channels, lifecycle.Hchan{Address: channel, Buffered: size != 0})
 		if sudog, err = s.word(ctx, sudog+uint64(s.Binary.Layout.Sudog.WaitLink)); err != nil {
-			return false, false
+			return nil
 		}
 		if sudog == 0 {
 			break
 		}
 	}
-	after, ok := s.waitsFor(ctx, g, goid)
-	return unbuffered, ok && after == before && sudog == 0
+	if after, ok := s.waitsFor(ctx, g, goid); !ok || after != before || sudog != 0 {
+		return nil
+	}
+	return channels
 }
 
 // waitsFor returns the first sudog of a goroutine that waits (g.waiting in runtime/runtime2.go); ok is false if it does not.

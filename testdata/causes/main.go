@@ -73,14 +73,34 @@ func hand(to chan job, request string) {
 	<-j.reply
 }
 
+// offer does the same, and would give up if it was told to.
+func offer(to chan job, request string) {
+	j := job{request, make(chan struct{})}
+	select {
+	case to <- j:
+	case <-never:
+	}
+	<-j.reply
+}
+
 func receives(from chan job) {
 	for j := range from {
 		j.do()
 	}
 }
 
+// shares does jobs for a part of which there is only one token, and others wait to put theirs there.
+func shares(from chan job) {
+	for j := range from {
+		tokens <- struct{}{}
+		works(j.request, func() { busy(); time.Sleep(300 * time.Microsecond) })
+		<-tokens
+		works(j.request, func() { busy(); time.Sleep(300 * time.Microsecond) })
+		close(j.reply)
+	}
+}
+
 func selects(from chan job) {
-	never := make(chan struct{})
 	for {
 		select {
 		case j := <-from:
@@ -139,6 +159,8 @@ func (c *client) ask(line string) {
 var (
 	direct, chosen, queued = make(chan job), make(chan job), make(chan job, 64)
 	first, second          = make(chan job), make(chan job)
+	offered, shared        = make(chan job), make(chan job)
+	tokens, never          = make(chan struct{}, 1), make(chan struct{})
 	remote                 = &client{waiting: map[string]chan struct{}{}, out: make(chan string)}
 	contended              sync.Mutex
 )
@@ -147,6 +169,8 @@ var ways = map[string]func(request string){
 	"direct":   func(request string) { hand(direct, request) },
 	"chosen":   func(request string) { hand(chosen, request) },
 	"queued":   func(request string) { hand(queued, request) },
+	"offered":  func(request string) { offer(offered, request) },
+	"shared":   func(request string) { hand(shared, request) },
 	"pipeline": func(request string) { hand(first, request) },
 	"remote":   func(request string) { remote.ask(request) },
 	"mutex": func(request string) {
@@ -211,7 +235,9 @@ func main() {
 		go receives(direct)
 		go receives(queued)
 		go selects(chosen)
+		go shares(shared)
 	}
+	go receives(offered)
 	third := make(chan job)
 	go stage(first, second)
 	go stage(second, third)

@@ -55,7 +55,7 @@ func (a *Attachment) program(bias uint64, g ring.Geometry) inject.Program {
 	for _, p := range a.patches {
 		sites = append(sites, inject.Site{Address: p.Address + bias, Code: p.Code})
 	}
-	o := code.Options{Geometry: g, Layout: a.binary.Layout, RDPID: code.HasRDPID()}
+	o := code.Options{Geometry: g, Layout: a.binary.Layout, ChannelReasons: a.binary.ChannelReasons(), RDPID: code.HasRDPID()}
 	return inject.Program{Sites: sites, Geometry: g, Assemble: func(text, data uint64) ([]byte, []inject.Jump, error) {
 		o.Data = data
 		written, jumps, err := code.Assemble(o, text, bias, a.patches)

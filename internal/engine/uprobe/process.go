@@ -172,9 +172,10 @@ func layoutOf(b *goexe.Binary) bpf.TracerTarget {
 	l := b.Layout
 	v := bpf.TracerTarget{
 		Goid: l.G.Goid, Waitreason: l.G.WaitReason, Gopc: l.G.GoPC, M: l.G.M, Curg: l.M.Curg,
-		SchedPc: l.G.SchedPC, Labels: l.G.Labels,
-		Preempted: l.Status["Gpreempted"],
-		States:    ^uint64(0), PreemptedReason: b.PreemptedReason(),
+		SchedPc: l.G.SchedPC, Labels: l.G.Labels, Param: l.G.Param, SudogC: l.Sudog.C, Dataqsiz: l.Hchan.DataQSiz,
+		ChannelReasons: b.ChannelReasons(),
+		Preempted:      l.Status["Gpreempted"],
+		States:         ^uint64(0), PreemptedReason: b.PreemptedReason(),
 	}
 	traits := l.Traits()
 	v.LateReasons, v.LiveSyscalls = flag(traits.LateReasons), flag(traits.LiveSyscalls)

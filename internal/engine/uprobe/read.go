@@ -56,6 +56,13 @@ func (t *Engine) decode(raw []byte, e *lifecycle.Event) error {
 	case bpf.TracerEventKindEVENT_BLOCKED:
 		e.Kind = lifecycle.Transition
 		e.Stack = stackOf(raw)
+	case bpf.TracerEventKindEVENT_WOKEN:
+		w, ok := as[bpf.TracerWaking](raw)
+		if !ok {
+			return fmt.Errorf("waking of %d bytes", len(raw))
+		}
+		e.Kind = lifecycle.Transition
+		e.Channel, e.Buffered = w.Channel, w.Dataqsiz != 0
 	case bpf.TracerEventKindEVENT_LABELLED:
 		l, ok := as[bpf.TracerLabelling](raw)
 		if !ok {

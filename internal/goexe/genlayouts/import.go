@@ -22,6 +22,7 @@ func importMeasured(path string) ([]goexe.Layout, error) {
 		M           goexe.Offsets
 		Moduledata  goexe.Offsets
 		Sudog       goexe.Offsets
+		Hchan       goexe.Offsets
 		Status      map[string]int
 		WaitReasons []string
 	}
@@ -36,7 +37,7 @@ func importMeasured(path string) ([]goexe.Layout, error) {
 				status[name] = uint8(value)
 			}
 		}
-		l, err := goexe.NewLayout(x.GoVersion, x.GSize, x.G, x.M, x.Moduledata, x.Sudog, status, x.WaitReasons)
+		l, err := goexe.NewLayout(x.GoVersion, x.GSize, x.G, x.M, x.Moduledata, x.Sudog, x.Hchan, status, x.WaitReasons)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", path, x.GoVersion, err)
 		}

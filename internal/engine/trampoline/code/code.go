@@ -27,6 +27,8 @@ type Options struct {
 	Geometry ring.Geometry
 	// Layout is that of the process's release of Go.
 	Layout *goexe.Layout
+	// ChannelReasons is the set of wait reasons of goroutines that wait for channels.
+	ChannelReasons uint64
 	// RDPID tells that the processor has this instruction. RDTSCP, which all others have that can be used, takes 15 ns longer as it waits for
 	// the instructions before it.
 	RDPID bool
@@ -102,13 +104,13 @@ func jumpTo(trampoline, from uint64, size int) ([]byte, error) {
 
 // statuses are the values of g.atomicstatus that matter, and sets of them: bit i is status i.
 type statuses struct {
-	running, syscall uint8
-	dead, blocked    uint16
+	running, syscall, waiting uint8
+	dead, blocked             uint16
 }
 
 func statusesOf(l *goexe.Layout) statuses {
-	s := statuses{running: l.Status["Grunning"], syscall: l.Status["Gsyscall"]}
-	s.blocked = 1<<l.Status["Gwaiting"] | 1<<s.syscall
+	s := statuses{running: l.Status["Grunning"], syscall: l.Status["Gsyscall"], waiting: l.Status["Gwaiting"]}
+	s.blocked = 1<<s.waiting | 1<<s.syscall
 	for value, state := range l.States() {
 		if state == lifecycle.Dead {
 			s.dead |= 1 << value

@@ -62,8 +62,8 @@ const exampleAt = 0x600000
 
 func examples(t *testing.T) (all []example) {
 	for _, e := range []example{
-		{name: "go1.26-rdpid", Options: Options{Layout: layout(t, "go1.26.8"), RDPID: true}},
-		{name: "go1.20-rdtscp", Options: Options{Layout: layout(t, "go1.20.14")}},
+		{name: "go1.26-rdpid", Options: Options{Layout: layout(t, "go1.26.8"), ChannelReasons: 1<<9 | 1<<14 | 1<<15, RDPID: true}},
+		{name: "go1.20-rdtscp", Options: Options{Layout: layout(t, "go1.20.14"), ChannelReasons: 1<<9 | 1<<14 | 1<<15}},
 	} {
 		e.Data, e.Geometry = 0x7f0000000000, ring.Geometry{CPUs: 4, Bits: 16}
 		call, _ := callPatch()

@@ -31,6 +31,12 @@ func (t *writer) withExtras() {
 	t.jcc(noCarry, "wasRunning")
 	t.creation()
 	t.label("wasRunning")
+	t.mov(eax, change)
+	t.and(eax, imm(statusBits))
+	t.cmp(eax, imm(t.waiting))
+	t.jcc(notEqual, "blocks")
+	t.woken()
+	t.label("blocks")
 	t.wasRunning()
 	t.label("single")
 	t.reserve(0)
@@ -59,6 +65,25 @@ func (t *writer) creation() {
 	t.test(rdx, rdx)
 	t.onlyIf(notZero, func() { t.mov(rdx, mem{rdx, int32(t.Layout.M.Curg)}) })
 	t.shl(rdx, ring.ShiftM)
+	t.commitExtra(24)
+	t.jmp("commit")
+}
+
+// woken records by which channel a wait for channels ends: whoever ends it leaves what waited in g.param (runtime/chan.go).
+func (t *writer) woken() {
+	t.or(change, imm(oneExtra+ring.KindChannel*aKind))
+	t.set(extras, 1)
+	t.reserve(extras)
+	t.head()
+	t.firstExtra()
+	t.mov(rdx, mem{g, int32(t.Layout.G.Param)})
+	for i, next := range []uint16{t.Layout.Sudog.C, t.Layout.Hchan.DataQSiz} {
+		t.test(rdx, rdx)
+		t.onlyIf(notZero, func() { t.mov(rdx, mem{rdx, int32(next)}) })
+		t.store(mem{word, int32(8 * i)}, rdx)
+	}
+	t.set(edx, 0)
+	t.store(mem{word, 16}, rdx)
 	t.commitExtra(24)
 	t.jmp("commit")
 }

@@ -1,6 +1,10 @@
 package code
 
-import "github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+import (
+	"math/bits"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+)
 
 const statusBits = 0xf
 
@@ -15,7 +19,7 @@ func (t *writer) record() {
 	t.findHeader()
 	t.cmp(tsc, mem{data, ring.OffDeadline})
 	t.jcc(above, "dropped") // nobody reads
-	t.set(eax, both(t.dead|1<<t.running))
+	t.set(eax, both(t.dead|1<<t.running|1<<t.waiting))
 	t.bt(eax, change)
 	t.jcc(carry, "special")
 	t.label("usual")
@@ -121,11 +125,24 @@ func (t *writer) outOfTheWay() {
 	t.label("special")
 	t.mov(eax, change)
 	t.and(eax, imm(statusBits))
+	t.cmp(eax, imm(t.waiting))
+	t.jcc(equal, "wasWaiting")
 	t.cmp(eax, imm(t.running))
 	t.jcc(notEqual, "extras")
 	t.mov(rax, mem{data, ring.OffStackSlots})
 	t.or(rax, mem{data, ring.OffWantLabels})
 	t.jcc(zero, "usual") // nobody wants more than the change itself
+	t.jmp("extras")
+	t.label("wasWaiting")
+	t.mov(rax, mem{data, ring.OffStackSlots})
+	t.test(rax, rax)
+	t.jcc(zero, "usual")
+	t.loadByte(eax, mem{g, int32(t.Layout.G.WaitReason)})
+	for reasons := t.ChannelReasons; reasons != 0; reasons &= reasons - 1 {
+		t.cmp(eax, imm(bits.TrailingZeros64(reasons)))
+		t.jcc(equal, "extras")
+	}
+	t.jmp("usual")
 	t.label("extras")
 }
 

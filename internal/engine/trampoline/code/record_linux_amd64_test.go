@@ -65,6 +65,41 @@ func TestAChangeTakesOneSlot(t *testing.T) {
 	}
 }
 
+// Whoever ends a wait for a channel leaves in g.param what waited there.
+func TestWakingTellsTheChannel(t *testing.T) {
+	cpu := onOneCPU(t)
+	const send, sudogAt, channelAt = 15, 0x3000, 0x3800
+	for _, wants := range []bool{true, false} {
+		m := newMachine(t, layout(t, "go1.26.8"), 4)
+		m.o.ChannelReasons = 1 << send
+		put(m.things, sudogAt+uint64(m.o.Layout.Sudog.C), m.thing(channelAt))
+		put(m.things, channelAt+uint64(m.o.Layout.Hchan.DataQSiz), 7)
+		if wants {
+			put(m.data, ring.OffStackSlots, 3)
+		}
+		p, code := callPatch()
+		m.load(p, code, true)
+		next := uint64(0)
+		wake := func(reason byte, param, extras, kinds uint64) {
+			m.things[gAt+uint64(m.o.Layout.G.WaitReason)] = reason
+			m.field(m.o.Layout.G.Param, param)
+			m.change(waiting, runnable)
+			require.Equal(t, m.word1(waiting, runnable, extras, kinds), m.slot(cpu, next)[1])
+			next += 1 + extras
+			require.Equal(t, next, m.head(cpu))
+		}
+		wake(send+1, m.thing(sudogAt), 0, 0)
+		if !wants {
+			wake(send, m.thing(sudogAt), 0, 0)
+			continue
+		}
+		wake(send, m.thing(sudogAt), 1, ring.KindChannel)
+		require.Equal(t, [4]uint64{m.thing(channelAt), 7, 0, ring.Committed | ring.Extra}, m.slot(cpu, next-1))
+		wake(send, 0, 1, ring.KindChannel)
+		require.Equal(t, [4]uint64{0, 0, 0, ring.Committed | ring.Extra}, m.slot(cpu, next-1))
+	}
+}
+
 // A lap has fewer bits than an index, and none of them may get into others.
 func TestLapsBeginAnew(t *testing.T) {
 	cpu := onOneCPU(t)

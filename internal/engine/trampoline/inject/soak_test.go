@@ -119,7 +119,7 @@ func trampolinesFor(t testing.TB, pid int) Program {
 	bias, err := p.Bias(binary.Base)
 	require.NoError(t, err)
 	program := programFor(t, pid)
-	o := code.Options{Geometry: ring.Geometry{CPUs: program.Geometry.CPUs, Bits: 12}, Layout: binary.Layout, RDPID: code.HasRDPID()}
+	o := code.Options{Geometry: ring.Geometry{CPUs: program.Geometry.CPUs, Bits: 12}, Layout: binary.Layout, ChannelReasons: binary.ChannelReasons(), RDPID: code.HasRDPID()}
 	program.Geometry = o.Geometry
 	program.Assemble = func(text, data uint64) ([]byte, []Jump, error) {
 		o.Data = data

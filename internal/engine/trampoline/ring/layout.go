@@ -58,9 +58,10 @@ const (
 //	head      0: time-stamp counter   1: g (48), old status (4), new status (4), extras (4), kinds (4)   2: goid (56), wait reason (8)   3: commit (16), m (48)
 //	creation  0: g.startpc            1: g.gopc                                                          2: g.labels                     3: commit (16), m.curg (48)
 //	labels    0: g.labels             1, 2: nothing                                                                                      3: commit (16), nothing
+//	channel   0: sudog.c              1: hchan.dataqsiz                                                  2: nothing                      3: commit (16), nothing
 //	stack     0 to 2: two return addresses each, relative to the text base, innermost first                                             3: commit (16), nothing
 //
-// A creation comes before labels, labels before stacks. The store of the last word commits a slot; the head is committed last of all.
+// A creation comes before labels, labels before stacks; a channel, by which a goroutine was woken, comes alone. The store of the last word commits a slot; the head is committed last of all.
 const (
 	ShiftOld    = 48
 	ShiftNew    = 52
@@ -70,9 +71,10 @@ const (
 	// ShiftM is where the m, or m.curg, begins in a slot's last word.
 	ShiftM = 16
 
-	// KindCreation and KindLabels tell that there is such an extra slot.
+	// KindCreation, KindLabels and KindChannel tell that there is such an extra slot.
 	KindCreation = 1
 	KindLabels   = 2
+	KindChannel  = 4
 
 	MaxExtras = 13
 	// MaxStackSlots is how many of them a stack can take, with AddressesPerSlot each.

@@ -24,6 +24,9 @@ type Record struct {
 	Uncertain bool
 
 	StartPC, CreationPC, ParentG, Labels uint64
+	// Channel is the hchan by which a goroutine was made runnable that waited for channels, 0 if it is not known, and BufferSize how many items
+	// that can hold.
+	Channel, BufferSize uint64
 	// Stack holds the return addresses of a goroutine that blocks, innermost first, 0 for one that could not be told. It is valid until the
 	// next record.
 	Stack []uint64
@@ -54,7 +57,7 @@ func (r *Reader) decode(c *change, extras []slot) {
 	x.G, x.Old, x.New = c.who&pointerMask, uint8(c.who>>ShiftOld)&15, uint8(c.who>>ShiftNew)&15
 	x.GoID, x.Reason = c.what&(1<<ShiftReason-1), uint8(c.what>>ShiftReason)
 	x.M = c.where >> ShiftM
-	x.Created, x.HasLabels, x.Stack = false, false, x.Stack[:0]
+	x.Created, x.HasLabels, x.Channel, x.Stack = false, false, 0, x.Stack[:0]
 	if first, n := c.extras(); n != 0 {
 		x.decodeExtras(uint8(c.who>>ShiftKinds), extras[first:][:n], r.memory.textBase.Load())
 	}
@@ -69,6 +72,10 @@ func (x *Record) decodeExtras(kinds uint8, extras []slot, textBase uint64) {
 	}
 	if kinds&KindLabels != 0 && len(extras) > 0 {
 		x.HasLabels, x.Labels = true, extras[0][0]
+		extras = extras[1:]
+	}
+	if kinds&KindChannel != 0 && len(extras) > 0 {
+		x.Channel, x.BufferSize = extras[0][0], extras[0][1]
 		extras = extras[1:]
 	}
 	for i := range extras {
