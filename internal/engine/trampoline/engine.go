@@ -5,6 +5,7 @@ package trampoline
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,8 +85,8 @@ func New(o Options) (*Engine, error) {
 
 // Attach prepares an executable: nothing is done to a process before it is followed.
 func (e *Engine) Attach(b *goexe.Binary, _ string, o engine.AttachOptions) (engine.Attachment, error) {
-	if b.GOARCH != "amd64" {
-		return nil, engine.Refuse(engine.RefusedArch, "trampolines are not proven on %s", b.GOARCH)
+	if b.GOARCH != runtime.GOARCH {
+		return nil, engine.Refuse(engine.RefusedArch, "a program for %s on %s", b.GOARCH, runtime.GOARCH)
 	}
 	patches, err := b.Patches()
 	if err != nil {

@@ -8,30 +8,32 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/code"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/inject"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 )
 
 const (
-	// maxBits and minBits bound the logarithm of how many slots the ring of a CPU has: the reader may have to wait for a processor for some
+	// maxBits and minBits bound the logarithm of how many slots a ring has: the reader may have to wait for a processor for some
 	// ten milliseconds, in which the busiest program fills the largest.
 	maxBits, minBits = 18, 12
-	// ringBytes is how much memory all rings of a process may take on machines with many CPUs.
+	// ringBytes is how much memory all rings of a process may take where there are many.
 	ringBytes = 16 << 20
 )
 
-// geometryFor returns the size of a process's rings on a machine that may have so many CPUs, of which some are online: only their rings take memory.
-func geometryFor(possible uint32, online int) ring.Geometry {
-	each := uint64(ringBytes) / ring.SlotSize / uint64(max(online, 1))
-	return ring.Geometry{CPUs: possible, Bits: uint32(min(max(bits.Len64(each)-1, minBits), maxBits))}
+// geometryFor returns the size of a process's rings, of which only those that are used take memory.
+func geometryFor(rings uint32, used int) ring.Geometry {
+	each := uint64(ringBytes) / ring.SlotSize / uint64(max(used, 1))
+	return ring.Geometry{CPUs: rings, Bits: uint32(min(max(bits.Len64(each)-1, minBits), maxBits))}
 }
 
 // geometryHere is that for this machine.
 func geometryHere() (ring.Geometry, error) {
-	possible, err := ring.PossibleCPUs()
-	if err != nil {
-		return ring.Geometry{}, err
-	}
-	online, err := ring.OnlineCPUs()
-	return geometryFor(possible, len(online)), err
+	n, used, err := ring.Rings()
+	return geometryFor(n, len(used)), err
+}
+
+// assemblers write trampolines for architectures.
+var assemblers = map[string]func(o code.Options, at, bias uint64, patches []goexe.Patch) ([]byte, []code.Jump, error){
+	"amd64": code.Assemble, "arm64": code.AssembleARM64,
 }
 
 // install puts trampolines into a process, and returns where they record.
@@ -58,7 +60,7 @@ func (a *Attachment) program(bias uint64, g ring.Geometry) inject.Program {
 	o := code.Options{Geometry: g, Layout: a.binary.Layout, ChannelReasons: a.binary.ChannelReasons(), RDPID: code.HasRDPID()}
 	return inject.Program{Sites: sites, Geometry: g, Assemble: func(text, data uint64) ([]byte, []inject.Jump, error) {
 		o.Data = data
-		written, jumps, err := code.Assemble(o, text, bias, a.patches)
+		written, jumps, err := assemblers[a.binary.GOARCH](o, text, bias, a.patches)
 		injected := make([]inject.Jump, 0, len(jumps))
 		for _, j := range jumps {
 			injected = append(injected, inject.Jump(j))

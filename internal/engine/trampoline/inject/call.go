@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -23,7 +23,7 @@ type caller struct {
 	th   *thread
 	stub uint64
 	// saved is what it is given back.
-	saved  unix.PtraceRegs
+	saved  registers
 	mask   uint64
 	masked bool
 	// signal came meanwhile and cannot be masked.
@@ -93,7 +93,8 @@ func (t *tracer) any() (*thread, error) {
 // begin saves the thread, and writes the stub that restores it. The thread may be that of another program by now: it must have the stub in
 // its memory.
 func (c *caller) begin(text string) error {
-	if err := unix.PtraceGetRegs(c.th.id, &c.saved); err != nil {
+	var err error
+	if c.saved, err = readRegisters(c.th.id); err != nil {
 		return c.lost(fmt.Errorf("read registers: %w", err))
 	}
 	if err := look(requestGetSigMask, c.th.id, unsafe.Sizeof(c.mask), uintptr(unsafe.Pointer(&c.mask))); err != nil {
@@ -103,7 +104,7 @@ func (c *caller) begin(text string) error {
 		return err
 	}
 	var there [8]byte
-	err := look(unix.PTRACE_PEEKDATA, c.th.id, uintptr(c.stub), uintptr(unsafe.Pointer(&there)))
+	err = look(unix.PTRACE_PEEKDATA, c.th.id, uintptr(c.stub), uintptr(unsafe.Pointer(&there)))
 	if err != nil || !bytes.HasPrefix(stubCode, there[:]) {
 		return errGone
 	}
@@ -116,14 +117,7 @@ func (c *caller) text() uint64 { return c.stub + offString }
 // call makes a system call. The thread runs up to the call's end by PTRACE_SYSCALL: should this process die, a single step would end in a
 // SIGTRAP that nobody expects.
 func (c *caller) call(number uint64, arguments ...uint64) (uint64, error) {
-	r := c.saved
-	r.Rip, r.Rax, r.Orig_rax = c.stub, number, ^uint64(0)
-	for i, to := range []*uint64{&r.Rdi, &r.Rsi, &r.Rdx, &r.R10, &r.R8, &r.R9} {
-		*to = 0
-		if i < len(arguments) {
-			*to = arguments[i]
-		}
-	}
+	r := c.saved.calling(c.stub, number, arguments)
 	if err := c.setRegisters(&r); err != nil {
 		return 0, err
 	}
@@ -136,16 +130,17 @@ func (c *caller) call(number uint64, arguments ...uint64) (uint64, error) {
 			return 0, err
 		}
 	}
-	if err := unix.PtraceGetRegs(c.th.id, &r); err != nil {
+	r, err := readRegisters(c.th.id)
+	if err != nil {
 		return 0, fmt.Errorf("read registers: %w", err)
 	}
-	if r.Rip != c.stub+uint64(len(syscallCode)) {
-		return 0, fmt.Errorf("an injected system call ended at %#x", r.Rip)
+	if r.pc() != c.stub+uint64(len(syscallCode)) {
+		return 0, fmt.Errorf("an injected system call ended at %#x", r.pc())
 	}
-	if n := -int64(r.Rax); n > 0 && n < pageSize {
+	if n := -int64(r.result()); n > 0 && n < pageSize {
 		return 0, unix.Errno(n)
 	}
-	return r.Rax, nil
+	return r.result(), nil
 }
 
 // resume lets the thread run to the next begin or end of a system call.
@@ -181,9 +176,9 @@ func (c *caller) lost(err error) error {
 	return fmt.Errorf("injected system call: %w", err)
 }
 
-func (c *caller) setRegisters(r *unix.PtraceRegs) error {
+func (c *caller) setRegisters(r *registers) error {
 	step()
-	if err := unix.PtraceSetRegs(c.th.id, r); err != nil {
+	if err := writeRegisters(c.th.id, r); err != nil {
 		return c.lost(fmt.Errorf("set registers: %w", err))
 	}
 	return nil

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -37,7 +37,7 @@ func Check(pid int, program Program) error {
 		text, _ := left.textOf(all)
 		return errors.Join(left.free(), p.checkSites(program.Sites, text))
 	}
-	if _, err := p.place(all); err != nil {
+	if _, err := p.place(all, program.Sites); err != nil {
 		return err
 	}
 	return p.checkSites(program.Sites, mapping{})
@@ -129,12 +129,12 @@ func sameExecutable(a, b int) bool {
 }
 
 // place returns where trampolines have room.
-func (p *process) place(all mappings) (uint64, error) {
+func (p *process) place(all mappings, sites []Site) (uint64, error) {
 	_, begin, err := all.image(p.code)
 	if err != nil {
 		return 0, err
 	}
-	return all.roomBelow(begin, lowestAddress())
+	return all.room(within(begin, lowestAddress(), sites))
 }
 
 // checkSites tells whether all instructions are as they are in the executable, or jumps to trampolines if there are any.

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -62,13 +62,13 @@ func (t *tracer) returnTo(begin, end uint64) (bool, error) {
 		if !th.stopped {
 			return true, nil
 		}
-		var r unix.PtraceRegs
-		if err := unix.PtraceGetRegs(th.id, &r); errors.Is(err, unix.ESRCH) {
+		r, err := readRegisters(th.id)
+		if errors.Is(err, unix.ESRCH) {
 			continue
 		} else if err != nil {
 			return false, fmt.Errorf("read registers: %w", err)
 		}
-		if t.p.anyWord(r.Rsp&^7, begin, end) {
+		if t.p.anyWord(r.stack()&^7, begin, end) {
 			return true, nil
 		}
 	}

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -32,13 +32,13 @@ func (t *tracer) leaves(th *thread, begin, end uint64) (bool, error) {
 		if !th.stopped {
 			return false, nil
 		}
-		var r unix.PtraceRegs
-		if err := unix.PtraceGetRegs(th.id, &r); errors.Is(err, unix.ESRCH) {
+		r, err := readRegisters(th.id)
+		if errors.Is(err, unix.ESRCH) {
 			return true, nil
 		} else if err != nil {
 			return false, fmt.Errorf("read registers: %w", err)
 		}
-		if r.Rip < begin || r.Rip >= end {
+		if r.pc() < begin || r.pc() >= end {
 			return true, nil
 		}
 		if th.suspended {

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -108,10 +108,9 @@ func (p *process) undo(s *shared, all mappings) error {
 
 // jumpAt returns the jump to trampolines at an address, and what the executable has there; nothing if there is no jump.
 func (p *process) jumpAt(all mappings, site Site, text mapping) (jump, original []byte, err error) {
-	const longest = 15 // instruction
 	code, _, err := all.image(site.Address)
 	own, _, ownErr := all.image(p.code)
-	if err != nil || ownErr != nil || code != own || len(site.Code) < jumpSize || len(site.Code) > longest {
+	if err != nil || ownErr != nil || code != own || len(site.Code) < jumpSize || len(site.Code) > longestInstruction {
 		return nil, nil, nil // a lie: there can be no jump
 	}
 	original = make([]byte, len(site.Code))

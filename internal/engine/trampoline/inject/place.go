@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -14,30 +14,21 @@ const (
 	pageSize = 4096
 	// guard is kept free around the trampolines.
 	guard = 0x10000
-	// underImage is not used either: there the kernel puts a trampoline of its own for uprobes (arch/x86/kernel/uprobes.c).
-	underImage = 0x20000
-	// reach is how far below the executable's first page the trampolines may be, so that all of an executable of up to 1 GiB is within the
-	// 2 GiB of a jump.
-	reach = 1 << 30
 )
 
-// roomBelow returns a free place for the trampolines below an address.
-func (all mappings) roomBelow(begin, lowest uint64) (uint64, error) {
-	floor := lowest
-	if begin > reach {
-		floor = max(floor, begin-reach)
+// room returns the highest free place for the trampolines from one address to another.
+func (all mappings) room(from, to uint64) (uint64, error) {
+	if to < from+TextSize {
+		return 0, engine.Refuse(engine.RefusedNoRoom, "there are no addresses from %#x to %#x", from, to)
 	}
-	if begin < floor+underImage+TextSize {
-		return 0, engine.Refuse(engine.RefusedNoRoom, "there are no addresses below %#x", begin)
-	}
-	at := begin - underImage - TextSize
+	at := (to - TextSize) &^ (pageSize - 1)
 	for i := len(all) - 1; i >= 0; i-- {
 		m := all[i]
 		if m.start >= at+TextSize+guard || m.end+guard <= at {
 			continue
 		}
-		if m.start < floor+guard+TextSize {
-			return 0, engine.Refuse(engine.RefusedNoRoom, "no addresses between %#x and %#x are free", floor, begin)
+		if m.start < from+guard+TextSize {
+			return 0, engine.Refuse(engine.RefusedNoRoom, "no addresses between %#x and %#x are free", from, to)
 		}
 		at = (m.start - guard - TextSize) &^ (pageSize - 1)
 	}

@@ -1,10 +1,9 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
 import (
 	"bytes"
-	"encoding/binary"
 	"os"
 	"strings"
 	"testing"
@@ -58,8 +57,8 @@ func countersIn(exe string, biasOf func(base uint64) (uint64, error)) (program P
 	for _, patch := range patches {
 		program.Sites = append(program.Sites, Site{patch.Address + bias, bytes.Clone(patch.Code)})
 	}
-	cpus, err := ring.PossibleCPUs()
-	return program.counting(ring.Geometry{CPUs: cpus, Bits: 8}), err
+	rings, _, err := ring.Rings()
+	return program.counting(ring.Geometry{CPUs: rings, Bits: 8}), err
 }
 
 // counting returns the program with trampolines that count, in memory of a size.
@@ -71,28 +70,6 @@ func (program Program) counting(g ring.Geometry) Program {
 		return code, jumps, nil
 	}
 	return program
-}
-
-// counting returns trampolines that add to a counter, do what was replaced, and go back. All registers are kept; at the sites, neither flags
-// nor what is below the stack pointer are in use.
-func counting(sites []Site, text, counter uint64) (code []byte, jumps []Jump) {
-	for _, s := range sites {
-		jump := jumpFrom(s.Address, text+uint64(len(code)))
-		for len(jump) < len(s.Code) {
-			jump = append(jump, breakpoint)
-		}
-		jumps = append(jumps, Jump{s.Address, jump, s.Code})
-		code = append(code, 0x50)                                                               // push rax
-		code = binary.LittleEndian.AppendUint64(append(code, 0x48, 0xb8), counter)              // mov rax, counter
-		code = append(code, 0xf0, 0x48, 0xff, 0x00, 0x58)                                       // lock inc qword [rax]; pop rax
-		code = append(code, s.Code...)                                                          //
-		code = append(code, jumpFrom(text+uint64(len(code)), s.Address+uint64(len(s.Code)))...) // jmp back
-	}
-	return code, jumps
-}
-
-func jumpFrom(from, to uint64) []byte {
-	return binary.LittleEndian.AppendUint32([]byte{jumpOpcode}, uint32(to-from-jumpSize))
 }
 
 // counted returns how often trampolines were passed.

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -176,25 +176,25 @@ func TestMemoryProtection(t *testing.T) {
 	require.NoError(t, textError(nil))
 }
 
-// TestRoomBelow finds free addresses below an executable.
-func TestRoomBelow(t *testing.T) {
-	const begin, lowest = 0x400000, 0x10000
+// TestRoom finds free addresses.
+func TestRoom(t *testing.T) {
+	const from, to = 0x10000, 0x400000
 	at := func(from, to uint64) mapping { return mapping{start: from, end: to} }
 	for name, c := range map[string]struct {
 		taken mappings
-		begin uint64
+		to    uint64
 		want  uint64
 	}{
-		"free":         {mappings{at(begin, 0x500000)}, begin, begin - underImage - TextSize},
-		"below others": {mappings{at(0x3d0000, 0x3f0000), at(begin, 0x500000)}, begin, 0x3d0000 - guard - TextSize},
-		"far others":   {mappings{at(0x10000, 0x11000), at(begin, 0x500000)}, begin, begin - underImage - TextSize},
-		"between":      {mappings{at(0x10000, 0x200000), at(0x300000, 0x3f0000), at(begin, 0x500000)}, begin, 0x300000 - guard - TextSize},
-		"full":         {mappings{at(0x10000, 0x3f0000), at(begin, 0x500000)}, begin, 0},
-		"too low":      {nil, 0x20000, 0},
-		"out of reach": {mappings{at(0x555500000000-reach-pageSize, 0x5554fffff000), at(0x555500000000, 0x555500100000)}, 0x555500000000, 0},
+		"free":         {mappings{at(to+guard, 0x500000)}, to, to - TextSize},
+		"below others": {mappings{at(0x3d0000, 0x3f8000), at(to, 0x500000)}, to, 0x3d0000 - guard - TextSize},
+		"far others":   {mappings{at(0x10000, 0x11000), at(to+guard, 0x500000)}, to, to - TextSize},
+		"between":      {mappings{at(0x10000, 0x200000), at(0x300000, 0x3f0000), at(to, 0x500000)}, to, 0x300000 - guard - TextSize},
+		"full":         {mappings{at(0x10000, 0x3f0000), at(to, 0x500000)}, to, 0},
+		"no addresses": {nil, from + TextSize - 1, 0},
+		"uneven end":   {nil, to - 1, to - pageSize - TextSize},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := c.taken.roomBelow(c.begin, lowest)
+			got, err := c.taken.room(from, c.to)
 			if c.want == 0 {
 				requireReason(t, engine.RefusedNoRoom, err)
 				return

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -18,7 +18,7 @@ func (p *process) share(all mappings, strays []uint64, program Program) (*shared
 	if err := p.checkSites(program.Sites, mapping{}); err != nil {
 		return nil, err
 	}
-	place, err := p.place(all)
+	place, err := p.place(all, program.Sites)
 	if err != nil {
 		return nil, err
 	}

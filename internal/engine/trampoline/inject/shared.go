@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -87,19 +87,19 @@ func (s *shared) setWord(offset, value uint64) error {
 }
 
 // format gives the memory its size, and pages on this process's account.
-func (s *shared) format(g ring.Geometry) error { return s.forOnline(ring.Format, g) }
+func (s *shared) format(g ring.Geometry) error { return s.forUsed(ring.Format, g) }
 
 // prepare gives memory that was used before its pages again.
-func (s *shared) prepare(g ring.Geometry) error { return s.forOnline(ring.Allocate, g) }
+func (s *shared) prepare(g ring.Geometry) error { return s.forUsed(ring.Allocate, g) }
 
-// forOnline does something to the memory for the CPUs that are in use.
-func (s *shared) forOnline(do func(fd int, g ring.Geometry, cpus []int) error, g ring.Geometry) error {
-	online, err := ring.OnlineCPUs()
+// forUsed does something to the memory for the rings that are in use.
+func (s *shared) forUsed(do func(fd int, g ring.Geometry, rings []int) error, g ring.Geometry) error {
+	_, used, err := ring.Rings()
 	if err != nil {
 		return err
 	}
 	step()
-	return do(int(s.file.Fd()), g, online)
+	return do(int(s.file.Fd()), g, used)
 }
 
 // setPatches notes where instructions are replaced, before any is.

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
@@ -123,7 +123,7 @@ func trampolinesFor(t testing.TB, pid int) Program {
 	program.Geometry = o.Geometry
 	program.Assemble = func(text, data uint64) ([]byte, []Jump, error) {
 		o.Data = data
-		written, jumps, err := code.Assemble(o, text, bias, patches)
+		written, jumps, err := assemble(o, text, bias, patches)
 		var converted []Jump
 		for _, j := range jumps {
 			converted = append(converted, Jump(j))

@@ -1,10 +1,9 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/arch/x86/x86asm"
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
@@ -39,8 +37,7 @@ func abandon(t *testing.T, p *process, id int) {
 		if err := c.begin(""); err != nil {
 			return err
 		}
-		r := c.saved
-		r.Rip, r.Rax, r.Orig_rax = at, unix.SYS_GETPPID, ^uint64(0)
+		r := c.saved.calling(at, unix.SYS_GETPPID, nil)
 		return errors.Join(c.setRegisters(&r), c.setMask(^uint64(0)), tr.letGo(id, 0))
 	}))
 }
@@ -89,67 +86,12 @@ func TestStub(t *testing.T) {
 		cycle(t, p.PID(), program)
 		slots, err := of.slots()
 		require.NoError(t, err)
-		require.NoError(t, of.clean(slots))
-		require.Equal(t, before, codeOf(t, p.PID(), program))
-	})
-}
-
-// TestStubCode disassembles the stub: it restores each register from its word.
-func TestStubCode(t *testing.T) {
-	r := unix.PtraceRegs{
-		Rcx: 1, Rdx: 2, Rsi: 3, Rdi: 4, R8: 5, R9: 6, R10: 7, R11: 8, Rax: ^uint64(0) - 511, Orig_rax: unix.SYS_READ, Rip: 0x1002, Eflags: 0x8d5,
-	}
-	b := stub(&r, 0xabcd, "text")
-	require.Len(t, b, stubSize)
-	require.True(t, bytes.HasPrefix(b[offString:], []byte("text\x00")))
-	want := map[string]uint64{
-		"RSI": 3, "RCX": 1, "RDX": 2, "RDI": 4, "R8": 5, "R9": 6, "R10": 7, "R11": 8, "RAX": unix.SYS_READ, "jump": 0x1000, "mask": 0xabcd, "flags": 0xd501,
-	}
-	got := map[string]uint64{}
-	word := func(at int, m x86asm.Mem) uint64 {
-		require.Equal(t, x86asm.RIP, m.Base)
-		return binary.LittleEndian.Uint64(b[at+int(m.Disp):])
-	}
-	for at := 0; at < len(stubCode) && b[at] != breakpoint; {
-		in, err := x86asm.Decode(b[at:], 64)
-		require.NoError(t, err)
-		at += in.Len
-		m, isMemory := in.Args[1].(x86asm.Mem)
-		to, _ := in.Args[0].(x86asm.Reg)
-		switch {
-		case in.Op == x86asm.JMP:
-			got["jump"] = word(at, in.Args[0].(x86asm.Mem))
-		case in.Op == x86asm.LEA:
-			require.Equal(t, x86asm.RSI, to)
-			got["mask"] = word(at, m)
-		case in.Op == x86asm.MOV && isMemory && to == x86asm.RAX && got["flags"] == 0:
-			got["flags"] = word(at, m)
-		case in.Op == x86asm.MOV && isMemory:
-			got[to.String()] = word(at, m)
+		// A stack may have the address of a stub for some time, of a signal that came there and was handled: then the stub stays.
+		for until := time.Now().Add(10 * time.Second); !bytes.Equal(before, codeOf(t, p.PID(), program)); well(t, p) {
+			require.True(t, time.Now().Before(until), "stubs are left")
+			require.NoError(t, of.clean(slots))
 		}
-	}
-	require.Equal(t, want, got)
-}
-
-// TestRestarted tells where interrupted system calls go on.
-func TestRestarted(t *testing.T) {
-	const after = 0x1002
-	for name, c := range map[string]struct {
-		number, result int64
-		pc, ax         uint64
-	}{
-		"not in one":        {-1, eRestartSys, after, ^uint64(511)},
-		"ended":             {unix.SYS_READ, 5, after, 5},
-		"failed":            {unix.SYS_READ, -4, after, ^uint64(3)},
-		"restart":           {unix.SYS_READ, eRestartSys, after - 2, unix.SYS_READ},
-		"restart always":    {unix.SYS_READ, eRestartNoIntr, after - 2, unix.SYS_READ},
-		"restart unhandled": {unix.SYS_PAUSE, eRestartNoHand, after - 2, unix.SYS_PAUSE},
-		"go on":             {unix.SYS_NANOSLEEP, eRestartRestartBlock, after - 2, unix.SYS_RESTART_SYSCALL},
-	} {
-		pc, ax := restarted(&unix.PtraceRegs{Orig_rax: uint64(c.number), Rax: uint64(c.result), Rip: after})
-		require.Equal(t, c.pc, pc, name)
-		require.Equal(t, c.ax, ax, name)
-	}
+	})
 }
 
 // TestFrozen installs into a process that is frozen, in which no thread can carry out anything: it gives up in time, and the process is well

@@ -1,33 +1,13 @@
-//go:build linux && amd64
+//go:build linux
 
 package inject
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 )
-
-const (
-	jumpSize   = 5
-	jumpOpcode = 0xe9
-	breakpoint = 0xcc
-)
-
-// jumpsTo returns where code at an address jumps to, if it is a jump with nothing but breakpoints behind it.
-func jumpsTo(address uint64, code []byte) (to uint64, ok bool) {
-	if len(code) < jumpSize || code[0] != jumpOpcode {
-		return 0, false
-	}
-	for _, b := range code[jumpSize:] {
-		if b != breakpoint {
-			return 0, false
-		}
-	}
-	return address + jumpSize + uint64(int64(int32(binary.LittleEndian.Uint32(code[1:])))), true
-}
 
 // swap replaces code at an address.
 type swap struct {
@@ -62,7 +42,7 @@ func (t *tracer) write(all []swap) error {
 }
 
 // restore does all that can be done. All threads are stopped. Of what a breakpoint was set on since, such as a uprobe, all but that is put
-// back: whoever takes the breakpoint away puts the executable's own byte in its place.
+// back: whoever takes the breakpoint away puts the executable's own code in its place.
 func (t *tracer) restore(all []swap) error {
 	found, err := t.p.find(all)
 	if err != nil {
@@ -71,14 +51,15 @@ func (t *tracer) restore(all []swap) error {
 	var errs []error
 	for i, s := range all {
 		there, err := found[i].b, found[i].err
+		n := hidden(there)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
 		case bytes.Equal(there, s.to):
 		case bytes.Equal(there, s.from):
 			errs = append(errs, t.put(s.address, s.to))
-		case there[0] == breakpoint && (bytes.Equal(there[1:], s.from[1:]) || bytes.Equal(there[1:], s.to[1:])):
-			errs = append(errs, t.put(s.address+1, s.to[1:]))
+		case n > 0 && (bytes.Equal(there[n:], s.from[n:]) || bytes.Equal(there[n:], s.to[n:])):
+			errs = append(errs, t.put(s.address+uint64(n), s.to[n:]))
 		default:
 			errs = append(errs, engine.Refuse(engine.RefusedForeignBytes, "at %#x there is % x instead of % x", s.address, there, s.from))
 		}

@@ -19,9 +19,6 @@ const (
 	// maxDrift is more than the counter and CLOCK_MONOTONIC_RAW ever go apart, which the kernel makes of it. CLOCK_MONOTONIC may: the kernel
 	// changes its rate to follow another clock, by up to a tenth (adjtimex(2)).
 	maxDrift = 1000e-6
-	// maxWidth is how many ticks may be between the counters before and after the clocks that go with them: what comes between makes a rate over the first
-	// interval wrong by less than maxDrift.
-	maxWidth = 8192
 	// tries is how many times a pair is read, to take the one that nothing came between of.
 	tries = 20
 

@@ -1,5 +1,7 @@
 // Package ring is the memory that a patched process shares with this one: a ring of records for each CPU, which the process's trampolines
 // write and a Reader reads. What the process can write is never trusted.
+//
+// On arm64 a ring is not that of a CPU but of some threads, and the time-stamp counter is the virtual counter of the generic timer.
 package ring
 
 // The memory begins with a page of words for all CPUs, written by this side only, at these offsets in bytes.

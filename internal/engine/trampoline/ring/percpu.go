@@ -11,8 +11,6 @@ const (
 	// maxHoles bounds how many holes of a ring are looked at again: an honest process has a few for each thread that lost its CPU while it
 	// wrote.
 	maxHoles = 4096
-	// holeTicks is how long, some seconds, a hole may keep writers from a full ring.
-	holeTicks = 1 << 34
 )
 
 // hole is a slot that was reserved but not committed when it was looked at.

@@ -13,3 +13,9 @@ TEXT ·TSC(SB),NOSPLIT,$0-8
 TEXT ·auxiliary(SB),NOSPLIT,$0-4
 	MOVW ZR, ret+0(FP)
 	RET
+
+// func frequency() uint64
+TEXT ·frequency(SB),NOSPLIT,$0-8
+	MRS CNTFRQ_EL0, R0
+	MOVD R0, ret+0(FP)
+	RET

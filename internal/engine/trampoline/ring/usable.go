@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/cpu"
 	"golang.org/x/sys/unix"
 
-	"github.com/otelgoroutine/goroutinereceiver/internal/cpulist"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 )
 
@@ -23,18 +22,6 @@ const auxiliaryCPU = 0xfff
 
 // clockFlags are what /proc/cpuinfo calls a time-stamp counter that has one rate always and goes on in deep sleep, and RDTSCP.
 var clockFlags = []string{"constant_tsc", "nonstop_tsc", "rdtscp"}
-
-// PossibleCPUs returns how many CPUs the machine can have, which is how many rings there must be.
-func PossibleCPUs() (uint32, error) {
-	cpus, err := readCPUs(os.DirFS("/sys"), "possible")
-	if err != nil {
-		return 0, err
-	}
-	return uint32(slices.Max(cpus)) + 1, nil
-}
-
-// OnlineCPUs returns the numbers of the CPUs in use, whether or not this process may run on them.
-func OnlineCPUs() ([]int, error) { return readCPUs(os.DirFS("/sys"), "online") }
 
 // Usable returns nil if trampolines can take the time, and what tells their ring, from the processor of this machine. On arm64, where they are
 // not proven, that takes leave. An error wraps an engine.Refusal.
@@ -164,20 +151,4 @@ func auxiliaryOn(cpu int) (aux uint32, ok bool) {
 	}()
 	<-done
 	return aux, ok
-}
-
-// readCPUs reads one of the kernel's lists of CPUs.
-func readCPUs(sys fs.FS, which string) ([]int, error) {
-	list, err := fs.ReadFile(sys, "devices/system/cpu/"+which)
-	if err != nil {
-		return nil, err
-	}
-	cpus, err := cpulist.Parse(string(list))
-	if err != nil {
-		return nil, err
-	}
-	if n := slices.Max(cpus); n >= maxCPUs {
-		return nil, fmt.Errorf("CPU %d: there are records of those below %d only", n, maxCPUs)
-	}
-	return cpus, nil
 }

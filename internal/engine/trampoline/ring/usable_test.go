@@ -120,19 +120,36 @@ func TestReadCPUs(t *testing.T) {
 	}
 }
 
+func TestRings(t *testing.T) {
+	for _, test := range []struct {
+		arch, possible, online string
+		want                   uint32
+		used                   []int
+	}{
+		{"amd64", "0-7", "0-1,4", 8, []int{0, 1, 4}},
+		{"arm64", "0-7", "0-1,4", 4, []int{0, 1, 2, 3}},
+		{"arm64", "0", "0", 2, []int{0, 1}},
+		{"arm64", "0-3", "0-3", 4, []int{0, 1, 2, 3}},
+		{"amd64", "0-9999", "0", 0, nil},
+		{"amd64", "0", "", 0, nil},
+	} {
+		sys := fstest.MapFS{"devices/system/cpu/online": {Data: []byte(test.online)}, "devices/system/cpu/possible": {Data: []byte(test.possible)}}
+		n, used, err := rings(sys, test.arch)
+		if n != test.want || !reflect.DeepEqual(used, test.used) || (err == nil) != (test.want > 0) {
+			t.Errorf("%s with %q of %q: %d rings, of which %v, %v", test.arch, test.online, test.possible, n, used, err)
+		}
+	}
+}
+
 // TestThisMachine has each CPU that this process may run on tell its number, or a reason why not.
 func TestThisMachine(t *testing.T) {
-	n, err := PossibleCPUs()
+	n, used, err := Rings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	online, err := OnlineCPUs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, cpu := range online {
-		if uint32(cpu) >= n {
-			t.Errorf("CPU %d of %d", cpu, n)
+	for _, ring := range used {
+		if uint32(ring) >= n {
+			t.Errorf("ring %d of %d", ring, n)
 		}
 	}
 	err = Usable(true)

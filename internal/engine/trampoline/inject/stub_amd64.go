@@ -1,5 +1,3 @@
-//go:build linux && amd64
-
 package inject
 
 import (
@@ -45,7 +43,7 @@ const (
 )
 
 // stub returns one that restores a thread, with a string that calls can name.
-func stub(r *unix.PtraceRegs, mask uint64, text string) []byte {
+func stub(r *registers, mask uint64, text string) []byte {
 	pc, ax := restarted(r)
 	b := append(make([]byte, 0, stubSize), stubCode...)
 	for _, word := range []uint64{mask, r.Eflags>>overflow&1 | r.Eflags&0xff<<8, r.Rcx, r.Rdx, r.Rsi, r.Rdi, r.R8, r.R9, r.R10, r.R11, ax, pc} {
@@ -64,7 +62,7 @@ const (
 
 // restarted returns where a thread goes on, and with what RAX, if the stop interrupted a system call: what the kernel does by itself when
 // it lets go of a thread, but cannot do for the stub.
-func restarted(r *unix.PtraceRegs) (pc, ax uint64) {
+func restarted(r *registers) (pc, ax uint64) {
 	if int64(r.Orig_rax) >= 0 {
 		switch int64(r.Rax) {
 		case eRestartSys, eRestartNoIntr, eRestartNoHand:
