@@ -19,6 +19,7 @@ func TestCriticalPath(t *testing.T) {
 	const requests = 20
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "server", testbuild.Options{})
+	handlers := map[string]string{"/slow": "main.slow", "/fanout": request}
 	for _, shortest := range []string{"100µs", "0s"} {
 		for path, want := range map[string]string{"/slow": "sleep in main.slow", "/fanout": sleep} {
 			t.Run(shortest+path, func(t *testing.T) {
@@ -32,7 +33,7 @@ func TestCriticalPath(t *testing.T) {
 				e2etest.Load(t, "http://"+address+path, requests)
 				var found [][]jaegerSpan
 				e2etest.Eventually(t, "Jaeger to have the traces of all requests", func() bool {
-					found = j.traces(t, "server", request)
+					found = j.traces(t, "server", handlers[path])
 					return len(found) == requests
 				}, func() string { return fmt.Sprintf("it has %d\n%s", len(found), c.Out) })
 				on := map[string]int64{}

@@ -110,7 +110,7 @@ func (j jaeger) traces(t *testing.T, service, operation string) [][]jaegerSpan {
 
 // Names of spans of the server.
 const (
-	request = "http.(*conn).serve"
+	request = "main.fanOut"
 	worker  = "go main.worker"
 	sleep   = "sleep in main.worker"
 )

@@ -21,7 +21,9 @@ type Places struct {
 	late    bool
 	bias    uint64
 	waits   map[waitKey]lifecycle.Place
-	roles   map[uint64]role
+	// handlers are those that stacks lead to.
+	handlers map[handlerKey]lifecycle.Handler
+	roles    map[uint64]role
 }
 
 type waitKey struct {
@@ -31,16 +33,25 @@ type waitKey struct {
 	read   bool
 }
 
+type handlerKey struct {
+	stack *lifecycle.Stack
+	start uint64
+}
+
 type role struct {
 	lifecycle.Role
-	home home
+	home     home
+	dispatch *dispatch
 }
 
 var _ lifecycle.Places = (*Places)(nil)
 
 // NewPlaces returns the places of a process whose addresses are bias higher than linked; reasons are the texts of the values of g.waitreason.
 func NewPlaces(s Symbols, reasons []string, traits Traits, bias uint64) *Places {
-	return &Places{symbols: s, reasons: reasons, late: traits.LateReasons, bias: bias, waits: map[waitKey]lifecycle.Place{}, roles: map[uint64]role{}}
+	return &Places{
+		symbols: s, reasons: reasons, late: traits.LateReasons, bias: bias,
+		waits: map[waitKey]lifecycle.Place{}, handlers: map[handlerKey]lifecycle.Handler{}, roles: map[uint64]role{},
+	}
 }
 
 // maxWaits bounds each cache; a program has few places at which it waits.
@@ -58,7 +69,7 @@ func (p *Places) role(startPC uint64) role {
 		return known
 	}
 	function := p.symbols.StartFunction(startPC - p.bias).Function
-	r := role{home: homes[function]}
+	r := role{home: homes[function], dispatch: dispatches[function]}
 	switch {
 	case function == "runtime.main":
 		r.Role = lifecycle.Main
@@ -125,10 +136,7 @@ func (p *Places) at(key waitKey) lifecycle.Place {
 
 // find tells of a place for the first time. What is not known to its end, or is about writing, brings no work.
 func (p *Places) find(key waitKey) lifecycle.Place {
-	var s stack
-	for _, pc := range key.stack.PCs {
-		s = append(s, p.symbols.Frames(pc-p.bias-1)...) // a return address is behind its call
-	}
+	s := p.callsOf(key.stack)
 	reason := p.reason(key.reason)
 	if key.read {
 		reason = reasonIO
@@ -145,6 +153,32 @@ func (p *Places) find(key waitKey) lifecycle.Place {
 		found.Listed = true
 		found.Home, found.Opening = home(reason, s)
 	}
+	return found
+}
+
+// callsOf returns the calls of a stack.
+func (p *Places) callsOf(at *lifecycle.Stack) (s stack) {
+	for _, pc := range at.PCs {
+		s = append(s, p.symbols.Frames(pc-p.bias-1)...) // a return address is behind its call
+	}
+	return s
+}
+
+// Handler returns the function that a library has called for a request which a goroutine serves that begins at startPC.
+func (p *Places) Handler(startPC uint64, at *lifecycle.Stack) lifecycle.Handler {
+	d := p.role(startPC).dispatch
+	if d == nil {
+		return lifecycle.Handler{}
+	}
+	key := handlerKey{at, startPC}
+	if known, ok := p.handlers[key]; ok {
+		return known
+	}
+	found := d.handler(p.callsOf(at))
+	if len(p.handlers) >= maxWaits {
+		clear(p.handlers)
+	}
+	p.handlers[key] = found
 	return found
 }
 

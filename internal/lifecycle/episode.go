@@ -281,7 +281,10 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause
 	g.Joined, g.Parent, g.Previous = SpanContext{}, Ref{}, Ref{}
 	g.Follows, g.Continues, g.Outlives = false, false, false
 	g.Life = g.lifeRef()
-	g.Cause = cause
+	g.Cause, g.Handler, g.BegunBy = cause, Handler{}, g.home.Source
+	if brought != (g.home.Source == Channel) {
+		g.BegunBy = Elsewhere
+	}
 	parent := by
 	if cause == Unknown || by != nil && by.part != work || !t.mayOwn(by, at) || by == g.last {
 		parent = nil
@@ -307,6 +310,16 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause
 	}
 	if g.home.Accepts {
 		e.part, e.ref = accepting, g.Life
+	}
+}
+
+// learnHandler looks where a state was for what serves the request.
+func (t *Tracker) learnHandler(g *Goroutine, at *Stack) {
+	if at == nil || t.places == nil || g.Hidden {
+		return
+	}
+	if h := t.places.Handler(g.StartPC, at); h.Depth > g.Handler.Depth {
+		g.Handler = h
 	}
 }
 
@@ -371,7 +384,7 @@ func (t *Tracker) settleTrace(g *Goroutine, e *episode, exits bool) {
 	to.root.episodes++
 	to.root.budget.left -= 1 + len(g.Intervals)
 	to.root.budget.pieces--
-	g.Tree, g.Parent, g.Follows = to.ref.Tree, to.ref, false
+	g.Tree, g.Parent, g.Follows, g.BegunBy = to.ref.Tree, to.ref, false, Elsewhere
 	e.root, e.ref.Tree, e.moved = to.root, to.ref.Tree, true
 	to.hasChildren = true
 }

@@ -63,6 +63,13 @@ func (fakePlaces) Sends(reason uint8) (may, has bool) {
 	return reason == sending || reason == selecting, reason == sending
 }
 
+func (fakePlaces) Handler(start uint64, s *Stack) (h Handler) {
+	if pc := s.PCs[0]; (start == libraryPC || start == requestPC) && (pc == bodyPC || pc == nestedPC) {
+		h = Handler{fmt.Sprint("handler ", pc), int(pc)}
+	}
+	return h
+}
+
 func (fakePlaces) Wait(start uint64, reason uint8, s *Stack) Place {
 	source := map[uint8]Source{receiving: Channel, reading: Network, sleeping: Timer}[reason]
 	if s == nil || source == Elsewhere {
@@ -575,5 +582,51 @@ func TestFoundAgain(t *testing.T) {
 				t.Errorf("it is part %d, want %d", g.Ordinal(), want)
 			}
 		}
+	}
+}
+
+// TestWhatEpisodesAre looks at what has begun each piece of work, and at who serves a request: the innermost of the functions that have passed it on.
+func TestWhatEpisodesAre(t *testing.T) {
+	type is struct {
+		By      Source
+		Handler string
+	}
+	for name, c := range map[string]struct {
+		script *script
+		want   map[Ref]is // by goroutine and segment
+	}{
+		"a connection": {
+			connection().waits(2, reading, openPC).woken(2, 0).waits(2, locking, nestedPC).woken(2, 0).calls(2, bodyPC, 9).calls(2, peekPC, 9).calls(2, nestedPC, 9).
+				waits(2, reading, peekPC).woken(2, 0).start(3, 2, otherPC).exits(3).exits(2),
+			map[Ref]is{{GoID: 2, Segment: 1}: {Network, "handler 105"}, {GoID: 2, Segment: 2}: {Network, "handler 101"}, {GoID: 2, Segment: 3}: {Network, ""}, {GoID: 2}: {}, {GoID: 3}: {}},
+		},
+		"a goroutine for a request": {
+			newScript().start(3, 0, requestPC).calls(3, nestedPC, 9).exits(3),
+			map[Ref]is{{GoID: 3}: {Network, "handler 101"}},
+		},
+		"a job": {
+			newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 0, requestPC).woken(2, 3).waits(2, receiving, ownPC).
+				woken(2, 0).calls(2, bodyPC, 9).waits(2, receiving, ownPC).exits(3),
+			map[Ref]is{{GoID: 2, Segment: 1}: {Channel, ""}, {GoID: 2, Segment: 2}: {}, {GoID: 3}: {Network, ""}},
+		},
+		"an answer": {
+			newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).waits(3, receiving, nestedPC).
+				woken(2, 0).woken(3, 2).waits(2, reading, ownPC).exits(3),
+			map[Ref]is{{GoID: 2, Segment: 1}: {}, {GoID: 3}: {Network, "handler 101"}},
+		},
+		"what comes from time to time": {
+			newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, sleeping, ownPC).woken(2, 0).waits(2, sleeping, ownPC).woken(2, 0).calls(2, bodyPC, 9).waits(2, sleeping, ownPC),
+			map[Ref]is{{GoID: 2, Segment: 1}: {Timer, ""}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := map[Ref]is{}
+			for _, g := range handle(NewTracker(episodeLimits, fakePlaces{}, NewHomes()), c.script.events...) {
+				got[Ref{GoID: g.GoID, Segment: g.Segment}] = is{g.BegunBy, g.Handler.Function}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -88,6 +88,10 @@ type Goroutine struct {
 	Cause Cause
 	Waker uint64
 	Life  Ref
+	// BegunBy is what has begun the episode, or the goroutine: the network, a goroutine through a channel, a timer; Elsewhere stands for others.
+	// Handler is what serves the request, if it is one.
+	BegunBy Source
+	Handler Handler
 	// Episodes is how many episodes a life has.
 	Episodes uint32
 	// Continues tells that the segment goes on where the one before ended.

@@ -47,6 +47,13 @@ const (
 	Helper
 )
 
+// Handler is a function of the program's that a library calls to serve a request, as linked, zero if none is known. The deeper it is, the more has
+// passed the request on.
+type Handler struct {
+	Function string
+	Depth    int
+}
+
 // Places tells what addresses in a process mean.
 type Places interface {
 	// Role tells of goroutines that begin at an address.
@@ -57,6 +64,8 @@ type Places interface {
 	Wait(startPC uint64, reason uint8, stack *Stack) Place
 	// Read tells of a place at which it is in a system call. It is the zero Place if that does not read.
 	Read(startPC uint64, stack *Stack) Place
+	// Handler tells which function was called to serve a request, as a stack of a goroutine that begins at startPC shows.
+	Handler(startPC uint64, stack *Stack) Handler
 	// LateReasons tells that the reason of a wait is only known at its end.
 	LateReasons() bool
 	// Sends tells whether a goroutine may have sent to a channel that has waited for a reason, a value of g.waitreason, and whether it certainly has.

@@ -130,6 +130,9 @@ func (t *Tracker) create(e *Event) {
 	}
 	began := t.enter(g, e.Time, owner)
 	began.part = t.partOf(g, owner)
+	if t.places != nil && t.places.Role(e.StartPC) == Request {
+		g.BegunBy = Network
+	}
 	if owner == nil && creator != nil {
 		g.Parent, g.Follows = creator.lasting(), true
 		if origin != nil {
@@ -338,6 +341,7 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 	if g.hasCurrent && g.current.State == s.State && e.Lost == 0 {
 		s.Stack, s.Linked = g.current.Stack, g.current.Linked
 	}
+	t.learnHandler(g, s.Stack)
 	if by != nil && t.places != nil {
 		by = t.handOver(t.live[e.Waker], e, g)
 	}

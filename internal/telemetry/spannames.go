@@ -5,6 +5,7 @@ package telemetry
 import (
 	"strings"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
@@ -34,6 +35,14 @@ func jobName(function string) string {
 		return goName(function)
 	}
 	return shortName(function)
+}
+
+// requestName names a request by the function that serves it, or of gRPC by its method.
+func requestName(handler string) string {
+	if method, ok := goexe.GRPCMethod(handler); ok {
+		return method
+	}
+	return shortName(handler)
 }
 
 // stateName names an interval that a goroutine spends in a state; function is where it blocks, empty if that is not known.

@@ -47,3 +47,13 @@ func TestStateName(t *testing.T) {
 		assert.Equal(t, test.want, stateName(test.state, test.reason, test.function))
 	}
 }
+
+func TestRequestName(t *testing.T) {
+	for handler, want := range map[string]string{
+		"main.answer": "main.answer",
+		"go.etcd.io/etcd/api/v3/etcdserverpb._KV_Range_Handler":         "KV/Range",
+		"github.com/coredns/coredns/plugin/forward.(*Forward).ServeDNS": "forward.(*Forward).ServeDNS",
+	} {
+		assert.Equal(t, want, requestName(handler))
+	}
+}

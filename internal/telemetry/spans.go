@@ -106,7 +106,7 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 	span := spans.AppendEmpty()
 	span.SetTraceID(p.ids.trace(g.Tree))
 	span.SetSpanID(p.ids.span(g.GoID, g.Segment, 0))
-	span.SetKind(ptrace.SpanKindInternal)
+	span.SetKind(kindOf(g))
 	start, end := s.reading.life(g)
 	span.SetStartTimestamp(start)
 	span.SetEndTimestamp(end)
@@ -126,6 +126,17 @@ func (s *Spans) Add(p *Process, g *lifecycle.Goroutine) {
 	}
 	putTotal(span.Attributes(), attributeFoldedCount, attributeFoldedDuration, folded)
 	putTotal(span.Attributes(), attributeDroppedCount, attributeDroppedDuration, sum(g.Dropped))
+}
+
+// kindOf returns a goroutine's kind: what the network has begun serves a request, what another goroutine has begun through a channel consumes a message.
+func kindOf(g *lifecycle.Goroutine) ptrace.SpanKind {
+	switch g.BegunBy {
+	case lifecycle.Network:
+		return ptrace.SpanKindServer
+	case lifecycle.Channel:
+		return ptrace.SpanKindConsumer
+	}
+	return ptrace.SpanKindInternal
 }
 
 // addStates makes spans of a goroutine's intervals, and folds those that are too short to be seen.
@@ -270,6 +281,9 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		span.SetName(jobName(start.Function))
 		a.PutStr(attributeCause, g.Cause.String())
 		putCount(a, attributeWaker, int64(g.Waker))
+	}
+	if g.BegunBy != lifecycle.Elsewhere && g.Handler.Function != "" {
+		span.SetName(requestName(g.Handler.Function))
 	}
 	putCount(a, attributeHelpers, int64(g.Helpers))
 	putCount(a, attributeInTrace, int64(g.InTrace))

@@ -441,3 +441,34 @@ func TestWakerOfSpan(t *testing.T) {
 		}
 	}
 }
+
+// TestKinds names a request by who serves it, and says what has begun a piece of work.
+func TestKinds(t *testing.T) {
+	answer := lifecycle.Handler{Function: "example.com/shop.answer", Depth: 4}
+	for name, test := range map[string]struct {
+		begunBy lifecycle.Source
+		handler lifecycle.Handler
+		kind    ptrace.SpanKind
+		name    string
+	}{
+		"a request":                          {lifecycle.Network, answer, ptrace.SpanKindServer, "shop.answer"},
+		"a request that nobody knows":        {lifecycle.Network, lifecycle.Handler{}, ptrace.SpanKindServer, "goroutine"},
+		"a message":                          {lifecycle.Channel, lifecycle.Handler{}, ptrace.SpanKindConsumer, "goroutine"},
+		"what comes from time to time":       {lifecycle.Timer, lifecycle.Handler{}, ptrace.SpanKindInternal, "goroutine"},
+		"all that a goroutine has ever done": {lifecycle.Elsewhere, answer, ptrace.SpanKindInternal, "goroutine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := child()
+			g.BegunBy, g.Handler = test.begunBy, test.handler
+			for i, s := range add(StateSpans, g) {
+				kind, name := test.kind, test.name
+				if i > 0 {
+					kind, name = ptrace.SpanKindInternal, s.Name()
+				}
+				if s.Kind() != kind || s.Name() != name {
+					t.Errorf("it is %v %q", s.Kind(), s.Name())
+				}
+			}
+		})
+	}
+}
