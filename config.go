@@ -58,6 +58,8 @@ type Config struct {
 	Overhead OverheadConfig `mapstructure:"overhead"`
 	// Traces says what becomes a span.
 	Traces TracesConfig `mapstructure:"traces"`
+	// Logs says what becomes a log record, beside what concerns processes and groups of goroutines.
+	Logs LogsConfig `mapstructure:"logs"`
 	// Blocked says which goroutines count as blocked.
 	Blocked BlockedConfig `mapstructure:"blocked"`
 	// StartFunctions says how goroutines are counted by the function that they were started for, if a metric has that attribute.
@@ -153,7 +155,15 @@ type TargetConfig struct {
 	empty string // a key that has no value, as of an environment variable that is not set
 }
 
-// TracesConfig says what becomes a span. Log records tell of the same goroutines.
+// LogsConfig says what becomes a log record.
+type LogsConfig struct {
+	// Transitions makes one of each change of state of a goroutine that is traced.
+	Transitions bool `mapstructure:"transitions"`
+
+	_ struct{}
+}
+
+// TracesConfig says what becomes a span. Log records of changes of state tell of the same goroutines.
 type TracesConfig struct {
 	// SamplingRatio is the share of goroutine trees that are traced, from 0 to 1.
 	SamplingRatio float64 `mapstructure:"sampling_ratio"`

@@ -203,7 +203,7 @@ func (s *shared) options() session.Options {
 		Syscalls:   s.config.Syscalls,
 		Newcomers:  s.config.selection().Open(),
 		Collected:  s.hasMetrics,
-		Logged:     s.nextLogs != nil,
+		Logged:     s.logsTransitions(),
 		Settings:   engine.Settings{RootAge: rootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
 		FullStacks: s.config.Traces.Stacks == stacksFull,
 		Limits: lifecycle.Limits{
@@ -222,7 +222,7 @@ func (s *shared) options() session.Options {
 		Followed:       s.followed,
 		Refused:        s.refused,
 	}
-	if s.nextTraces != nil || s.nextLogs != nil {
+	if s.nextTraces != nil || s.logsTransitions() {
 		o.Settings.SamplingRatio = s.config.Traces.SamplingRatio
 	}
 	if s.config.Traces.Noise == telemetry.NoiseKeep {
@@ -239,6 +239,9 @@ func (s *shared) options() session.Options {
 	}
 	return o
 }
+
+// logsTransitions tells whether each change of state of a goroutine becomes a log record.
+func (s *shared) logsTransitions() bool { return s.nextLogs != nil && s.config.Logs.Transitions }
 
 // notFollowed is called with each process that counts and cannot be followed.
 func (s *shared) notFollowed(p processes.Process, err error) {

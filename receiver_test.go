@@ -242,10 +242,25 @@ func TestSegmentsOfLongLives(t *testing.T) {
 	}
 }
 
-func TestLogsEachChangeOfState(t *testing.T) {
+// TestLogsNoChangeOfState has a pipeline of logs that is not to have changes of state.
+func TestLogsNoChangeOfState(t *testing.T) {
 	p := testbuild.Start(t, testbuild.Program(t, "lifecycle", testbuild.Options{}), t.TempDir()+"/trace")
 	p.Line()
 	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: p.PID()}} })
+	r.awaitFollowing(p.PID())
+	p.GoOn()
+	p.Line()
+	r.eventually("spans", func() bool { return len(r.goroutines("main.yields")) == 2 })
+	r.stop()
+	for _, record := range r.records() {
+		assert.NotEqual(t, "go.goroutine.state_change", record.EventName())
+	}
+}
+
+func TestLogsEachChangeOfState(t *testing.T) {
+	p := testbuild.Start(t, testbuild.Program(t, "lifecycle", testbuild.Options{}), t.TempDir()+"/trace")
+	p.Line()
+	r := start(t, func(c *Config) { c.Targets, c.Logs.Transitions = []TargetConfig{{PID: p.PID()}}, true })
 	r.awaitFollowing(p.PID())
 	p.GoOn()
 	p.Line()

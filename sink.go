@@ -20,14 +20,14 @@ func (s *shared) Changed(p *telemetry.Process, g *lifecycle.Goroutine, e *lifecy
 	if s.hasMetrics && s.nextTraces != nil {
 		p.Observe(g, e)
 	}
-	if s.nextLogs != nil {
+	if s.logsTransitions() {
 		s.logs.Add(p, g, e)
 	}
 }
 
 // Ended takes a goroutine as a span.
 func (s *shared) Ended(p *telemetry.Process, g *lifecycle.Goroutine) {
-	if s.nextLogs != nil {
+	if s.logsTransitions() {
 		s.logs.End(p, g)
 	}
 	if s.nextTraces != nil {

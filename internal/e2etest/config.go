@@ -50,6 +50,7 @@ type Receiver struct {
 	Overhead           *Overhead             `yaml:"overhead,omitempty"`
 	Traces             *Traces               `yaml:"traces,omitempty"`
 	Syscalls           *bool                 `yaml:"syscalls,omitempty"`
+	Logs               Settings              `yaml:"logs,omitempty"`
 	Blocked            Settings              `yaml:"blocked,omitempty"`
 	StartFunctions     Settings              `yaml:"start_functions,omitempty"`
 	Retry              Settings              `yaml:"retry_on_failure,omitempty"`
@@ -86,7 +87,7 @@ type Attributes struct {
 
 // Following returns settings with which all is seen of the processes whose executables match a glob, and shown, and collected often.
 func Following(executable string) Receiver {
-	return Receiver{CollectionInterval: 500 * time.Millisecond, Targets: []Target{{executable}}, Overhead: &Overhead{}, Traces: &Traces{Noise: "keep"}}
+	return Receiver{CollectionInterval: 500 * time.Millisecond, Targets: []Target{{executable}}, Overhead: &Overhead{}, Traces: &Traces{Noise: "keep"}, Logs: Settings{"transitions": true}}
 }
 
 // NewConfig returns a configuration with the receiver and without any pipeline. The collector does not serve its own metrics.

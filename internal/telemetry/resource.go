@@ -4,7 +4,6 @@ package telemetry
 
 import (
 	"net/url"
-	"path"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -59,14 +58,26 @@ func firstOf(values ...string) string {
 	return ""
 }
 
-// programName returns the last element of a main package's path that is not a major version.
-func programName(mainPath string) string {
-	if mainPath == "" || mainPath == "command-line-arguments" {
+// roles are elements of a main package's path that say what it is in its module, and not which program.
+var roles = map[string]bool{"app": true, "bin": true, "cmd": true, "main": true, "server": true, "service": true, "src": true}
+
+// programName returns what a person would call a program by its main package's path: the last element that is neither a major version nor a role
+// nor the host; the last one if there is no such. For programs without a service name, OpenTelemetry's SDK for Go has unknown_service and the
+// executable's, by which none is found.
+func programName(mainPath string) (name string) {
+	if mainPath == "command-line-arguments" {
 		return ""
 	}
-	name := path.Base(mainPath)
-	if isMajorVersion(name) {
-		name = path.Base(path.Dir(mainPath))
+	elements := strings.Split(mainPath, "/")
+	for i := len(elements) - 1; i >= 0; i-- {
+		element := elements[i]
+		isHost := i == 0 && len(elements) > 1 && strings.Contains(element, ".")
+		if isHost || isMajorVersion(element) {
+			continue
+		}
+		if name = firstOf(name, element); !roles[element] {
+			return element
+		}
 	}
 	return name
 }
