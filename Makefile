@@ -7,7 +7,7 @@ ARCHITECTURES = amd64 arm64
 SOURCES = $(shell find . \( -path ./build -o -path ./packaging -o -path ./deploy \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
 .PHONY: build build-full demo dist deb image test test-unit test-matrix test-kill soak bench bench-servers fuzz lint generate clean
-.PHONY: test-dist test-deb test-image test-kubernetes test-kubernetes-full test-dashboards test-picture
+.PHONY: test-dist test-deb test-image test-kubernetes test-kubernetes-full test-dashboards test-picture test-stranger
 
 build: $(COLLECTOR)
 
@@ -87,6 +87,10 @@ test-kubernetes-full: build-full
 # A browser shows the demo's page; SCREENSHOT=FILE keeps what it shows.
 test-picture:
 	go test -v -count=1 -tags packaging ./testdata/demo
+
+# What a stranger does: every command of docs/first-steps.md and README.md, in a clone of the last commit, with the ports that they name.
+test-stranger:
+	go test -v -count=1 -timeout 60m -tags packaging -run '^TestStranger$$' ./test
 
 # Every query of the dashboards and the alert rules, against a Prometheus.
 test-dashboards: build
