@@ -34,6 +34,8 @@ type Config struct {
 	// Targets name the processes to follow: those that any of them matches, and none of Exclude does.
 	Targets []TargetConfig `mapstructure:"targets"`
 	Exclude []TargetConfig `mapstructure:"exclude"`
+	// Kubernetes says whom to ask for pods, if targets name any.
+	Kubernetes KubernetesConfig `mapstructure:"kubernetes"`
 	// Self allows the collector itself to be one of them.
 	Self bool `mapstructure:"self"`
 	// Mode says how goroutines are seen: by probes, or by snapshots of the processes' memory, which attach nothing and give metrics only.
@@ -149,6 +151,8 @@ type TargetConfig struct {
 	ContainerID string `mapstructure:"container_id"`
 	// Cgroup is a glob on the path of a control group.
 	Cgroup string `mapstructure:"cgroup"`
+	// Kubernetes names pods. KubernetesConfig says who knows them.
+	Kubernetes *PodConfig `mapstructure:"kubernetes"`
 	// All stands for every Go program.
 	All bool `mapstructure:"all"`
 
@@ -237,6 +241,7 @@ func createDefaultConfig() component.Config {
 			HistogramsConfig: telemetry.DefaultHistogramsConfig(),
 		},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
+		Kubernetes:         defaultKubernetesConfig(),
 		Mode:               modeProbes,
 		Engine:             engineUprobe,
 		Blocked:            BlockedConfig{Threshold: time.Minute, Top: 20},
@@ -275,6 +280,9 @@ func (c *Config) Validate() error {
 	var errs []error
 	if len(c.Targets) == 0 {
 		errs = append(errs, errors.New(`targets: at least one is needed, such as "- executable: /srv/bin/api"`))
+	}
+	if c.Kubernetes.Endpoint == "" && slices.ContainsFunc(slices.Concat(c.Targets, c.Exclude), func(t TargetConfig) bool { return t.Kubernetes != nil }) {
+		errs = append(errs, errors.New(`kubernetes: endpoint: it is needed, as targets name pods; such as "https://${env:NODE_IP}:10250"`))
 	}
 	if c.Mode != modeProbes && c.Mode != modeSnapshot {
 		errs = append(errs, fmt.Errorf("mode: %q is not allowed, it must be probes or snapshot", c.Mode))
@@ -343,13 +351,24 @@ func (c *MetricsConfig) Unmarshal(conf *confmap.Conf) error {
 
 // Unmarshal reads a target, and remembers which key has no value.
 func (c *TargetConfig) Unmarshal(conf *confmap.Conf) error {
-	for key, value := range conf.ToStringMap() {
-		if value == nil || value == "" {
-			c.empty = key
-			return nil
-		}
+	if c.empty = emptyKey(conf); c.empty != "" {
+		return nil
 	}
 	return conf.Unmarshal(c)
+}
+
+// emptyKey returns a key that has no value, or "".
+func emptyKey(conf *confmap.Conf) string {
+	for key, value := range conf.ToStringMap() {
+		if value == nil || value == "" {
+			return key
+		}
+	}
+	return ""
+}
+
+func errEmpty(key string) error {
+	return fmt.Errorf("%s: it is empty; if that is ${env:NAME}, the variable is not set", key)
 }
 
 // containerIDs are the ids of containers, or the beginnings of ids, with the digits that runtimes show of one or more: hexadecimal, or those of
@@ -359,18 +378,18 @@ var containerIDs = regexp.MustCompile(`^([0-9a-f]{12,64}|[0-9a-f]{32}-[0-9]*)$`)
 // Validate reports a target that names nothing, or two things.
 func (c *TargetConfig) Validate() error {
 	given := 0
-	for _, is := range []bool{c.PID != 0, c.Executable != "", c.CommandLine != "", c.ContainerID != "", c.Cgroup != "", c.All} {
+	for _, is := range []bool{c.PID != 0, c.Executable != "", c.CommandLine != "", c.ContainerID != "", c.Cgroup != "", c.Kubernetes != nil, c.All} {
 		if is {
 			given++
 		}
 	}
 	switch {
 	case c.empty != "":
-		return fmt.Errorf("%s: it is empty; if that is ${env:NAME}, the variable is not set", c.empty)
+		return errEmpty(c.empty)
 	case given == 0:
-		return errors.New("one of pid, executable, command_line, container_id, cgroup and all is needed")
+		return errors.New("one of pid, executable, command_line, container_id, cgroup, kubernetes and all is needed")
 	case given > 1:
-		return errors.New("pid, executable, command_line, container_id, cgroup and all exclude each other; make several targets of them")
+		return errors.New("pid, executable, command_line, container_id, cgroup, kubernetes and all exclude each other; make several targets of them")
 	case c.PID < 0:
 		return fmt.Errorf("pid: %d is not allowed, it must be above 0", c.PID)
 	case c.ContainerID != "" && !containerIDs.MatchString(c.ContainerID):
@@ -400,7 +419,7 @@ func validGlob(key, glob string) error {
 }
 
 func (c *TargetConfig) selector() processes.Selector {
-	m := processes.Selector{PID: c.PID, Executable: c.Executable, ContainerID: c.ContainerID, Cgroup: c.Cgroup, All: c.All}
+	m := processes.Selector{PID: c.PID, Executable: c.Executable, ContainerID: c.ContainerID, Cgroup: c.Cgroup, Pod: c.Kubernetes.selector(), All: c.All}
 	if c.CommandLine != "" {
 		m.CommandLine = regexp.MustCompile(c.CommandLine)
 	}

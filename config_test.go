@@ -38,9 +38,11 @@ func TestLoadConfig(t *testing.T) {
 				{CommandLine: "serve --prod"},
 				{ContainerID: "0123456789ab"},
 				{Cgroup: "/system.slice/*.service"},
+				{Kubernetes: &PodConfig{Namespace: "shop", Pod: "api-*", Labels: map[string]string{"app.kubernetes.io/name": "api"}}},
 				{All: true},
 			}
 			c.Exclude = []TargetConfig{{Executable: "/usr/bin/*"}}
+			c.Kubernetes.Endpoint, c.Kubernetes.TLS.InsecureSkipVerify = "https://10.0.0.1:10250", true
 			c.Self = true
 			c.Mode = modeSnapshot
 			c.Engine = engineAuto
@@ -66,8 +68,8 @@ func TestLoadConfig(t *testing.T) {
 		}},
 		"goroutine/unknown":                {error: "has invalid keys: target"},
 		"goroutine/no_targets":             {error: "targets: at least one is needed"},
-		"goroutine/empty_target":           {error: "targets::0: one of pid, executable, command_line, container_id, cgroup and all is needed"},
-		"goroutine/two_criteria":           {error: "targets::1: pid, executable, command_line, container_id, cgroup and all exclude each other"},
+		"goroutine/empty_target":           {error: "targets::0: one of pid, executable, command_line, container_id, cgroup, kubernetes and all is needed"},
+		"goroutine/two_criteria":           {error: "targets::1: pid, executable, command_line, container_id, cgroup, kubernetes and all exclude each other"},
 		"goroutine/negative_pid":           {error: "targets::0: pid: -1 is not allowed"},
 		"goroutine/bad_glob":               {error: `targets::0: executable: "/srv/[": syntax error in pattern`},
 		"goroutine/bad_expression":         {error: "targets::0: command_line: error parsing regexp"},
@@ -103,6 +105,12 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/container_too_long":    {error: "targets::0: container_id: "},
 		"goroutine/variable_not_set":      {error: "targets::0: executable: it is empty; if that is ${env:NAME}, the variable is not set"},
 		"goroutine/pid_not_set":           {error: "targets::1: pid: it is empty; if that is ${env:NAME}, the variable is not set"},
+		"goroutine/no_kubernetes":         {error: "kubernetes: endpoint: it is needed, as targets name pods"},
+		"goroutine/no_pods":               {error: "targets::0::kubernetes: one of namespace, pod and labels is needed"},
+		"goroutine/namespace_not_set":     {error: "targets::0::kubernetes: namespace: it is empty; if that is ${env:NAME}, the variable is not set"},
+		"goroutine/bad_namespace":         {error: `targets::0::kubernetes: namespace: "[": syntax error in pattern`},
+		"goroutine/readable_token":        {error: `kubernetes: endpoint: "http://10.0.0.1:10255" is not allowed, as everybody could read the token`},
+		"goroutine/no_url":                {error: `kubernetes: endpoint: "10.0.0.1:10250" is not allowed`},
 		"goroutine/unknown_attribute":     {error: "'metrics' go.goroutine.created: metric go.goroutine.created doesn't have an attribute color"},
 		"goroutine/states":                {error: `traces: states: "all" is not allowed, it must be spans, events or none`},
 		"goroutine/noise":                 {error: `traces: noise: "drop" is not allowed, it must be fold or keep`},
@@ -131,7 +139,7 @@ func TestLoadConfig(t *testing.T) {
 			require.NoError(t, err)
 			want := createDefaultConfig().(*Config)
 			c.want(want)
-			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(TargetConfig{}), ignoreGenerated))
+			assert.Empty(t, cmp.Diff(want, cfg, cmpopts.IgnoreUnexported(TargetConfig{}, PodConfig{}), ignoreGenerated))
 		})
 	}
 }

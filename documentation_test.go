@@ -52,6 +52,9 @@ func keysOf(t reflect.Type, prefix string) (keys []string) {
 	return keys
 }
 
+// variable is a part of an example that the environment gives.
+var variable = regexp.MustCompile(`\$\{env:\w+\}`)
+
 // TestDocumentedExamples takes each configuration of the receiver in docs.
 func TestDocumentedExamples(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join("docs", "*.md"))
@@ -61,7 +64,7 @@ func TestDocumentedExamples(t *testing.T) {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		for _, m := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
-			r, err := confmap.NewRetrievedFromYAML([]byte(m[1]))
+			r, err := confmap.NewRetrievedFromYAML(variable.ReplaceAll([]byte(m[1]), []byte("10.0.0.1")))
 			require.NoError(t, err, "%s: %s", page, m[1])
 			conf, err := r.AsConf()
 			require.NoError(t, err)

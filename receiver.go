@@ -132,7 +132,7 @@ func (s *shared) Start(ctx context.Context, host component.Host) error {
 	if s.config.Mode == modeSnapshot && !s.hasMetrics {
 		return errors.New("mode: snapshot gives logs, of blocked goroutines, with a pipeline of metrics only: add one, or set mode: probes")
 	}
-	source, err := s.open()
+	source, err := s.open(ctx)
 	if err != nil {
 		s.set.Logger.Error("No process can be followed", zap.Error(err))
 		s.status.fail(err)
@@ -150,16 +150,24 @@ func (s *shared) Start(ctx context.Context, host component.Host) error {
 }
 
 // open makes the source of the configured mode.
-func (s *shared) open() (source, error) {
+func (s *shared) open(ctx context.Context) (source, error) {
 	if s.config.Mode == modeSnapshot {
 		if err := processes.CheckProc(); err != nil {
 			return nil, err
 		}
+		selection, err := s.selection(ctx)
+		if err != nil {
+			return nil, err
+		}
 		return survey.New(survey.Options{
-			Selection: s.config.selection(), BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Problem: s.problem, Followed: s.followed,
+			Selection: selection, BlockedAfter: s.config.Blocked.Threshold, Resource: s.resource, Logger: s.set.Logger, Problem: s.problem, Followed: s.followed,
 		})
 	}
 	if err := processes.CheckHost(); err != nil {
+		return nil, err
+	}
+	selection, err := s.selection(ctx)
+	if err != nil {
 		return nil, err
 	}
 	e, trampolines, err := s.engines().open(s.config.Engine, s.engineOptions())
@@ -168,7 +176,6 @@ func (s *shared) open() (source, error) {
 	}
 	s.set.Logger.Info("Room for goroutines and their events", zap.Int("max_goroutines", s.config.MaxGoroutines), zap.Int("max_goroutines_per_target", s.config.MaxGoroutinesPerTarget),
 		zap.Int("ring_buffer_size", s.config.RingBufferSize), zap.Uint64("kernel_memory", e.Memory()))
-	selection := s.config.selection()
 	registry := processes.New(processes.Options{Selection: selection, Logger: s.set.Logger, OnProblem: s.notFollowed})
 	o := s.options()
 	o.Trampolines = trampolines

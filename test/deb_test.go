@@ -89,10 +89,3 @@ func bootSystemd(t *testing.T, exchange string) (told func() string) {
 		return string(events)
 	}
 }
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -18,8 +18,6 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-type object = map[string]any
-
 // TestImage runs the image that "make image" makes, with what docs/install.md asks for: the host's processes, two capabilities, and a root and
 // /sys that are read-only. It follows a program in another container, with namespaces and an overlay of its own.
 func TestImage(t *testing.T) {

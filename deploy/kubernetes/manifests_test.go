@@ -33,8 +33,13 @@ type manifests struct {
 
 func load(t *testing.T) *manifests {
 	t.Helper()
+	return loadFiles(t, "agent.yaml", "gateway.yaml")
+}
+
+func loadFiles(t *testing.T, files ...string) *manifests {
+	t.Helper()
 	m := &manifests{}
-	for _, file := range []string{"agent.yaml", "gateway.yaml"} {
+	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -118,6 +123,31 @@ func TestAgent(t *testing.T) {
 		if !slices.Equal(rule.Verbs, []string{"get", "list", "watch"}) {
 			t.Errorf("the agents may %v %v", rule.Verbs, rule.Resources)
 		}
+	}
+}
+
+// TestSelectPods looks at what agents may do in addition where they ask the kubelet.
+func TestSelectPods(t *testing.T) {
+	agents, m := load(t), loadFiles(t, "select-pods.yaml")
+	role, binding := m.roles[0], m.bindings[0]
+	if binding.RoleRef.Name != role.Name || binding.Subjects[0] != agents.bindings[0].Subjects[0] || role.Name == agents.roles[0].Name {
+		t.Errorf("the role is not that of the agents: %+v", binding)
+	}
+	var resources []string
+	for _, rule := range role.Rules {
+		resources = append(resources, rule.Resources...)
+		if !slices.Equal(rule.Verbs, []string{"get"}) {
+			t.Errorf("the agents may %v %v", rule.Verbs, rule.Resources)
+		}
+	}
+	if !slices.Equal(resources, []string{"nodes/pods", "nodes/proxy"}) {
+		t.Errorf("the role is for %v", resources)
+	}
+	hasNodeIP := func(e core.EnvVar) bool {
+		return e.Name == "NODE_IP" && e.ValueFrom != nil && e.ValueFrom.FieldRef != nil && e.ValueFrom.FieldRef.FieldPath == "status.hostIP"
+	}
+	if !slices.ContainsFunc(agents.daemons[0].Spec.Template.Spec.Containers[0].Env, hasNodeIP) {
+		t.Error("the agents do not know the address of their kubelet")
 	}
 }
 

@@ -277,27 +277,12 @@ func TestContainerIn(t *testing.T) {
 func TestContainerID(t *testing.T) {
 	testbuild.RequireRoot(t)
 	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	parent := "/sys/fs/cgroup"
-	if _, err := os.Stat(filepath.Join(parent, "cgroup.controllers")); err != nil {
-		parent = "/sys/fs/cgroup/pids" // not of the second version
-	}
-	group := filepath.Join(parent, "docker-"+id+".scope")
-	if err := os.Mkdir(group, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.Remove(group); err != nil {
-			t.Error(err)
-		}
-	})
 	cmd, _ := start(t)
 	p := Process{PID: cmd.Process.Pid}
 	if got := p.ContainerID(); got == id {
 		t.Error("it is in the container before it is put there")
 	}
-	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(p.PID)), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	join(t, "docker-"+id+".scope", p.PID)
 	if got := p.ContainerID(); got != id {
 		t.Errorf("its container is %q", got)
 	}
@@ -307,6 +292,30 @@ func TestContainerID(t *testing.T) {
 		if got := m.Matches(p); got != want {
 			t.Errorf("%+v: %v", *m, got)
 		}
+	}
+}
+
+// join puts a process, which ends before the test does, into a new control group.
+func join(t *testing.T, name string, pid int) {
+	t.Helper()
+	parent := "/sys/fs/cgroup"
+	if _, err := os.Stat(filepath.Join(parent, "cgroup.controllers")); err != nil {
+		parent = "/sys/fs/cgroup/pids" // not of the second version
+	}
+	group := filepath.Join(parent, name)
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.WriteFile(filepath.Join(parent, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil && !errors.Is(err, unix.ESRCH) {
+			t.Error(err)
+		}
+		if err := os.Remove(group); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/pods"
 )
 
 // Selector decides whether a process counts. It holds one criterion.
@@ -23,11 +25,13 @@ type Selector struct {
 	ContainerID string
 	// Cgroup is a glob on the path of a control group that the process is in.
 	Cgroup string
+	// Pod matches the processes of pods. Selection knows these.
+	Pod *PodSelector
 	// All matches every process.
 	All bool
 }
 
-// Matches tells whether the process meets the criterion.
+// Matches tells whether the process meets the criterion. Of pods it knows nothing.
 func (s Selector) Matches(p Process) bool {
 	switch {
 	case s.All:
@@ -57,15 +61,27 @@ type Selection struct {
 	Targets, Exclude []Selector
 	// Self allows the process that asks.
 	Self bool
+	// Pods knows those of this node, by their ids; nil if no selector has pods. It may take as long as Kubernetes does to answer.
+	Pods interface {
+		Pod(uid string) (pods.Pod, bool)
+	}
 }
 
-// Selects tells whether the process counts.
+// ByPods tells whether processes are selected by their pods.
+func (s Selection) ByPods() bool {
+	names := func(m Selector) bool { return m.Pod != nil }
+	return slices.ContainsFunc(s.Targets, names) || slices.ContainsFunc(s.Exclude, names)
+}
+
+// Selects tells whether the process counts. While it is not known in which pod it runs, it does not count if that may exclude it.
 func (s Selection) Selects(p Process) bool {
 	if p.PID == os.Getpid() && !s.Self {
 		return false
 	}
-	matches := func(m Selector) bool { return m.Matches(p) }
-	return slices.ContainsFunc(s.Targets, matches) && !slices.ContainsFunc(s.Exclude, matches)
+	pod := s.membership(p)
+	matches := func(m Selector) bool { return m.Matches(p) || m.Pod != nil && pod.known && m.Pod.matches(pod.Pod) }
+	excludes := func(m Selector) bool { return matches(m) || m.Pod != nil && pod.in && !pod.known }
+	return slices.ContainsFunc(s.Targets, matches) && !slices.ContainsFunc(s.Exclude, excludes)
 }
 
 // Open tells whether processes may count that do not run yet.
