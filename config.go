@@ -66,6 +66,8 @@ type Config struct {
 	Blocked BlockedConfig `mapstructure:"blocked"`
 	// StartFunctions says how goroutines are counted by the function that they were started for, if a metric has that attribute.
 	StartFunctions StartFunctionsConfig `mapstructure:"start_functions"`
+	// WaitLines says how the time that goroutines wait is told by line.
+	WaitLines WaitLinesConfig `mapstructure:"wait_lines"`
 
 	_ struct{}
 }
@@ -128,6 +130,14 @@ type BlockedConfig struct {
 // StartFunctionsConfig says how goroutines are counted by the function that they were started for.
 type StartFunctionsConfig struct {
 	// Top is how many functions of a process are told apart.
+	Top int `mapstructure:"top"`
+
+	_ struct{}
+}
+
+// WaitLinesConfig says how the time that goroutines wait is told by line.
+type WaitLinesConfig struct {
+	// Top is how many lines of a process are told apart for each reason to wait.
 	Top int `mapstructure:"top"`
 
 	_ struct{}
@@ -246,6 +256,7 @@ func createDefaultConfig() component.Config {
 		Engine:             engineUprobe,
 		Blocked:            BlockedConfig{Threshold: time.Minute, Top: 20},
 		StartFunctions:     StartFunctionsConfig{Top: 20},
+		WaitLines:          WaitLinesConfig{Top: 10},
 		Syscalls:           true,
 		MaxGoroutines:      128 << 10,
 		// A process that leaks leaves a quarter to others.
@@ -458,6 +469,7 @@ func withEstimatesApart(c metadata.MetricsConfig) metadata.MetricsConfig {
 	c.GoGoroutineCreated.EnabledAttributes = with(c.GoGoroutineCreated.EnabledAttributes, metadata.GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated)
 	c.GoGoroutineExited.EnabledAttributes = with(c.GoGoroutineExited.EnabledAttributes, metadata.GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated)
 	c.GoGoroutineSystemTime.EnabledAttributes = with(c.GoGoroutineSystemTime.EnabledAttributes, metadata.GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated)
+	c.GoGoroutineWaitTime.EnabledAttributes = with(c.GoGoroutineWaitTime.EnabledAttributes, metadata.GoGoroutineWaitTimeMetricAttributeKeyGoGoroutineSampled)
 	c.GoGoroutineTime.EnabledAttributes = with(c.GoGoroutineTime.EnabledAttributes, metadata.GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated)
 	return c
 }
@@ -493,6 +505,14 @@ func (c *TrampolineConfig) Validate() error {
 
 // Validate reports a number of start functions that is out of range.
 func (c *StartFunctionsConfig) Validate() error {
+	if c.Top < 0 {
+		return fmt.Errorf("top: %d is not allowed, it must be 0 or more", c.Top)
+	}
+	return nil
+}
+
+// Validate reports a number of lines that is out of range.
+func (c *WaitLinesConfig) Validate() error {
 	if c.Top < 0 {
 		return fmt.Errorf("top: %d is not allowed, it must be 0 or more", c.Top)
 	}

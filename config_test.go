@@ -49,6 +49,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Trampoline.ARM64 = experimental
 			c.Blocked = BlockedConfig{Threshold: 30 * time.Second, Top: 5}
 			c.StartFunctions.Top = 7
+			c.WaitLines.Top = 3
 			c.CollectionInterval = 30 * time.Second
 			c.Syscalls = false
 			c.MaxGoroutines = 2000
@@ -88,6 +89,7 @@ func TestLoadConfig(t *testing.T) {
 		"goroutine/overhead_floor":         {error: "overhead: floor: -0.1 is not allowed, it must be from 0 to 1"},
 		"goroutine/overhead_host":          {error: "overhead: host: NaN is not allowed, it must be from 0 to 1"},
 		"goroutine/overhead_collector":     {error: "overhead: collector: 1.5 is not allowed, it must be from 0 to 1"},
+		"goroutine/wait_lines":             {error: "wait_lines: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/start_functions":        {error: "start_functions: top: -1 is not allowed, it must be 0 or more"},
 		"goroutine/ring_buffer":            {error: "ring_buffer_size: 1000000 is not allowed, it must be a power of two from 65536 to 1073741824"},
 		"goroutine/retry":                  {error: "retry_on_failure: initial_interval value must be"},

@@ -104,7 +104,7 @@ func (f *factory) sharedFor(set receiver.Settings, cfg *Config) (*shared, error)
 		health: health,
 		status: newStatus(),
 		metrics: telemetry.NewMetrics(scope, clock, telemetry.MetricsOptions{
-			Builder: builder, Histograms: cfg.Metrics.HistogramsConfig, Functions: cfg.functions(), TopBlocked: cfg.Blocked.Top,
+			Builder: builder, Histograms: cfg.Metrics.HistogramsConfig, Functions: cfg.functions(), TopBlocked: cfg.Blocked.Top, TopLines: cfg.WaitLines.Top,
 		}),
 		spans:   telemetry.NewSpans(scope, clock, telemetry.SpanOptions{States: cfg.Traces.States, Noise: cfg.Traces.Noise}),
 		logs:    telemetry.NewLogs(scope, clock),
@@ -189,6 +189,7 @@ func (s *shared) engineOptions() trampoline.Options {
 			MaxGoroutinesPerProcess: s.config.MaxGoroutinesPerTarget,
 			BufferSize:              s.config.RingBufferSize,
 			ByFunction:              s.config.functions().Any(),
+			ByLine:                  s.byLine(),
 			MeasureCosts:            s.config.Overhead.Budget > 0,
 			Logger:                  s.set.Logger,
 			Labels:                  engine.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
@@ -210,6 +211,7 @@ func (s *shared) options() session.Options {
 		Syscalls:   s.config.Syscalls,
 		Newcomers:  s.config.selection().Open(),
 		Collected:  s.hasMetrics,
+		ByLine:     s.byLine(),
 		Logged:     s.logsTransitions(),
 		Settings:   engine.Settings{RootAge: rootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
 		FullStacks: s.config.Traces.Stacks == stacksFull,
@@ -249,6 +251,9 @@ func (s *shared) options() session.Options {
 
 // logsTransitions tells whether each change of state of a goroutine becomes a log record.
 func (s *shared) logsTransitions() bool { return s.nextLogs != nil && s.config.Logs.Transitions }
+
+// byLine tells whether it is told at which lines goroutines wait.
+func (s *shared) byLine() bool { return s.hasMetrics && s.config.Metrics.GoGoroutineWaitTime.Enabled }
 
 // notFollowed is called with each process that counts and cannot be followed.
 func (s *shared) notFollowed(p processes.Process, err error) {

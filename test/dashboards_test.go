@@ -41,7 +41,11 @@ scrape_configs:
 	address := testbuild.Start(t, exe).Line()
 	c.Await("Following process")
 	started := time.Now()
-	serve := func() { e2etest.Load(t, "http://"+address+"/fanout", 20) }
+	serve := func() {
+		for _, path := range []string{"/fanout", "/cache"} {
+			e2etest.Load(t, "http://"+address+path, 20)
+		}
+	}
 	e2etest.Load(t, "http://"+address+"/leak", 3)
 	for name, query := range queries(t, dir) {
 		e2etest.Eventually(t, "an answer to "+name, func() bool { serve(); return db.answers(query) }, func() string { return query })

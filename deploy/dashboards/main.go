@@ -81,6 +81,11 @@ func service() *dashboard.DashboardBuilder {
 		d, "What they wait for",
 		graph{"Delay of scheduling, 99 %", "How long a goroutine is ready before it runs.", "s", "p99", `histogram_quantile(0.99, sum(rate(go_schedule_duration_seconds{` + of + `}[$__rate_interval])))`},
 		graph{"Goroutines that wait, by reason", "How many wait at a time, on average.", "short", "{{go_goroutine_wait_reason}}", `sum by (go_goroutine_wait_reason) (histogram_sum(rate(go_goroutine_wait_duration_seconds{` + of + `}[$__rate_interval])))`},
+		graph{
+			"Goroutines that wait for a mutex, by line", "How many wait there at a time, on average. With uprobes: of sampled goroutines.", "short",
+			"{{code_function_name}} {{code_file_path}}:{{code_line_number}}",
+			`topk(10, sum by (code_function_name, code_file_path, code_line_number) (rate(go_goroutine_wait_time_seconds_total{` + of + `, go_goroutine_wait_reason=~"sync.*Mutex.*"}[$__rate_interval])))`,
+		},
 		graph{"System calls, 99 %", "", "s", "p99", `histogram_quantile(0.99, sum(rate(go_goroutine_syscall_duration_seconds{` + of + `}[$__rate_interval])))`},
 		graph{"Lifetime, median", "", "s", "p50", `histogram_quantile(0.5, sum(rate(go_goroutine_lifetime_seconds{` + of + `}[$__rate_interval])))`},
 	)

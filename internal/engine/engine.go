@@ -140,4 +140,6 @@ type ProcessDistributions struct {
 	Functions map[uint64]lifecycle.Lives
 	// System is for how long goroutines of the runtime itself ran, until they last stopped, by the address of the function that they begin in, in ns.
 	System map[uint64]uint64
+	// Lines is how long all goroutines have waited where, of waits that have ended, in ns; nil if the engine knows that of sampled ones only.
+	Lines map[lifecycle.Line]uint64
 }

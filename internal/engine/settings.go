@@ -19,6 +19,8 @@ type Options struct {
 	Labels LabelNames
 	// ByFunction counts goroutines by the function that they begin in.
 	ByFunction bool
+	// ByLine adds up how long goroutines wait at which line, if stacks are read and the engine can do so for all goroutines.
+	ByLine bool
 	// MeasureCosts keeps what Attachment.HitCost tells up to date.
 	MeasureCosts bool
 	// Logger is told what is left out or goes wrong; nil is none.

@@ -175,6 +175,9 @@ func (s Interval) continues(with Interval) bool {
 	return s.End == with.Start && s.State == with.State && s.TID == with.TID && s.State == Running
 }
 
+// Stack returns where the goroutine blocks now, nil if that is not known.
+func (g *Goroutine) Stack() *Stack { return g.current.Stack }
+
 // waker is an episode that has ended an interval at a time, and of which it is not yet known to which trace it belongs.
 type waker struct {
 	at      int64

@@ -8,6 +8,14 @@ type Totals struct {
 	Functions map[uint64]Lives
 	// System is for how long goroutines of the runtime itself ran, by the address at which they start, in ns.
 	System map[uint64]uint64
+	// Lines is how long they have waited where, of waits that have ended, in ns; nil if that is not counted.
+	Lines map[Line]uint64
+}
+
+// Line is where goroutines wait: why, as a value of g.waitreason, and the return address of the program's own call that waits.
+type Line struct {
+	Reason uint8
+	PC     uint64
 }
 
 // Add adds what they did in a later time. The goroutines that live are those of that time.
@@ -34,6 +42,12 @@ func (t *Totals) Add(o Totals) {
 	}
 	for pc, ns := range o.System {
 		t.System[pc] += ns
+	}
+	if t.Lines == nil && o.Lines != nil {
+		t.Lines = map[Line]uint64{}
+	}
+	for line, ns := range o.Lines {
+		t.Lines[line] += ns
 	}
 }
 

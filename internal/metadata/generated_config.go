@@ -392,6 +392,58 @@ func (ms *GoGoroutineTimeMetricConfig) Validate() error {
 	return nil
 }
 
+// GoGoroutineWaitTimeMetricAttributeKey specifies the key of an attribute for the go.goroutine.wait.time metric.
+type GoGoroutineWaitTimeMetricAttributeKey string
+
+const (
+	GoGoroutineWaitTimeMetricAttributeKeyBlockedWaitReason    GoGoroutineWaitTimeMetricAttributeKey = "go.goroutine.wait.reason"
+	GoGoroutineWaitTimeMetricAttributeKeyLineCodeFunctionName GoGoroutineWaitTimeMetricAttributeKey = "code.function.name"
+	GoGoroutineWaitTimeMetricAttributeKeyLineCodeFilePath     GoGoroutineWaitTimeMetricAttributeKey = "code.file.path"
+	GoGoroutineWaitTimeMetricAttributeKeyLineCodeLineNumber   GoGoroutineWaitTimeMetricAttributeKey = "code.line.number"
+	GoGoroutineWaitTimeMetricAttributeKeyGoGoroutineSampled   GoGoroutineWaitTimeMetricAttributeKey = "go.goroutine.sampled"
+)
+
+// GoGoroutineWaitTimeMetricConfig provides config for the go.goroutine.wait.time metric.
+type GoGoroutineWaitTimeMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+
+	AggregationStrategy string                                  `mapstructure:"aggregation_strategy"`
+	EnabledAttributes   []GoGoroutineWaitTimeMetricAttributeKey `mapstructure:"attributes"`
+}
+
+func (ms *GoGoroutineWaitTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+func (ms *GoGoroutineWaitTimeMetricConfig) Validate() error {
+	for _, val := range ms.EnabledAttributes {
+		switch val {
+		case GoGoroutineWaitTimeMetricAttributeKeyBlockedWaitReason, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFunctionName, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFilePath, GoGoroutineWaitTimeMetricAttributeKeyLineCodeLineNumber, GoGoroutineWaitTimeMetricAttributeKeyGoGoroutineSampled:
+		default:
+			return fmt.Errorf("metric go.goroutine.wait.time doesn't have an attribute %v, valid attributes: [go.goroutine.wait.reason, code.function.name, code.file.path, code.line.number, go.goroutine.sampled]", val)
+		}
+	}
+
+	switch ms.AggregationStrategy {
+	case AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax:
+	default:
+		return fmt.Errorf("invalid aggregation strategy %q, valid strategies: [%s, %s, %s, %s]", ms.AggregationStrategy, AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax)
+	}
+
+	return nil
+}
+
 // ProcessCgroupCPUPeriodsMetricConfig provides config for the process.cgroup.cpu.periods metric.
 type ProcessCgroupCPUPeriodsMetricConfig struct {
 	Enabled          bool `mapstructure:"enabled"`
@@ -504,6 +556,7 @@ type MetricsConfig struct {
 	GoGoroutineOverheadStatus        GoGoroutineOverheadStatusMetricConfig        `mapstructure:"go.goroutine.overhead.status"`
 	GoGoroutineSystemTime            GoGoroutineSystemTimeMetricConfig            `mapstructure:"go.goroutine.system.time"`
 	GoGoroutineTime                  GoGoroutineTimeMetricConfig                  `mapstructure:"go.goroutine.time"`
+	GoGoroutineWaitTime              GoGoroutineWaitTimeMetricConfig              `mapstructure:"go.goroutine.wait.time"`
 	ProcessCgroupCPUPeriods          ProcessCgroupCPUPeriodsMetricConfig          `mapstructure:"process.cgroup.cpu.periods"`
 	ProcessCgroupCPUThrottledPeriods ProcessCgroupCPUThrottledPeriodsMetricConfig `mapstructure:"process.cgroup.cpu.throttled.periods"`
 	ProcessCgroupCPUThrottledTime    ProcessCgroupCPUThrottledTimeMetricConfig    `mapstructure:"process.cgroup.cpu.throttled.time"`
@@ -554,6 +607,11 @@ func DefaultMetricsConfig() MetricsConfig {
 			Enabled:             true,
 			AggregationStrategy: AggregationStrategySum,
 			EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
+		},
+		GoGoroutineWaitTime: GoGoroutineWaitTimeMetricConfig{
+			Enabled:             true,
+			AggregationStrategy: AggregationStrategySum,
+			EnabledAttributes:   []GoGoroutineWaitTimeMetricAttributeKey{GoGoroutineWaitTimeMetricAttributeKeyBlockedWaitReason, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFunctionName, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFilePath, GoGoroutineWaitTimeMetricAttributeKeyLineCodeLineNumber, GoGoroutineWaitTimeMetricAttributeKeyGoGoroutineSampled},
 		},
 		ProcessCgroupCPUPeriods: ProcessCgroupCPUPeriodsMetricConfig{
 			Enabled: true,

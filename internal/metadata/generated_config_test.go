@@ -68,6 +68,11 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						AggregationStrategy: AggregationStrategySum,
 						EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
 					},
+					GoGoroutineWaitTime: GoGoroutineWaitTimeMetricConfig{
+						Enabled:             true,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineWaitTimeMetricAttributeKey{GoGoroutineWaitTimeMetricAttributeKeyBlockedWaitReason, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFunctionName, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFilePath, GoGoroutineWaitTimeMetricAttributeKeyLineCodeLineNumber, GoGoroutineWaitTimeMetricAttributeKeyGoGoroutineSampled},
+					},
 					ProcessCgroupCPUPeriods: ProcessCgroupCPUPeriodsMetricConfig{
 						Enabled: true,
 					},
@@ -149,6 +154,11 @@ func TestMetricsBuilderConfig(t *testing.T) {
 						AggregationStrategy: AggregationStrategySum,
 						EnabledAttributes:   []GoGoroutineTimeMetricAttributeKey{GoGoroutineTimeMetricAttributeKeyGoGoroutineState, GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated},
 					},
+					GoGoroutineWaitTime: GoGoroutineWaitTimeMetricConfig{
+						Enabled:             false,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineWaitTimeMetricAttributeKey{GoGoroutineWaitTimeMetricAttributeKeyBlockedWaitReason, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFunctionName, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFilePath, GoGoroutineWaitTimeMetricAttributeKeyLineCodeLineNumber, GoGoroutineWaitTimeMetricAttributeKeyGoGoroutineSampled},
+					},
 					ProcessCgroupCPUPeriods: ProcessCgroupCPUPeriodsMetricConfig{
 						Enabled: false,
 					},
@@ -188,7 +198,7 @@ func TestMetricsBuilderConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := loadMetricsBuilderConfig(t, tt.name)
-			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineSystemTimeMetricConfig{}, GoGoroutineTimeMetricConfig{}, ProcessCgroupCPUPeriodsMetricConfig{}, ProcessCgroupCPUThrottledPeriodsMetricConfig{}, ProcessCgroupCPUThrottledTimeMetricConfig{}, ProcessCPURunqueueTimeMetricConfig{}, ProcessCPUTimeMetricConfig{}, ResourceAttributeConfig{}))
+			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineSystemTimeMetricConfig{}, GoGoroutineTimeMetricConfig{}, GoGoroutineWaitTimeMetricConfig{}, ProcessCgroupCPUPeriodsMetricConfig{}, ProcessCgroupCPUThrottledPeriodsMetricConfig{}, ProcessCgroupCPUThrottledTimeMetricConfig{}, ProcessCPURunqueueTimeMetricConfig{}, ProcessCPUTimeMetricConfig{}, ResourceAttributeConfig{}))
 			require.Emptyf(t, diff, "Config mismatch (-expected +actual):\n%s", diff)
 		})
 	}
@@ -261,6 +271,18 @@ func TestGoGoroutineTimeMetricsConfig_Validate(t *testing.T) {
 	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.time doesn't have an attribute invalid, valid attributes: [go.goroutine.state, go.goroutine.estimated]")
 
 	cfg = DefaultMetricsConfig().GoGoroutineTime
+	cfg.AggregationStrategy = "invalid"
+	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
+}
+
+func TestGoGoroutineWaitTimeMetricsConfig_Validate(t *testing.T) {
+	cfg := DefaultMetricsConfig().GoGoroutineWaitTime
+	require.NoError(t, cfg.Validate())
+
+	cfg.EnabledAttributes = []GoGoroutineWaitTimeMetricAttributeKey{"invalid"}
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.wait.time doesn't have an attribute invalid, valid attributes: [go.goroutine.wait.reason, code.function.name, code.file.path, code.line.number, go.goroutine.sampled]")
+
+	cfg = DefaultMetricsConfig().GoGoroutineWaitTime
 	cfg.AggregationStrategy = "invalid"
 	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
 }

@@ -334,6 +334,10 @@ var MetricsInfo = metricsInfo{
 		Name:       "go.goroutine.time",
 		Attributes: []string{"go.goroutine.state", "go.goroutine.estimated"},
 	},
+	GoGoroutineWaitTime: metricInfo{
+		Name:       "go.goroutine.wait.time",
+		Attributes: []string{"blocked.wait.reason", "line.code.function.name", "line.code.file.path", "line.code.line.number", "go.goroutine.sampled"},
+	},
 	ProcessCgroupCPUPeriods: metricInfo{
 		Name: "process.cgroup.cpu.periods",
 	},
@@ -363,6 +367,7 @@ type metricsInfo struct {
 	GoGoroutineOverheadStatus        metricInfo
 	GoGoroutineSystemTime            metricInfo
 	GoGoroutineTime                  metricInfo
+	GoGoroutineWaitTime              metricInfo
 	ProcessCgroupCPUPeriods          metricInfo
 	ProcessCgroupCPUThrottledPeriods metricInfo
 	ProcessCgroupCPUThrottledTime    metricInfo
@@ -1151,6 +1156,109 @@ func newMetricGoGoroutineTime(cfg GoGoroutineTimeMetricConfig) metricGoGoroutine
 	return m
 }
 
+type metricGoGoroutineWaitTime struct {
+	data          pmetric.Metric                  // data buffer for generated metric.
+	config        GoGoroutineWaitTimeMetricConfig // metric config provided by user.
+	capacity      int                             // max observed number of data points added to the metric.
+	aggDataPoints []float64                       // slice containing number of aggregated datapoints at each index
+}
+
+// init fills go.goroutine.wait.time metric with initial data.
+func (m *metricGoGoroutineWaitTime) init() {
+	m.data.SetName("go.goroutine.wait.time")
+	m.data.SetDescription("Time that goroutines have waited, by reason and by the line of the program that waits, of waits that have ended. Exact, over all goroutines, if trampolines see the process; with uprobes it is of sampled goroutines only, and has go.goroutine.sampled. It needs a pipeline of traces, and traces::stacks. Of times without probes, nothing is estimated.")
+	m.data.SetUnit("s")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(true)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+	m.aggDataPoints = m.aggDataPoints[:0]
+}
+
+func (m *metricGoGoroutineWaitTime) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64, blockedWaitReasonAttributeValue string, lineCodeFunctionNameAttributeValue string, lineCodeFilePathAttributeValue string, lineCodeLineNumberAttributeValue int64, goGoroutineSampledAttributeValue bool) {
+	if !m.config.Enabled {
+		return
+	}
+
+	dp := pmetric.NewNumberDataPoint()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineWaitTimeMetricAttributeKeyBlockedWaitReason) {
+		dp.Attributes().PutStr("go.goroutine.wait.reason", blockedWaitReasonAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFunctionName) {
+		dp.Attributes().PutStr("code.function.name", lineCodeFunctionNameAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineWaitTimeMetricAttributeKeyLineCodeFilePath) {
+		dp.Attributes().PutStr("code.file.path", lineCodeFilePathAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineWaitTimeMetricAttributeKeyLineCodeLineNumber) {
+		dp.Attributes().PutInt("code.line.number", lineCodeLineNumberAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineWaitTimeMetricAttributeKeyGoGoroutineSampled) {
+		dp.Attributes().PutBool("go.goroutine.sampled", goGoroutineSampledAttributeValue)
+	}
+
+	var s string
+	dps := m.data.Sum().DataPoints()
+	for i := 0; i < dps.Len(); i++ {
+		dpi := dps.At(i)
+		if dp.Attributes().Equal(dpi.Attributes()) && dp.StartTimestamp() == dpi.StartTimestamp() && dp.Timestamp() == dpi.Timestamp() {
+			switch s = m.config.AggregationStrategy; s {
+			case AggregationStrategySum, AggregationStrategyAvg:
+				dpi.SetDoubleValue(dpi.DoubleValue() + val)
+				m.aggDataPoints[i] += 1
+				return
+			case AggregationStrategyMin:
+				if dpi.DoubleValue() > val {
+					dpi.SetDoubleValue(val)
+				}
+				return
+			case AggregationStrategyMax:
+				if dpi.DoubleValue() < val {
+					dpi.SetDoubleValue(val)
+				}
+				return
+			}
+		}
+	}
+
+	dp.SetDoubleValue(val)
+	m.aggDataPoints = append(m.aggDataPoints, 1)
+	dp.MoveTo(dps.AppendEmpty())
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricGoGoroutineWaitTime) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricGoGoroutineWaitTime) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		if m.config.AggregationStrategy == AggregationStrategyAvg {
+			for i, aggCount := range m.aggDataPoints {
+				m.data.Sum().DataPoints().At(i).SetDoubleValue(m.data.Sum().DataPoints().At(i).DoubleValue() / aggCount)
+			}
+		}
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricGoGoroutineWaitTime(cfg GoGoroutineWaitTimeMetricConfig) metricGoGoroutineWaitTime {
+	m := metricGoGoroutineWaitTime{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
 type metricProcessCgroupCPUPeriods struct {
 	data     pmetric.Metric                      // data buffer for generated metric.
 	config   ProcessCgroupCPUPeriodsMetricConfig // metric config provided by user.
@@ -1433,6 +1541,7 @@ type MetricsBuilder struct {
 	metricGoGoroutineOverheadStatus        metricGoGoroutineOverheadStatus
 	metricGoGoroutineSystemTime            metricGoGoroutineSystemTime
 	metricGoGoroutineTime                  metricGoGoroutineTime
+	metricGoGoroutineWaitTime              metricGoGoroutineWaitTime
 	metricProcessCgroupCPUPeriods          metricProcessCgroupCPUPeriods
 	metricProcessCgroupCPUThrottledPeriods metricProcessCgroupCPUThrottledPeriods
 	metricProcessCgroupCPUThrottledTime    metricProcessCgroupCPUThrottledTime
@@ -1473,6 +1582,7 @@ func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, opt
 		metricGoGoroutineOverheadStatus:        newMetricGoGoroutineOverheadStatus(mbc.Metrics.GoGoroutineOverheadStatus),
 		metricGoGoroutineSystemTime:            newMetricGoGoroutineSystemTime(mbc.Metrics.GoGoroutineSystemTime),
 		metricGoGoroutineTime:                  newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
+		metricGoGoroutineWaitTime:              newMetricGoGoroutineWaitTime(mbc.Metrics.GoGoroutineWaitTime),
 		metricProcessCgroupCPUPeriods:          newMetricProcessCgroupCPUPeriods(mbc.Metrics.ProcessCgroupCPUPeriods),
 		metricProcessCgroupCPUThrottledPeriods: newMetricProcessCgroupCPUThrottledPeriods(mbc.Metrics.ProcessCgroupCPUThrottledPeriods),
 		metricProcessCgroupCPUThrottledTime:    newMetricProcessCgroupCPUThrottledTime(mbc.Metrics.ProcessCgroupCPUThrottledTime),
@@ -1651,6 +1761,7 @@ func (mb *MetricsBuilder) EmitForResource(options ...ResourceMetricsOption) {
 	mb.metricGoGoroutineOverheadStatus.emit(ils.Metrics())
 	mb.metricGoGoroutineSystemTime.emit(ils.Metrics())
 	mb.metricGoGoroutineTime.emit(ils.Metrics())
+	mb.metricGoGoroutineWaitTime.emit(ils.Metrics())
 	mb.metricProcessCgroupCPUPeriods.emit(ils.Metrics())
 	mb.metricProcessCgroupCPUThrottledPeriods.emit(ils.Metrics())
 	mb.metricProcessCgroupCPUThrottledTime.emit(ils.Metrics())
@@ -1735,6 +1846,11 @@ func (mb *MetricsBuilder) RecordGoGoroutineSystemTimeDataPoint(ts pcommon.Timest
 // RecordGoGoroutineTimeDataPoint adds a data point to go.goroutine.time metric.
 func (mb *MetricsBuilder) RecordGoGoroutineTimeDataPoint(ts pcommon.Timestamp, val float64, goGoroutineStateAttributeValue AttributeGoGoroutineState, goGoroutineEstimatedAttributeValue bool) {
 	mb.metricGoGoroutineTime.recordDataPoint(mb.startTime, ts, val, goGoroutineStateAttributeValue.String(), goGoroutineEstimatedAttributeValue)
+}
+
+// RecordGoGoroutineWaitTimeDataPoint adds a data point to go.goroutine.wait.time metric.
+func (mb *MetricsBuilder) RecordGoGoroutineWaitTimeDataPoint(ts pcommon.Timestamp, val float64, blockedWaitReasonAttributeValue string, lineCodeFunctionNameAttributeValue string, lineCodeFilePathAttributeValue string, lineCodeLineNumberAttributeValue int64, goGoroutineSampledAttributeValue bool) {
+	mb.metricGoGoroutineWaitTime.recordDataPoint(mb.startTime, ts, val, blockedWaitReasonAttributeValue, lineCodeFunctionNameAttributeValue, lineCodeFilePathAttributeValue, lineCodeLineNumberAttributeValue, goGoroutineSampledAttributeValue)
 }
 
 // RecordProcessCgroupCPUPeriodsDataPoint adds a data point to process.cgroup.cpu.periods metric.

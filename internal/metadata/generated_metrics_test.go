@@ -73,6 +73,7 @@ func TestMetricsBuilder(t *testing.T) {
 			aggMap["go.goroutine.exited"] = mb.metricGoGoroutineExited.config.AggregationStrategy
 			aggMap["go.goroutine.system.time"] = mb.metricGoGoroutineSystemTime.config.AggregationStrategy
 			aggMap["go.goroutine.time"] = mb.metricGoGoroutineTime.config.AggregationStrategy
+			aggMap["go.goroutine.wait.time"] = mb.metricGoGoroutineWaitTime.config.AggregationStrategy
 
 			expectedWarnings := 0
 			if tt.metricsSet != testDataSetReag {
@@ -131,6 +132,12 @@ func TestMetricsBuilder(t *testing.T) {
 			}
 			defaultMetricsCount++
 			allMetricsCount++
+			mb.RecordGoGoroutineWaitTimeDataPoint(ts, 1, "blocked.wait.reason-val", "line.code.function.name-val", "line.code.file.path-val", 21, true)
+			if tt.name == "reaggregate_set" {
+				mb.RecordGoGoroutineWaitTimeDataPoint(ts, 3, "blocked.wait.reason-val-2", "line.code.function.name-val-2", "line.code.file.path-val-2", 22, false)
+			}
+			defaultMetricsCount++
+			allMetricsCount++
 			mb.RecordProcessCgroupCPUPeriodsDataPoint(ts, 1)
 			defaultMetricsCount++
 			allMetricsCount++
@@ -170,6 +177,7 @@ func TestMetricsBuilder(t *testing.T) {
 				assert.Empty(t, mb.metricGoGoroutineExited.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineSystemTime.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineTime.aggDataPoints)
+				assert.Empty(t, mb.metricGoGoroutineWaitTime.aggDataPoints)
 			}
 
 			if tt.expectEmpty {
@@ -547,6 +555,70 @@ func TestMetricsBuilder(t *testing.T) {
 						_, ok := dp.Attributes().Get("go.goroutine.state")
 						assert.True(t, ok)
 						_, ok = dp.Attributes().Get("go.goroutine.estimated")
+						assert.False(t, ok)
+					}
+				case "go.goroutine.wait.time":
+					if tt.name != "reaggregate_set" {
+						assert.False(t, validatedMetrics["go.goroutine.wait.time"], "Found a duplicate in the metrics slice: go.goroutine.wait.time")
+						validatedMetrics["go.goroutine.wait.time"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Time that goroutines have waited, by reason and by the line of the program that waits, of waits that have ended. Exact, over all goroutines, if trampolines see the process; with uprobes it is of sampled goroutines only, and has go.goroutine.sampled. It needs a pipeline of traces, and traces::stacks. Of times without probes, nothing is estimated.", mi.Description())
+						assert.Equal(t, "s", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+						assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+						blockedWaitReasonAttrVal, ok := dp.Attributes().Get("go.goroutine.wait.reason")
+						assert.True(t, ok)
+						assert.Equal(t, "blocked.wait.reason-val", blockedWaitReasonAttrVal.Str())
+						lineCodeFunctionNameAttrVal, ok := dp.Attributes().Get("code.function.name")
+						assert.True(t, ok)
+						assert.Equal(t, "line.code.function.name-val", lineCodeFunctionNameAttrVal.Str())
+						lineCodeFilePathAttrVal, ok := dp.Attributes().Get("code.file.path")
+						assert.True(t, ok)
+						assert.Equal(t, "line.code.file.path-val", lineCodeFilePathAttrVal.Str())
+						lineCodeLineNumberAttrVal, ok := dp.Attributes().Get("code.line.number")
+						assert.True(t, ok)
+						assert.EqualValues(t, 21, lineCodeLineNumberAttrVal.Int())
+						goGoroutineSampledAttrVal, ok := dp.Attributes().Get("go.goroutine.sampled")
+						assert.True(t, ok)
+						assert.True(t, goGoroutineSampledAttrVal.Bool())
+					} else {
+						assert.False(t, validatedMetrics["go.goroutine.wait.time"], "Found a duplicate in the metrics slice: go.goroutine.wait.time")
+						validatedMetrics["go.goroutine.wait.time"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Time that goroutines have waited, by reason and by the line of the program that waits, of waits that have ended. Exact, over all goroutines, if trampolines see the process; with uprobes it is of sampled goroutines only, and has go.goroutine.sampled. It needs a pipeline of traces, and traces::stacks. Of times without probes, nothing is estimated.", mi.Description())
+						assert.Equal(t, "s", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+						switch aggMap["go.goroutine.wait.time"] {
+						case "sum":
+							assert.InDelta(t, float64(4), dp.DoubleValue(), 0.01)
+						case "avg":
+							assert.InDelta(t, float64(2), dp.DoubleValue(), 0.01)
+						case "min":
+							assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+						case "max":
+							assert.InDelta(t, float64(3), dp.DoubleValue(), 0.01)
+						}
+						_, ok := dp.Attributes().Get("go.goroutine.wait.reason")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("code.function.name")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("code.file.path")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("code.line.number")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.sampled")
 						assert.False(t, ok)
 					}
 				case "process.cgroup.cpu.periods":

@@ -70,7 +70,7 @@ func (m *Manager) Collect(ctx context.Context) ([]telemetry.ProcessStats, error)
 		c := &live[i]
 		if c.window != nil {
 			of := distributions[c.window.ID()]
-			c.ProcessStats.Add(lifecycle.Totals{Counts: c.counts, Histograms: of.Histograms, Functions: of.Functions, System: of.System})
+			c.ProcessStats.Add(lifecycle.Totals{Counts: c.counts, Histograms: of.Histograms, Functions: of.Functions, System: of.System, Lines: of.Lines})
 		}
 		if err := m.collector.fill(c, looks[c.of], counted); err != nil {
 			errs = append(errs, err)
@@ -211,6 +211,7 @@ func (l *loop) stats(s *session, now int64) telemetry.ProcessStats {
 	level := s.program.governor.Level()
 	f := telemetry.ProcessStats{Process: s.telemetry, Start: s.since, Time: now, Engine: s.program.engineName()}
 	f.Estimated = s.past.estimate.Totals()
+	f.SampledLines = s.lines.sums()
 	if l.options.Overhead.Budget > 0 {
 		f.Overhead = &telemetry.Overhead{
 			Level: level.String(), Share: s.program.governor.Share(s.PID), Coverage: telemetry.Coverage(s.coverage()),

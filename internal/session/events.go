@@ -68,6 +68,9 @@ func (m *Manager) includeAgain(pid int, by engine.Attachment) {
 
 // change brings a change of a goroutine's state to its goroutine.
 func (l *loop) change(s *session, e *lifecycle.Event) {
+	if s.lines != nil && !s.program.trampolines {
+		s.lines.add(s.tracker.Get(e.G), e)
+	}
 	ended := s.tracker.Handle(e)
 	g := s.tracker.Get(e.G)
 	if n := len(ended); e.Kind == lifecycle.Exited && n > 0 {

@@ -47,6 +47,8 @@ type Options struct {
 	Overhead overhead.Limits
 	// BlockedAfter is for how long a goroutine waits until it counts as blocked; 0 does not look at single goroutines at all.
 	BlockedAfter time.Duration
+	// ByLine tells apart at which lines sampled goroutines wait, where the engine does not do so for all.
+	ByLine bool
 	// Collected tells that somebody calls Collect, so that the last stats of processes that have ended are kept for the next call.
 	Collected bool
 	// Resource describes a process.

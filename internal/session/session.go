@@ -33,6 +33,7 @@ type session struct {
 	bias       uint64
 	window     *window // nil while the engine does not see it
 	tracker    *lifecycle.Tracker
+	lines      *lines // nil if they are not told apart, or trampolines do so
 	past       history
 	spans      spanBucket
 	meter      meter
@@ -279,7 +280,7 @@ func (l *loop) ready(s *session, f facts) {
 	s.telemetry, s.cpu, s.bias = f.telemetry, f.cpu, f.bias
 	if !s.ready {
 		s.ready = true
-		s.tracker = l.newTracker(s)
+		s.tracker, s.lines = l.newTracker(s), l.newLines(s)
 		l.options.Logger.Info("Following process", zap.Int("pid", s.PID), zap.String("executable", s.Executable),
 			zap.String("go", s.program.Binary.GoVersion), zap.String("engine", s.program.engineName()), zap.Int("probes", len(s.program.Binary.Sites)))
 		l.options.Followed(s.Process)
@@ -300,6 +301,14 @@ func (l *loop) newTracker(s *session) *lifecycle.Tracker {
 	t := lifecycle.NewTracker(l.options.Limits, goexe.NewPlaces(b, b.WaitReasons, b.Layout.Traits(), s.bias), s.program.homes)
 	t.Withhold(s.spans.spent)
 	return t
+}
+
+// newLines returns what tells apart at which lines the sampled goroutines of a session wait, nil if nobody wants to know.
+func (l *loop) newLines(s *session) *lines {
+	if !l.options.ByLine || s.program.trampolines {
+		return nil
+	}
+	return newLines(goexe.NewLeaves(s.program.Binary, s.bias))
 }
 
 // releaseNewcomer lets go of what the engine has begun to follow by itself, if nobody needs it.

@@ -49,6 +49,7 @@ const (
 
 	attributeEngine         = "go.goroutine.engine"
 	attributeEstimated      = "go.goroutine.estimated"
+	attributeSampled        = "go.goroutine.sampled"
 	attributeLevel          = "go.goroutine.overhead.level"
 	attributeLevelBefore    = "go.goroutine.overhead.level.before"
 	attributeOverheadReason = "go.goroutine.overhead.reason"

@@ -35,6 +35,9 @@ type ProcessStats struct {
 	CPU *cpuusage.Usage
 	// Overhead is what the probes cost, nil if nobody asks.
 	Overhead *Overhead
+	// SampledLines is how long sampled goroutines have waited where, of waits that have ended, in ns; nil if nobody wants to know, or what
+	// sees the process tells Lines of all. An address of 0 is any that is not known.
+	SampledLines map[lifecycle.Line]uint64
 	// Waiting and Blocked are how many goroutines wait, by reason, and where they are blocked; Changes is what is new of that. They are
 	// nil if nobody has looked.
 	Waiting map[uint8]int64
@@ -114,6 +117,7 @@ type Metrics struct {
 	histograms []histogram
 	functions  Functions
 	topBlocked int
+	topLines   int
 }
 
 // Functions say which counts are told by the function that goroutines were started for, and how many functions of a process are told apart.
@@ -133,12 +137,15 @@ type MetricsOptions struct {
 	Functions  Functions
 	// TopBlocked is how many places of a process that created blocked goroutines are told apart.
 	TopBlocked int
+	// TopLines is how many lines of a process at which goroutines wait are told apart for each reason.
+	TopLines int
 }
 
 // NewMetrics returns a Metrics.
 func NewMetrics(scope Scope, clock *Clock, o MetricsOptions) *Metrics {
 	return &Metrics{
 		scope: scope, clock: clock, builder: o.Builder, histograms: o.Histograms.enabled(), functions: o.Functions, topBlocked: o.TopBlocked,
+		topLines: o.TopLines,
 	}
 }
 
@@ -158,6 +165,7 @@ func (m *Metrics) Make(all []ProcessStats) pmetric.Metrics {
 		m.recordCounts(f, now)
 		m.recordBlocked(f, now)
 		m.recordCPU(f.CPU, now)
+		m.recordWaits(f, now)
 		m.recordEngine(f, now)
 		m.recordOverhead(f, now)
 		for _, k := range f.kinds() {
@@ -166,7 +174,7 @@ func (m *Metrics) Make(all []ProcessStats) pmetric.Metrics {
 			m.recordLives(k, f.Process, now)
 		}
 		one := m.builder.Emit(metadata.WithResource(f.Process.resource), metadata.WithStartTimeOverride(start))
-		markEstimates(one)
+		leaveMarks(one)
 		m.addHistograms(one, f, reading)
 		one.ResourceMetrics().MoveAndAppendTo(made.ResourceMetrics())
 	}
@@ -215,9 +223,11 @@ func (f *ProcessStats) kinds() []kind {
 	return kinds
 }
 
-// markEstimates leaves the mark of estimates only where it says something.
-func markEstimates(made pmetric.Metrics) {
-	isNone := func(name string, v pcommon.Value) bool { return name == attributeEstimated && !v.Bool() }
+// leaveMarks leaves the marks of what is no exact figure of all goroutines only where they say something.
+func leaveMarks(made pmetric.Metrics) {
+	isNone := func(name string, v pcommon.Value) bool {
+		return (name == attributeEstimated || name == attributeSampled) && !v.Bool()
+	}
 	for _, rm := range made.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, metric := range sm.Metrics().All() {

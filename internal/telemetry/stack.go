@@ -53,29 +53,13 @@ func (p *Process) findSite(key siteKey) (found site) {
 		for _, pc := range key.stack.PCs {
 			frames = append(frames, p.symbols.Frames(pc-p.bias-1)...) // a return address is behind its call
 		}
-		found.leaf = leafOf(frames)
+		found.leaf = goexe.Leaf(frames)
 		if p.fullStacks {
 			found.text = textOf(frames)
 		}
 	}
 	found.name = stateName(key.state, p.waitReason(key.reason), found.leaf.Function)
 	return found
-}
-
-// leafOf returns the innermost frame that is the program's own, and not the runtime's or of a package that only passes a wait on. A
-// goroutine that has none is the runtime's: then it is the function that it was started for.
-func leafOf(frames []pclntab.Frame) pclntab.Frame {
-	var leaf pclntab.Frame
-	for _, f := range frames {
-		if goexe.IsBottom(f) {
-			break
-		}
-		leaf = f
-		if !goexe.IsPassthrough(f) {
-			break
-		}
-	}
-	return leaf
 }
 
 // textOf writes a stack as Go's own traces do (runtime/traceback.go), without arguments and addresses.

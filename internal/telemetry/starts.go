@@ -4,13 +4,9 @@ package telemetry
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
-
-// other is the name of what is not among the top.
-const other = "other"
 
 // starts tells the lives of a process's goroutines by the functions that they were started for: apart those of the functions that have a
 // place among the top, and together those of all others. A count never goes back, and all that are told sum up to what all goroutines did,
@@ -23,18 +19,10 @@ type starts struct {
 
 // start is a function that goroutines were started for.
 type start struct {
-	seen     lifecycle.Lives // at the collection before
-	own      lifecycle.Lives // while it had a place
-	placed   bool
-	activity float64 // creations between two collections, the newest counting most
+	rank                 // by creations
+	seen lifecycle.Lives // at the collection before
+	own  lifecycle.Lives // while it had a place
 }
-
-const (
-	// fading is what a collection leaves of the activity before.
-	fading = 0.8
-	// livelier is how many times as active a function must be to take the place of another.
-	livelier = 2
-)
 
 // divide returns the lives by function, of which it tells the top apart, so that they sum up to total.
 func (s *starts) divide(byFunction map[string]lifecycle.Lives, total lifecycle.Lives, top int) map[string]lifecycle.Lives {
@@ -47,9 +35,9 @@ func (s *starts) divide(byFunction map[string]lifecycle.Lives, total lifecycle.L
 			f = &start{}
 			s.functions[name] = f
 		}
-		f.activity = fading*f.activity + float64(now.Created-min(f.seen.Created, now.Created))
+		f.grew(now.Created - min(f.seen.Created, now.Created))
 	}
-	s.assign(top)
+	assign(s.functions, cmp.Compare[string], top)
 	divided := map[string]lifecycle.Lives{}
 	left := total
 	for name, f := range s.functions {
@@ -64,37 +52,6 @@ func (s *starts) divide(byFunction map[string]lifecycle.Lives, total lifecycle.L
 	s.rest = lifecycle.Lives{Created: max(s.rest.Created, left.Created), Exited: max(s.rest.Exited, left.Exited)}
 	divided[other] = s.rest
 	return divided
-}
-
-// assign gives the places among the top to the most active functions. One that is hardly more active than another does not displace it.
-func (s *starts) assign(top int) {
-	var placed, waiting []string
-	for name, f := range s.functions {
-		if f.placed {
-			placed = append(placed, name)
-		} else {
-			waiting = append(waiting, name)
-		}
-	}
-	byActivity := func(a, b string) int {
-		return cmp.Or(cmp.Compare(s.functions[b].activity, s.functions[a].activity), cmp.Compare(a, b))
-	}
-	slices.SortFunc(waiting, byActivity)
-	slices.SortFunc(placed, byActivity)
-	free := top - len(placed)
-	for _, name := range waiting {
-		if free > 0 {
-			free--
-		} else {
-			least := len(placed) - 1
-			if least < 0 || s.functions[name].activity <= livelier*s.functions[placed[least]].activity+1 {
-				return
-			}
-			s.functions[placed[least]].placed = false
-			placed = placed[:least]
-		}
-		s.functions[name].placed = true
-	}
 }
 
 // count takes what the function's goroutines have done by now.

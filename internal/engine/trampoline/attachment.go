@@ -106,6 +106,9 @@ func (a *Attachment) machine(memory *liveMemory, bias uint64, s engine.Settings)
 	if o.ByFunction {
 		m.figures.functions = map[uint64]lifecycle.Lives{}
 	}
+	if o.ByLine && m.frames() > 0 && m.below > 0 {
+		m.figures.lines = newLines(goexe.NewLeaves(a.binary, bias))
+	}
 	if o.Labels.Used() {
 		g := a.binary.Layout.G
 		m.labels = &labelling{known: map[uint64]*knownLabels{}, labelReader: labelReader{

@@ -20,6 +20,7 @@ type figures struct {
 	waits     [256]*durations // by reason
 	functions map[uint64]lifecycle.Lives
 	system    map[uint64]uint64 // for how long goroutines of the runtime itself ran, by start function, in ns
+	lines     lines
 }
 
 // durations are one distribution.
@@ -66,6 +67,7 @@ func (f *figures) state(of *goroutine, to lifecycle.State, ns uint64) {
 		f.duration(lifecycle.SyscallTime, 0, ns)
 	case lifecycle.Waiting:
 		f.duration(lifecycle.Wait, of.reason, ns)
+		f.lines.waited(of.line, ns)
 	}
 }
 
@@ -105,7 +107,7 @@ func (f *figures) until(now int64) lifecycle.Counts {
 
 // distributions returns a copy.
 func (f *figures) distributions() engine.ProcessDistributions {
-	d := engine.ProcessDistributions{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{}}
+	d := engine.ProcessDistributions{Histograms: map[lifecycle.HistogramKey]*lifecycle.Histogram{}, Lines: f.lines.sums()}
 	for kind, of := range f.durations {
 		if of != nil {
 			d.Histograms[lifecycle.HistogramKey{Kind: lifecycle.HistogramKind(kind)}] = of.histogram()

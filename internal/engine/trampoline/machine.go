@@ -191,6 +191,10 @@ func (m *machine) changeState(c *change, g *goroutine) {
 	} else if g.sampled {
 		m.tellChange(c, g)
 	}
+	g.line = 0
+	if c.to == lifecycle.Waiting && !g.system && m.blocks(c, g) {
+		g.line = m.figures.lines.number(c.reason, c.Stack)
+	}
 	g.state, g.reason, g.since = c.to, c.reason, c.now
 	if c.to != lifecycle.Dead {
 		g.enter(c.to)

@@ -23,7 +23,8 @@ type goroutine struct {
 	reason              uint8
 	sampled, system     bool
 	preexisting, root   bool
-	unread              bool // it has labels that could not be read yet
+	unread              bool   // it has labels that could not be read yet
+	line                uint16 // the number of that at which it waits, 0 if it is not known
 }
 
 // enter counts that the goroutine is in a state.

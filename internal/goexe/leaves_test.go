@@ -1,6 +1,4 @@
-//go:build linux
-
-package telemetry
+package goexe
 
 import (
 	"testing"
@@ -29,9 +27,52 @@ func TestLeaf(t *testing.T) {
 		{"the runtime's own", []pclntab.Frame{park, frame("runtime.gcBgMarkWorker", "/go/src/runtime/mgc.go"), goexit}, "runtime.gcBgMarkWorker"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := leafOf(test.frames); got.Function != test.want {
+			if got := Leaf(test.frames); got.Function != test.want {
 				t.Errorf("it blocks in %q, want %q", got.Function, test.want)
 			}
 		})
+	}
+}
+
+// calls are what is at addresses, by what is behind them.
+type calls map[uint64][]pclntab.Frame
+
+func (calls) StartFunction(uint64) pclntab.Frame { return pclntab.Frame{} }
+func (c calls) Frames(pc uint64) []pclntab.Frame { return c[pc+1] }
+
+func TestLeaves(t *testing.T) {
+	frame := func(function string) pclntab.Frame { return pclntab.Frame{Function: function, File: "x.go"} }
+	const park, lock, inlined, serve, goexit, bias = 10, 20, 30, 40, 50, 0x1000
+	l := NewLeaves(calls{
+		park: {frame("runtime.gopark")}, lock: {frame("internal/sync.(*Mutex).lockSlow")},
+		inlined: {frame("sync.(*Mutex).Lock"), frame("main.f")}, serve: {frame("net/http.(*conn).serve")}, goexit: {frame("runtime.goexit")},
+	}, bias)
+	for name, test := range map[string]struct {
+		stack []uint64
+		want  uint64
+	}{
+		"none":                        {nil, 0},
+		"the program's own":           {[]uint64{park, lock, inlined, serve, goexit}, inlined},
+		"a library's":                 {[]uint64{park, serve, goexit}, serve},
+		"the runtime's":               {[]uint64{park, lock, goexit}, lock},
+		"not to its end":              {[]uint64{park, lock}, lock},
+		"an address that is not told": {[]uint64{park, 0, inlined, goexit}, inlined},
+	} {
+		for range 2 { // the second time, addresses are known
+			var stack []uint64
+			for _, pc := range test.stack {
+				if pc != 0 {
+					pc += bias
+				}
+				stack = append(stack, pc)
+			}
+			want := test.want
+			if want != 0 {
+				want += bias
+			}
+			if got := l.Of(stack); got != want {
+				t.Errorf("%s: the leaf is %#x, want %#x", name, got, want)
+			}
+		}
 	}
 }
