@@ -48,6 +48,13 @@ func (m *member) leave() {
 	delete(m.arbiter.members, m)
 }
 
+// rest takes that the program's probes are gone: what they cost of late says nothing of what they will.
+func (m *member) rest() {
+	m.arbiter.mu.Lock()
+	defer m.arbiter.mu.Unlock()
+	m.rate = 0
+}
+
 // spend takes what the program's probes cost in a time, in seconds, and returns what they may, in seconds a second.
 func (m *member) spend(cost, elapsed float64) float64 {
 	a := m.arbiter

@@ -109,6 +109,24 @@ func TestArbiterGivesBack(t *testing.T) {
 	}
 }
 
+// A program whose processes are seen in another way from now on leaves its part at once, to that way too.
+func TestArbiterGivesBackAtRest(t *testing.T) {
+	const all = 0.04
+	a := NewArbiter(all, 1)
+	probes, trampolines := NewGovernor(Options{Limits: Limits{Budget: 0.05}, Arbiter: a}), NewGovernor(Options{Limits: Limits{Budget: 0.05, Floor: 1}, Arbiter: a})
+	for range 5 * time.Second / step {
+		probes.Observe(Observation{Elapsed: step, Processes: map[int]Usage{pid: {CPU: step, Cost: step / 5}}, Alternative: true})
+	}
+	probes.Rest()
+	for range 2 * time.Second / step {
+		probes.Observe(Observation{Elapsed: step})
+		cost := step * 35 / 1000
+		if c, is := trampolines.Observe(Observation{Elapsed: step, Processes: map[int]Usage{pid: {CPU: step, Cost: cost}}}); is {
+			t.Fatalf("less is seen, by %s, though nothing else costs anything", c.Reason)
+		}
+	}
+}
+
 // One that descends because of the machine says so.
 func TestArbiterIsTheReason(t *testing.T) {
 	g := NewGovernor(Options{Limits: Limits{Budget: 0.05, Floor: 0.02, Host: 0.001}, Arbiter: NewArbiter(0.001, 2)})

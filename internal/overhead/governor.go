@@ -80,6 +80,10 @@ func NewGovernor(o Options) *Governor {
 // Close lets others have what the arbiter has given.
 func (g *Governor) Close() { g.member.leave() }
 
+// Rest lets others have what the arbiter has given, for as long as nothing more is observed that costs anything: all processes are seen in
+// another way.
+func (g *Governor) Rest() { g.member.rest() }
+
 // Level returns how much is seen.
 func (g *Governor) Level() Level { return g.ladder[g.rung].level }
 

@@ -166,6 +166,9 @@ func (l *loop) moveSessions(p *program, probes engine.Attachment) {
 			moved++
 		}
 	}
+	if len(p.sessions) == 0 {
+		p.governor.Rest() // else what probes have cost the host would leave less to what replaces them
+	}
 	l.options.Logger.Info("Probes cost a program more than they may: its processes are to be seen by trampolines", zap.String("main", p.Binary.MainPath),
 		zap.Int("processes", moved), zap.Stringer("reason", p.because.Reason), zap.Float64("budget", l.options.Overhead.Budget),
 		zap.Duration("probe", probes.HitCost().Most), zap.Duration("trampoline", t.attachment.HitCost().Most))
