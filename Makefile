@@ -123,10 +123,11 @@ bench: build
 
 # Servers that people run, under load: some twelve minutes, and as many more to build them the first time.
 ROUNDS = 5
-SECONDS = 2.5
+SECONDS = 2
 SERVERS = caddy,etcd,nats,coredns,prometheus
 bench-servers: build
 	go run ./internal/bench -servers $(SERVERS) -rounds $(ROUNDS) -seconds $(SECONDS)
+	go run ./internal/bench -servers caddy,etcd,nats,coredns -traces -seconds 20
 
 # What reads other people's files and memory must stand lies.
 FUZZTIME = 20s

@@ -15,6 +15,8 @@ const connections = 16
 // request is one that was answered.
 type request struct{ began, ended time.Time }
 
+func (r request) took() time.Duration { return r.ended.Sub(r.began) }
+
 // load are requests to a server by clients that keep their connections.
 type load struct {
 	clients []client

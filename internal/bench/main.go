@@ -29,14 +29,18 @@ func main() {
 	config := flag.String("config", "", "further settings of the collector, such as `overhead: {budget: 0.05}`")
 	settle := flag.Duration("settle", 200*time.Millisecond, "for how long a program works before it is measured")
 	servers := flag.String("servers", "", "servers that are measured instead of programs, such as caddy,etcd")
+	traces := flag.Bool("traces", false, "servers have few requests, and their traces are looked at")
 	flag.Parse()
 	b := bench{seconds: *seconds, settle: *settle, config: *config, collector: "bin/otelcol-goroutine"}
 	if err := b.build(*release); err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(b.dir)
-	if *servers != "" {
-		b.servers(strings.Split(*servers, ","), *rounds)
+	if names := strings.Split(*servers, ","); *traces {
+		b.traces(names)
+		return
+	} else if *servers != "" {
+		b.servers(names, *rounds)
 		return
 	}
 	for _, kind := range strings.Split(*targets, ",") {

@@ -70,6 +70,25 @@ func reportServers(w io.Writer, names []string, all map[string]serverResults) {
 	}
 }
 
+// reportTraces prints a table of what traces are like.
+func reportTraces(w io.Writer, settings string, all []*traced) {
+	fmt.Fprintf(w, "\n### Traces at %d requests a second, %s\n\n", lowRate, settings)
+	t := newTable(w, "server", "requests", "with one trace", "further traces of unknown cause", "spans in the median", "waker links", "to a span with a state then", "place of the longest request by duration", "among pieces of work")
+	var roots []string
+	for _, of := range all {
+		q := of.quality()
+		place := fmt.Sprintf("%d of %d", q.place, q.traces)
+		if q.before != "" {
+			place += ", the first is " + q.before
+		}
+		t.row(of.server, fmt.Sprint(len(of.requests)), fmt.Sprintf("%.1f %%", 100*q.single), fmt.Sprintf("%.2f a request", q.others), fmt.Sprint(q.spans), fmt.Sprint(q.links),
+			fmt.Sprintf("%.1f %%", 100*float64(q.good)/float64(max(q.links, 1))), place, fmt.Sprint(q.amongWork))
+		roots = append(roots, fmt.Sprintf("- %s: %s", of.server, q.roots))
+	}
+	t.flush()
+	fmt.Fprintf(w, "\nRoots of most traces:\n\n%s\n", strings.Join(roots, "\n"))
+}
+
 // addedByServer is what a change of state costs a server that answers as many requests as it can.
 func addedByServer(rs, bare []serverResult) string {
 	var added []float64

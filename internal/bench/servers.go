@@ -68,7 +68,7 @@ func (b *bench) servers(names []string, rounds int) {
 	reportServers(os.Stdout, names, all)
 }
 
-// runServer measures one case of a server: first with steadyRate requests a second, then with as many as it answers.
+// runServer measures one case of a server: first with as many requests as it answers, then with steadyRate a second.
 func (b *bench) runServer(s e2etest.Server, exe string, c benchCase) (r serverResult, err error) {
 	of := *b
 	of.workload = exe
@@ -99,18 +99,22 @@ func (b *bench) measureServer(s e2etest.Server, exe string, by *attached) (r ser
 	if err := by.ready(); err != nil {
 		return r, err
 	}
-	if r.steady, err = b.under(server, by, steadyRate); err != nil {
+	if r.full, err = b.under(server, by, 0, move); err != nil {
 		return r, err
 	}
-	r.full, err = b.under(server, by, 0)
+	r.steady, err = b.under(server, by, steadyRate, calm)
 	r.requests = float64(server.requests)
 	return r, err
 }
 
+// For how long a server is under a load before it is measured: until its probes have become trampolines, and until all is read and told that
+// was lost before.
+const move, calm = 1500 * time.Millisecond, 1500 * time.Millisecond
+
 // under measures a server under load: after a time to settle, for the time that is measured.
-func (b *bench) under(s *runningServer, by *attached, rate float64) (r result, err error) {
+func (b *bench) under(s *runningServer, by *attached, rate float64, settle time.Duration) (r result, err error) {
 	s.load.rate = rate
-	settled, err := s.load.drive(b.settle, 0)
+	settled, err := s.load.drive(settle, 0)
 	if err != nil {
 		return r, err
 	}
