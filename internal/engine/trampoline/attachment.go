@@ -22,6 +22,8 @@ type Attachment struct {
 	patches []goexe.Patch
 	rules   *rules
 
+	recorded recorded // by all its processes
+
 	mu        sync.Mutex // guards what follows
 	processes map[*Process]bool
 	stacks    engine.StackDepth // the deepest that is recorded of any of them
@@ -100,7 +102,7 @@ func (a *Attachment) begin(p *Process) error {
 func (a *Attachment) machine(memory *liveMemory, bias uint64, s engine.Settings) machine {
 	o := &a.engine.options
 	m := machine{
-		rules: a.rules, sampling: samplingOf(s), pid: memory.pid, bias: bias, memory: memory, threads: threads{memory: memory}, queue: a.engine.queue,
+		rules: a.rules, sampling: samplingOf(s), pid: memory.pid, bias: bias, memory: memory, threads: threads{memory: memory}, queue: a.engine.queue, recorded: &a.recorded,
 		goroutines: newTable(o.MaxGoroutinesPerProcess, &a.engine.room),
 	}
 	if o.ByFunction {
@@ -159,7 +161,7 @@ func (a *Attachment) HitsOfOthers() (uint64, error) { return 0, nil }
 func (a *Attachment) HitCost() engine.Cost {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.engine.costs[a.stacks]
+	return a.engine.costs.of(a.stacks, a.recorded.share())
 }
 
 // Close puts the code of all processes back. What is known of them stays until they are left.

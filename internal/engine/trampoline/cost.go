@@ -3,6 +3,7 @@
 package trampoline
 
 import (
+	"sync"
 	"time"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
@@ -14,25 +15,61 @@ const (
 	// usualColdness is by how much a record costs more in a program that does something else between two than in a loop of nothing else, coldness
 	// how much it does at the most: see docs/performance.md.
 	usualColdness, coldness = 1.5, 3.0
-	// changesPerStack is how many changes there are for one that blocks, of which the stack is recorded: it is woken, and runs again.
-	changesPerStack = 3
+	// assumedShare is which part of the changes are taken to be recorded with a stack, those that block, until as many as enough are known: a
+	// goroutine that blocks is woken, and runs again.
+	assumedShare, enough = 1.0 / 3, 1000
+	// manyRecorded is after how many changes those before count half.
+	manyRecorded = 1 << 20
 )
 
 // assumedRecord and assumedStack are what a record without and with a stack cost where that cannot be measured.
 const assumedRecord, assumedStack = 10 * time.Nanosecond, 60 * time.Nanosecond
 
-// costs are what records cost a process by the stacks that are recorded.
-type costs [engine.FullStack + 1]engine.Cost
+// costs are what records cost in a loop of nothing else, without a stack and with those that are recorded at each depth.
+type costs struct {
+	record time.Duration
+	stack  [engine.FullStack + 1]time.Duration
+}
 
 // measureCosts measures them on the processor that this process has now.
 func measureCosts() (c costs) {
-	record := measured(0, assumedRecord)
-	c[engine.NoStack] = costOf(record)
+	c.record = measured(0, assumedRecord)
+	c.stack[engine.NoStack] = c.record
 	for depth := engine.LeafStack; depth <= engine.FullStack; depth++ {
-		stack := measured(slotsFor(sampling{stacks: depth}.frames()), assumedStack)
-		c[depth] = costOf(((changesPerStack-1)*record + stack) / changesPerStack)
+		c.stack[depth] = measured(slotsFor(sampling{stacks: depth}.frames()), assumedStack)
 	}
 	return c
+}
+
+// of returns what a change costs if a share of them is recorded with a stack.
+func (c *costs) of(depth engine.StackDepth, share float64) engine.Cost {
+	return costOf(c.record + time.Duration(share*float64(c.stack[depth]-c.record)))
+}
+
+// recorded counts changes of late, and those of them that were recorded with a stack.
+type recorded struct {
+	mu              sync.Mutex
+	changes, stacks float64
+}
+
+func (r *recorded) add(changes, stacks uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes += float64(changes)
+	r.stacks += float64(stacks)
+	if r.changes > manyRecorded {
+		r.changes, r.stacks = r.changes/2, r.stacks/2
+	}
+}
+
+// share returns which part of the changes are recorded with a stack.
+func (r *recorded) share() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changes < enough {
+		return assumedShare
+	}
+	return r.stacks / r.changes
 }
 
 func measured(slots int, otherwise time.Duration) time.Duration {

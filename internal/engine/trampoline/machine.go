@@ -24,6 +24,9 @@ type machine struct {
 	labels     *labelling // nil if labels are not looked for
 	queue      *queue
 	summaries  bool // no tree is sampled, and no event made but of ends
+
+	taken, withStack uint64    // changes of status during a pass, and those with a stack
+	recorded         *recorded // their sums
 }
 
 // change is one of state on its way through the machine.
@@ -36,6 +39,10 @@ type change struct {
 
 // take takes a change of status, which happened at a time in ns of CLOCK_MONOTONIC.
 func (m *machine) take(r *ring.Record, now int64) {
+	m.taken++
+	if len(r.Stack) > 0 {
+		m.withStack++
+	}
 	c := change{Record: r, now: now, from: m.states[r.Old&15], to: m.states[r.New&15]}
 	if !m.isChange(&c) {
 		m.figures.counts.Ignored++

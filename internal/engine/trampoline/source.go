@@ -58,6 +58,8 @@ func (s *source) pass(limit int) (n int, more bool) {
 	s.backlog = result.Backlog
 	s.chain.Flush(result.Until, s.take)
 	s.machine.tellLate()
+	s.machine.recorded.add(s.machine.taken, s.machine.withStack)
+	s.machine.taken, s.machine.withStack = 0, 0
 	lost := result.Lost
 	if dropped := s.memory.Dropped(); dropped != s.dropped {
 		lost += dropped - s.dropped
