@@ -38,7 +38,9 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	c := e2etest.StartCollector(t, config)
-	address := testbuild.Start(t, exe).Line()
+	p := testbuild.Start(t, exe)
+	testbuild.LimitCPU(t, p.PID(), 8) // more than it takes, but there are periods
+	address := p.Line()
 	c.Await("Following process")
 	started := time.Now()
 	serve := func() {

@@ -78,6 +78,13 @@ func service() *dashboard.DashboardBuilder {
 		graph{"Processors that goroutines take", "Running is what runs on a CPU; runnable wants to.", "short", "{{go_goroutine_state}}", `sum by (go_goroutine_state) (rate(go_goroutine_time_seconds_total{` + of + `, go_goroutine_state=~"running|runnable|syscall"}[$__rate_interval]))`},
 	)
 	add(
+		d, "What keeps them from a CPU",
+		graph{"CPUs that its threads get", "Compare with running goroutines: what these have more, their threads wait for.", "short", "{{cpu_mode}}", `sum by (cpu_mode) (rate(process_cpu_time_seconds_total{` + of + `}[$__rate_interval]))`},
+		graph{"Threads that wait for a CPU", "Ready to run, without one, on average: others have them, or a quota is used up.", "short", "threads", `sum(rate(process_cpu_runqueue_time_seconds_total{` + of + `}[$__rate_interval]))`},
+		graph{"Throttled periods", "The share of a quota's periods in which it was used up.", "percentunit", "{{instance}}", `sum by (instance) (rate(process_cgroup_cpu_throttled_periods_total{` + of + `}[$__rate_interval])) / sum by (instance) (rate(process_cgroup_cpu_periods_total{` + of + `}[$__rate_interval]))`},
+		graph{"Processors that the runtime's own goroutines take", "runtime.gcBgMarkWorker collects garbage.", "short", "{{code_function_name}}", `sum by (code_function_name) (rate(go_goroutine_system_time_seconds_total{` + of + `}[$__rate_interval]))`},
+	)
+	add(
 		d, "What they wait for",
 		graph{"Delay of scheduling, 99 %", "How long a goroutine is ready before it runs.", "s", "p99", `histogram_quantile(0.99, sum(rate(go_schedule_duration_seconds{` + of + `}[$__rate_interval])))`},
 		graph{"Goroutines that wait, by reason", "How many wait at a time, on average.", "short", "{{go_goroutine_wait_reason}}", `sum by (go_goroutine_wait_reason) (histogram_sum(rate(go_goroutine_wait_duration_seconds{` + of + `}[$__rate_interval])))`},

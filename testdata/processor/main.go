@@ -1,6 +1,7 @@
 // Program processor keeps its processors busy in one way until its standard input ends. It writes "ready" once it does.
 //
 //	work N      N goroutines compute
+//	starve N    they do so with one processor for all of them
 //	garbage     one goroutine makes garbage beside a heap that is in use, so that most of the work is the collector's
 package main
 
@@ -16,6 +17,9 @@ import (
 
 func main() {
 	switch os.Args[1] {
+	case "starve":
+		runtime.GOMAXPROCS(1)
+		fallthrough
 	case "work":
 		n, err := strconv.Atoi(os.Args[2])
 		if err != nil {
