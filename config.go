@@ -201,8 +201,8 @@ type TracesConfig struct {
 	// Stacks says how much is told of where a goroutine blocks: nothing, the innermost frame that is the program's own, or all frames. Without,
 	// the life of a goroutine is not told in episodes.
 	Stacks Stacks `mapstructure:"stacks"`
-	// Join makes goroutines that are created for a span of the program's own, as their labels tell, its children in its trace. Without,
-	// and for a goroutine that works for such a span later, there is a link.
+	// Join makes goroutines that are created for a span of the program's own, as their labels tell, its children in its trace, and of those
+	// that work for it later the states that they are in meanwhile. Without, there are links.
 	Join bool `mapstructure:"join"`
 	// Labels are the keys of profiler labels that name such a span.
 	Labels LabelsConfig `mapstructure:"labels"`
@@ -275,6 +275,7 @@ func createDefaultConfig() component.Config {
 			Outlives:          time.Second,
 			SegmentDuration:   time.Minute,
 			Stacks:            stacksLeaf,
+			Join:              true,
 			Labels: LabelsConfig{
 				TraceID: []string{"trace_id", "traceid", "traceID", "trace.id", "otel.trace_id"},
 				SpanID:  []string{"span_id", "spanid", "spanID", "span.id", "otel.span_id"},

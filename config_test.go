@@ -63,7 +63,7 @@ func TestLoadConfig(t *testing.T) {
 			c.Logs.Transitions = true
 			c.Traces = TracesConfig{
 				SamplingRatio: 0.25, MaxSpansPerSecond: 500, MaxSpansPerTrace: 600, States: telemetry.StateEvents, Noise: telemetry.NoiseKeep, MinStateDuration: time.Millisecond, MaxStates: 7,
-				Outlives: 5 * time.Second, SegmentDuration: 10 * time.Second, Stacks: stacksFull, Join: true,
+				Outlives: 5 * time.Second, SegmentDuration: 10 * time.Second, Stacks: stacksFull,
 				Labels: LabelsConfig{TraceID: []string{"trace"}, SpanID: []string{"span"}},
 			}
 		}},

@@ -131,6 +131,22 @@ func joinsAreRight(t *testing.T, own map[string]ownSpan, spans map[string][]ptra
 			}
 		}
 	}
+	// What the connection's goroutine itself waits for is below the spans that it works for meanwhile.
+	for function, name := range map[string]string{"main.answer": "request", "main.answer.func1": "query"} {
+		waits := 0
+		for _, s := range spans[function] {
+			if _, waited := s.Attributes().Get("go.goroutine.wait.reason"); !waited {
+				continue
+			}
+			waits++
+			if parent := own[s.ParentSpanID().String()]; parent.name != name || parent.trace != s.TraceID().String() {
+				t.Errorf("a wait in %s is in the trace %s as a child of %v, want %s", function, s.TraceID(), parent, name)
+			}
+		}
+		if waits < requests {
+			t.Errorf("%s has waited %d times, want %d at least", function, waits, requests)
+		}
+	}
 	for _, s := range spans["main.part"] {
 		if parent := byID[s.ParentSpanID().String()]; e2etest.StartFunction(parent) != "main.fetch" || parent.TraceID() != s.TraceID() {
 			t.Errorf("main.part is a child of %q, want main.fetch", parent.Name())

@@ -76,7 +76,7 @@ type Overhead struct {
 type Traces struct {
 	MaxSpansPerSecond int      `yaml:"max_spans_per_second"`
 	SamplingRatio     *float64 `yaml:"sampling_ratio,omitempty"`
-	Join              bool     `yaml:"join,omitempty"`
+	Join              bool     `yaml:"join"`
 	Noise             string   `yaml:"noise,omitempty"`
 }
 

@@ -40,7 +40,8 @@ receivers:
     initial_delay: 0s
     targets: [{executable: /srv/api}]
     overhead: {budget: 0.5}
-    traces: {max_spans_per_second: 0, noise: keep}
+    traces: {max_spans_per_second: 0, join: false, noise: keep}
+    logs: {transitions: true}
     max_goroutines: 7
 processors: {batch: {}}
 exporters: {otlp_grpc: {endpoint: 127.0.0.1:1, tls: {insecure: true}}}

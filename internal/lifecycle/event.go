@@ -89,6 +89,8 @@ type Event struct {
 
 	// Context is what a Labelled goroutine carries, zero if its labels name no span any more.
 	Context SpanContext
+	// Labelled tells, of a goroutine that has run, that it has the labels that the last event of the kind Labelled told of.
+	Labelled bool
 
 	// Totals are over the whole life, with Exited.
 	Totals [States]Total

@@ -134,7 +134,7 @@ func (s Interval) rank() int64 {
 
 // joins tells whether another interval, which follows after short ones only, is at the same place.
 func (s Interval) joins(with Interval, shortest int64) bool {
-	return s.Stack != nil && s.Stack == with.Stack && s.State == with.State && s.Reason == with.Reason &&
+	return s.Stack != nil && s.Stack == with.Stack && within(s.Within, with.Within) && s.State == with.State && s.Reason == with.Reason &&
 		(s.State == Waiting || s.State == Syscall) && with.Start-s.End < shortest
 }
 

@@ -16,6 +16,9 @@ type Interval struct {
 	// short intervals of other states.
 	Joined  uint32
 	Between int64
+	// Within is the program's own span for which the goroutine worked from the beginning to the end, nil if it is the one for which it was created, or
+	// none is known.
+	Within *SpanContext
 	// Linked tells that a link leads here: the goroutine woke another that had waited.
 	Linked bool
 }
@@ -140,6 +143,7 @@ type Goroutine struct {
 	hasCurrent bool
 	changed    bool // since it was found
 	inherited  SpanContext
+	carried    *SpanContext // the span that its labels named when it was last off its thread
 	budget     *traceBudget
 	folding    folding
 
@@ -172,7 +176,7 @@ func (g *Goroutine) nextSegment() int {
 
 // continues tells whether another interval is the same one, of which the source took the end back.
 func (s Interval) continues(with Interval) bool {
-	return s.End == with.Start && s.State == with.State && s.TID == with.TID && s.State == Running
+	return s.End == with.Start && s.State == with.State && s.TID == with.TID && s.State == Running && within(s.Within, with.Within)
 }
 
 // Stack returns where the goroutine blocks now, nil if that is not known.

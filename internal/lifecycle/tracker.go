@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
@@ -21,7 +20,7 @@ type Limits struct {
 	Hide bool
 	// Outlives is how long after its root has ended a trace goes on.
 	Outlives time.Duration
-	// Join makes goroutines that inherit a span of the program's own a part of its trace.
+	// Join makes goroutines that inherit a span of the program's own a part of its trace, and of others what they do while they have such a one.
 	Join bool
 }
 
@@ -230,37 +229,6 @@ func (t *Tracker) creator(e *Event) (*Goroutine, *episode) {
 	return t.actor(e.Parent, 0, e.Time)
 }
 
-// label remembers the span of the program's own that a goroutine works for.
-func (t *Tracker) label(e *Event) {
-	if e.From != Dead {
-		if g := t.live[e.G]; g != nil {
-			g.worksFor(e.Context)
-		}
-	} else if e.Context != (SpanContext{}) {
-		t.inherited[e.G] = e.Context
-	}
-}
-
-// inherit gives a new goroutine the span that its creator works for. If the creator was created for that span itself, what it creates
-// stays its child.
-func (t *Tracker) inherit(g, creator *Goroutine, context SpanContext) {
-	g.inherited = context
-	g.worksFor(context)
-	if !t.limits.Join || creator != nil && creator.inherited == context && g.Tree.Joined == context.TraceID {
-		return
-	}
-	e := t.enter(g, g.Start, nil)
-	g.Joined = context
-	g.Tree = Tree{Root: g.GoID, Joined: context.TraceID}
-	e.ref = g.ref()
-}
-
-func (g *Goroutine) worksFor(context SpanContext) {
-	if context != (SpanContext{}) && len(g.Contexts) < maxContexts && !slices.Contains(g.Contexts, context) {
-		g.Contexts = append(g.Contexts, context)
-	}
-}
-
 func (g *Goroutine) ref() Ref {
 	return Ref{GoID: g.GoID, StartPC: g.StartPC, Segment: g.Segment, Tree: g.Tree}
 }
@@ -280,6 +248,9 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	if e.Time < g.Start {
 		return // of the segment before, which has been told
 	}
+	if e.From == Running && !e.Labelled {
+		g.carried = nil
+	}
 	if e.From == Running && (e.To == Syscall || e.To == Dead) || g.visited.isOld(len(g.Intervals)) {
 		t.confirmVisit(g)
 	}
@@ -287,7 +258,7 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	if e.Lost > 0 && g.Cause != NoEpisode {
 		g.Cause = Unknown // it may have been at home meanwhile
 	}
-	g.current = Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)}
+	g.current = Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack), Within: t.joinsNow(g)}
 	g.hasCurrent, g.changed = e.To != Dead, true
 	if g.reads {
 		g.hasRead(e)
@@ -339,7 +310,7 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 		s.TID = e.TID
 	}
 	if g.hasCurrent && g.current.State == s.State && e.Lost == 0 {
-		s.Stack, s.Linked = g.current.Stack, g.current.Linked
+		s.Stack, s.Linked, s.Within = g.current.Stack, g.current.Linked, t.joined(g)
 	}
 	t.learnHandler(g, s.Stack)
 	if by != nil && t.places != nil {
@@ -445,6 +416,9 @@ func (t *Tracker) neverMoved(g *Goroutine) bool {
 func (g *Goroutine) addOpen(at int64, limits Limits) {
 	s := g.current
 	s.End = at
+	if s.State == Running {
+		s.Within = nil // nobody has looked at its labels
+	}
 	g.add(s, limits)
 }
 

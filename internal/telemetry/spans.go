@@ -158,6 +158,12 @@ func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g 
 		if interval.Waker.Followed() {
 			p.link(child, linkWaker, interval.Waker)
 		}
+		if within := interval.Within; within != nil {
+			child.SetTraceID(within.TraceID)
+			child.SetParentSpanID(within.SpanID)
+			child.Attributes().PutInt(attributeGoID, int64(g.GoID))
+			p.link(child, linkGoroutine, lifecycle.Ref{GoID: g.GoID, StartPC: g.StartPC, Segment: g.Segment, Tree: g.Tree})
+		}
 	}
 }
 
@@ -202,13 +208,14 @@ func relate(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 }
 
 // What links lead to: the goroutine that created this one, or that ended the wait; the segment before; all that the goroutine did, of which this
-// is a piece; the program's own span that it works for.
+// is a piece; the program's own span that it works for; of a state below such a span, the goroutine that is in it.
 const (
-	linkCreator  = "creator"
-	linkWaker    = "waker"
-	linkPrevious = "previous"
-	linkLife     = "life"
-	linkWork     = "work"
+	linkCreator   = "creator"
+	linkWaker     = "waker"
+	linkPrevious  = "previous"
+	linkLife      = "life"
+	linkWork      = "work"
+	linkGoroutine = "goroutine"
 )
 
 // linkToCause adds a link to what a goroutine is, or may be, a part of: its creator, or of a piece of work the goroutine that brought it.

@@ -472,3 +472,28 @@ func TestKinds(t *testing.T) {
 		})
 	}
 }
+
+// TestStatesWithinSpans has a goroutine wait for a span of the program's own: the wait is below that, with a link to the goroutine.
+func TestStatesWithinSpans(t *testing.T) {
+	within := lifecycle.SpanContext{TraceID: [16]byte{7}, SpanID: [8]byte{8}}
+	g := child()
+	g.Intervals[1].Within = &within
+	spans := add(StateSpans, g)
+	own, before, wait := spans[0], spans[1], spans[2]
+	if before.TraceID() != own.TraceID() || before.ParentSpanID() != own.SpanID() {
+		t.Errorf("the state before is below %v in %v", before.ParentSpanID(), before.TraceID())
+	}
+	if wait.TraceID() != within.TraceID || wait.ParentSpanID() != within.SpanID {
+		t.Errorf("it is below %v in %v", wait.ParentSpanID(), wait.TraceID())
+	}
+	if got := attributes(wait.Attributes())["go.goroutine.id"]; got != int64(2) {
+		t.Errorf("it is of goroutine %v", got)
+	}
+	if wait.Links().Len() != 1 {
+		t.Fatalf("it has %d links", wait.Links().Len())
+	}
+	link := wait.Links().At(0)
+	if kind, _ := link.Attributes().Get("go.goroutine.link"); kind.Str() != "goroutine" || link.TraceID() != own.TraceID() || link.SpanID() != own.SpanID() {
+		t.Errorf("its link leads to %v", link.SpanID())
+	}
+}

@@ -226,6 +226,9 @@ func labels(t *test) {
 	f.rest(members) // an engine may read labels of goroutines that still have them
 	f.step("done")
 	for _, e := range t.eventsOf(f.engine, f.PID(), exits(members)) {
+		if e.Kind == lifecycle.Transition && e.From == lifecycle.Running {
+			require.Equal(t, labelled[e.G], e.Labelled)
+		}
 		if e.Kind != lifecycle.Labelled {
 			continue
 		}

@@ -20,7 +20,7 @@ func (m *machine) event(kind lifecycle.Kind, c *change, g *goroutine) *lifecycle
 	*e = lifecycle.Event{
 		Kind: kind, Time: c.now, Since: g.since, PID: m.pid, TID: m.threads.id(c.M), G: c.G, GoID: g.goid,
 		From: g.state, To: c.to, FromReason: g.reason, ToReason: c.reason, Lost: g.lost,
-		System: g.system, Preexisting: g.preexisting, Root: g.root,
+		System: g.system, Preexisting: g.preexisting, Root: g.root, Labelled: g.labels != 0,
 	}
 	g.lost = 0
 	return e

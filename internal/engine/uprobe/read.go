@@ -49,6 +49,7 @@ func (t *Engine) decode(raw []byte, e *lifecycle.Event) error {
 		System:      r.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_SYSTEM) != 0,
 		Preexisting: r.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_PREEXISTING) != 0,
 		Root:        r.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_ROOT) != 0,
+		Labelled:    r.Flags&uint8(bpf.TracerGoroutineFlagGOROUTINE_LABELLED) != 0,
 	}
 	switch bpf.TracerEventKind(r.Kind) {
 	case bpf.TracerEventKindEVENT_TRANSITION:
