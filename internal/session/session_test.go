@@ -187,8 +187,13 @@ func (h *host) CPUTime(int) (time.Duration, error) {
 	return h.cpu, nil
 }
 
+// CPUMeter returns that of the process that runs the test.
 func (h *host) CPUMeter(processes.Process) *cpuusage.Meter {
-	return cpuusage.NewMeter(processes.Process{})
+	own, err := processes.Read(os.Getpid())
+	if err != nil {
+		panic(err)
+	}
+	return cpuusage.NewMeter(own)
 }
 
 // sink keeps what it takes.
@@ -929,6 +934,30 @@ func TestExitWhileDetaching(t *testing.T) {
 		require.Len(t, last, 1)
 		require.Positive(t, last[0].Counts.Transitions)
 		require.Nil(t, w.engine.Process(pid))
+	})
+}
+
+// TestCPU has what the process gets of CPUs in its stats, in the last ones too.
+func TestCPU(t *testing.T) {
+	in(t, nil, func(t *testing.T, w *world) {
+		w.start()
+		one := func() telemetry.ProcessStats {
+			all := w.collect() // which takes some
+			require.Len(t, all, 1)
+			require.NotNil(t, all[0].CPU)
+			return all[0]
+		}
+		first := one().CPU
+		now := first
+		for now.User+now.System == first.User+first.System {
+			now = one().CPU
+		}
+		w.engine.Emit(processEvent(lifecycle.ProcessExited))
+		w.registry.exit(pid)
+		w.settle()
+		last := one()
+		require.True(t, last.Last)
+		require.GreaterOrEqual(t, last.CPU.User+last.CPU.System, now.User+now.System)
 	})
 }
 

@@ -29,11 +29,14 @@ func LimitCPU(t testing.TB, pid int, cpus float64) {
 	})
 	const period = 100_000 // µs
 	quota, file := strconv.Itoa(int(cpus*period)), "cpu.cfs_quota_us"
+	weight, weights := "262144", "cpu.shares" // the most there is, so that it is the quota that limits on a busy machine too
 	if unified {
 		quota, file = fmt.Sprintf("%s %d", quota, period), "cpu.max"
+		weight, weights = "10000", "cpu.weight"
 	}
 	for _, step := range []func() error{
 		func() error { return write(filepath.Join(limited, file), quota) },
+		func() error { return write(filepath.Join(limited, weights), weight) },
 		func() error { return os.Mkdir(own, 0o755) },
 		func() error { return write(filepath.Join(own, "cgroup.procs"), strconv.Itoa(pid)) },
 	} {
