@@ -76,6 +76,7 @@ func open(path string, read func(*image) (*Binary, error)) (b *Binary, err error
 		}
 		return nil, byFile(err)
 	}
+	im.leave()
 	return b, nil
 }
 

@@ -78,6 +78,13 @@ func newImage(data []byte) (*image, error) {
 	return im, nil
 }
 
+// leave is called after the file was looked at as a whole.
+func (im *image) leave() {
+	if im.mapped {
+		leaveFile(im.data)
+	}
+}
+
 func (im *image) close() error {
 	if !im.mapped {
 		return nil
