@@ -48,14 +48,15 @@ func missingOf(t *testing.T, release string) (missing []string) {
 		missing = append(missing, "testbuild.Versions has no toolchain to test it with")
 	}
 	for file, text := range map[string]string{
-		"docs/matrix.md": "| " + lang + " |", // make test-matrix
-		"README.md":      "to " + strings.TrimPrefix(lang, "go") + ":",
+		"docs/matrix.md":       "| " + lang + " |", // make test-matrix
+		"docs/requirements.md": "to " + strings.TrimPrefix(lang, "go") + ":",
+		"README.md":            "to " + strings.TrimPrefix(lang, "go") + ";",
 	} {
 		content, err := os.ReadFile(filepath.Join(testbuild.Root(), file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if newest := version.Compare(lang, version.Lang(testbuild.Newest)) >= 0; !strings.Contains(string(content), text) && (newest || file != "README.md") {
+		if newest := version.Compare(lang, version.Lang(testbuild.Newest)) >= 0; !strings.Contains(string(content), text) && (newest || file == "docs/matrix.md") {
 			missing = append(missing, file+" does not name it")
 		}
 	}
@@ -64,7 +65,7 @@ func missingOf(t *testing.T, release string) (missing []string) {
 
 func TestMissingOf(t *testing.T) {
 	missing := strings.Join(missingOf(t, "go1.99.0"), "\n")
-	for _, want := range []string{"genlayouts -out internal/goexe/layouts.json go1.99.0", "testbuild.Versions", "docs/matrix.md", "README.md"} {
+	for _, want := range []string{"genlayouts -out internal/goexe/layouts.json go1.99.0", "testbuild.Versions", "docs/matrix.md", "docs/requirements.md", "README.md"} {
 		if !strings.Contains(missing, want) {
 			t.Errorf("of a release that nothing knows is said only:\n%s", missing)
 		}
