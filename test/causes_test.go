@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -24,11 +25,25 @@ import (
 // certain are the ways in which the causes program serves requests of which all work is in the request's trace.
 var certain = []string{"direct", "chosen", "offered", "shared", "pipeline", "mutex", "fan", "poll", "timer", "cancel", "outlives"}
 
-// Of queued it is not known for which request a worker works, of remote not always, for which the answers are that come at once.
-var uncertain = []string{"queued", "remote"}
+// through are those in which work waits in the buffer of a channel.
+var through = []string{"queued", "picked", "staged", "kept"}
 
-// clients is how many send requests at once, and rounds how many of each way each of them sends.
-const clients, rounds = 4, 5
+// load is what the causes program is asked to do.
+type load struct {
+	// certain are the ways of which all work is in the request's trace. In the others work may be in a trace of its own.
+	certain, others []string
+	// clients is how many send requests at once, and rounds how many of each way each of them sends.
+	clients, rounds int
+	// known is how many goroutines that begin in a function have episodes whose cause is exact before it begins.
+	known map[string]int
+}
+
+// simple has work that is handed over, with some of which it is not known for which request it is: of remote not always for which the answers are
+// that come at once.
+var simple = load{
+	certain: certain, others: []string{"queued", "remote"}, clients: 4, rounds: 5,
+	known: map[string]int{"main.receives": 4, "main.selects": 3, "main.shares": 3, "main.stage": 3},
+}
 
 // worked is what the causes program tells of a piece of its work.
 type worked struct {
@@ -44,17 +59,36 @@ type worked struct {
 func TestCauses(t *testing.T) {
 	testbuild.RequireRoot(t)
 	exe := testbuild.Program(t, "causes", testbuild.Options{})
-	t.Run("uprobe", func(t *testing.T) { testCauses(t, exe, "uprobe") })
+	t.Run("uprobe", func(t *testing.T) { testCauses(t, exe, "uprobe", simple) })
 	t.Run("trampoline", func(t *testing.T) {
 		requireTrampolines(t)
-		testCauses(t, exe, "trampoline")
+		testCauses(t, exe, "trampoline", simple)
 	})
 }
 
-func testCauses(t *testing.T, exe, engine string) {
+// TestBufferedChannels has work wait in the buffers of channels, so that workers always find some and never wait. With trampolines all of it is in
+// the trace of its request, at low load and when there are more requests than workers; with probes none is in that of another.
+func TestBufferedChannels(t *testing.T) {
+	testbuild.RequireRoot(t)
+	known := map[string]int{"main.takes": 2, "main.picks": 2, "main.passes": 2, "main.keeps": 1}
+	for _, release := range compared {
+		exe := testbuild.Program(t, "causes", testbuild.Options{Version: release})
+		for name, clients := range map[string]int{"one client": 1, "many clients": 8} {
+			t.Run(release+"/uprobe/"+name, func(t *testing.T) {
+				testCauses(t, exe, "uprobe", load{others: through, clients: clients, rounds: 10})
+			})
+			t.Run(release+"/trampoline/"+name, func(t *testing.T) {
+				requireTrampolines(t)
+				testCauses(t, exe, "trampoline", load{certain: through, clients: clients, rounds: 10, known: known})
+			})
+		}
+	}
+}
+
+func testCauses(t *testing.T, exe, engine string, l load) {
 	for attempt := range attempts {
-		truth, spans := serveCauses(t, exe, engine)
-		off := causesOff(truth, spans)
+		truth, spans := serveCauses(t, exe, engine, l)
+		off := causesOff(l, truth, spans)
 		if len(off) == 0 {
 			return
 		}
@@ -78,7 +112,7 @@ func isImpaired(spans []ptrace.Span) bool {
 }
 
 // serveCauses returns what the program has done in a run, and what the collector tells of it.
-func serveCauses(t *testing.T, exe, engine string) (truth []worked, spans []ptrace.Span) {
+func serveCauses(t *testing.T, exe, engine string, l load) (truth []worked, spans []ptrace.Span) {
 	t.Helper()
 	b := e2etest.NewBackend(t)
 	receiver := e2etest.Following(exe)
@@ -89,9 +123,12 @@ func serveCauses(t *testing.T, exe, engine string) (truth []worked, spans []ptra
 	p := testbuild.Start(t, exe, echoes(t))
 	url := "http://" + p.Line()
 	c.Await("Following process")
-	e2etest.Eventually(t, "it to be known which channels have no buffers", func() bool {
-		askAll(t, url, "early", certain)
-		known := map[string]map[int64]bool{"main.receives": {}, "main.selects": {}, "main.shares": {}, "main.stage": {}} // goroutines
+	e2etest.Eventually(t, "it to be known by which channels work comes", func() bool {
+		askAll(t, url, "early", slices.Concat(l.certain, l.others))
+		known := map[string]map[int64]bool{} // goroutines
+		for function := range l.known {
+			known[function] = map[int64]bool{}
+		}
 		for _, s := range b.Spans() {
 			if of := known[e2etest.StartFunction(s)]; of != nil && e2etest.IsEpisode(s) {
 				cause, _ := s.Attributes().Get("go.goroutine.episode.cause")
@@ -101,18 +138,18 @@ func serveCauses(t *testing.T, exe, engine string) (truth []worked, spans []ptra
 				}
 			}
 		}
-		return len(known["main.receives"]) == 4 && len(known["main.shares"]) == 3 && len(known["main.selects"]) == 3 && len(known["main.stage"]) == 3
+		return !slices.ContainsFunc(slices.Collect(maps.Keys(l.known)), func(function string) bool { return len(known[function]) < l.known[function] })
 	}, c.Out.String)
 	var all sync.WaitGroup
-	for n := range clients {
+	for n := range l.clients {
 		all.Go(func() {
-			for round := range rounds {
-				askAll(t, url, fmt.Sprintf("%d-%d", n, round), slices.Concat(certain, uncertain))
+			for round := range l.rounds {
+				askAll(t, url, fmt.Sprintf("%d-%d", n, round), slices.Concat(l.certain, l.others))
 			}
 		})
 	}
 	all.Wait()
-	time.Sleep(20 * time.Millisecond) // what outlives its request ends
+	time.Sleep(50 * time.Millisecond) // what outlives its request ends
 	response, err := http.Get(url + "/truth")
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +224,7 @@ func pieceAt(of []ptrace.Span, at int64) (found ptrace.Span, ok bool) {
 }
 
 // causesOff tells in what ways the traces differ from the truth, and how often each.
-func causesOff(truth []worked, spans []ptrace.Span) map[string]int {
+func causesOff(l load, truth []worked, spans []ptrace.Span) map[string]int {
 	off := map[string]int{}
 	pieces := piecesOf(spans)
 	traceOf, requestOf := map[string]pcommon.TraceID{}, map[pcommon.TraceID]string{}
@@ -205,7 +242,7 @@ func causesOff(truth []worked, spans []ptrace.Span) map[string]int {
 		}
 		traceOf[w.Request], requestOf[s.TraceID()] = s.TraceID(), w.Request
 	}
-	if missing := clients*rounds*(len(certain)+len(uncertain)) - len(traceOf); missing != 0 {
+	if missing := l.clients*l.rounds*(len(l.certain)+len(l.others)) - len(traceOf); missing != 0 {
 		off["a request has no trace"] = missing
 	}
 	for _, w := range truth {
@@ -219,7 +256,7 @@ func causesOff(truth []worked, spans []ptrace.Span) map[string]int {
 		case s.TraceID() == traceOf[w.Request]:
 		case requestOf[s.TraceID()] != "":
 			off[way(w)+": work is in the trace of another"]++
-		case isCertain(w):
+		case slices.Contains(l.certain, way(w)):
 			off[way(w)+": work is in no request's trace"]++
 		}
 	}
@@ -233,5 +270,3 @@ func way(w worked) string {
 
 // isEarly tells whether a request was served before channels were known.
 func isEarly(w worked) bool { return strings.HasSuffix(w.Request, ".early") }
-
-func isCertain(w worked) bool { return slices.Contains(certain, way(w)) }

@@ -102,6 +102,15 @@ type Process interface {
 	Unfollow() error
 }
 
+// ItemFollower is a Process that can tell of what goes through the buffers of channels.
+type ItemFollower interface {
+	// FollowItems has events Sent and Received tell of each item that is put into the buffer of a channel, of which the address and the size of the
+	// buffer are known, or taken out of it. It returns from when on they do, in ns of CLOCK_MONOTONIC, or 0 if that is not possible.
+	FollowItems(address, size uint64) (since int64)
+	// LeaveItems ends what FollowItems began.
+	LeaveItems(address uint64)
+}
+
 // Settled is for how long a goroutine must have been in a state, in ns, for Process.Repair to believe that its end was missed: a look at the
 // memory and what is known are not of one moment.
 const Settled = 50e6

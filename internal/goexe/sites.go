@@ -29,10 +29,15 @@ const (
 	// Swap is a place just behind a compare-and-swap of g.atomicstatus that bypasses casgstatus, or the call of a function that does
 	// it.
 	Swap
+	// Sent and Received are places, only of patches, where an item has just been put into the buffer of the channel at which the register G
+	// points, or taken out of it; Taken is one where an item is to be taken that a goroutine waits to send.
+	Sent
+	Received
+	Taken
 )
 
 func (k Kind) String() string {
-	return [...]string{"call", "swap"}[k]
+	return [...]string{"call", "swap", "sent", "received", "taken"}[k]
 }
 
 // Site is an instruction to probe.

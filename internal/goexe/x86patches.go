@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/arch/x86/x86asm"
 )
@@ -101,11 +102,12 @@ func isEntered(in x86, targets map[uint64]bool) bool {
 // there: the flags, RDX (of a function that is no closure), RSI, RDI, R8 to R13 and X0 to X14 (cmd/compile/abi-internal.md). R15 is not
 // counted, as dynamically linked code has a use for it.
 func callPatch(code []x86, targets map[uint64]bool) (Patch, error) {
+	stored := []x86asm.Reg{x86asm.RAX, x86asm.RBX, x86asm.RCX, x86asm.RBP}
 	for _, in := range code {
-		if targets[in.address] || !in.isPrologue() || isEntered(in, targets) {
+		if targets[in.address] || !in.isPrologue(stored) || isEntered(in, targets) {
 			break
 		}
-		if in.isSpill() && len(in.bytes) >= jumpSize {
+		if in.isSpill(stored) && len(in.bytes) >= jumpSize {
 			return Patch{Kind: Call, Function: casgstatus, Address: in.address, Code: bytes.Clone(in.bytes), Becomes: unknownStatus}, nil
 		}
 	}
@@ -113,7 +115,7 @@ func callPatch(code []x86, targets map[uint64]bool) (Patch, error) {
 }
 
 // isPrologue tells the instructions by which functions make their stack frame, or store arguments there.
-func (in x86) isPrologue() bool {
+func (in x86) isPrologue(stored []x86asm.Reg) bool {
 	to, _ := in.Args[0].(x86asm.Reg)
 	switch in.Op {
 	case x86asm.NOP:
@@ -126,20 +128,15 @@ func (in x86) isPrologue() bool {
 	case x86asm.LEA:
 		return to == x86asm.RBP && isFrame(in.Args[1])
 	case x86asm.MOV:
-		return to == x86asm.RBP && in.Args[1] == x86asm.RSP || in.isSpill()
+		return to == x86asm.RBP && in.Args[1] == x86asm.RSP || in.isSpill(stored)
 	}
 	return false
 }
 
-// isSpill tells the store of an argument of casgstatus, or of the caller's frame pointer, into the stack frame. It does the same at any
-// address.
-func (in x86) isSpill() bool {
+// isSpill tells the store of an argument, or of the caller's frame pointer, into the stack frame. It does the same at any address.
+func (in x86) isSpill(stored []x86asm.Reg) bool {
 	from, _ := in.Args[1].(x86asm.Reg)
-	switch whole(from) {
-	case x86asm.RAX, x86asm.RBX, x86asm.RCX, x86asm.RBP:
-		return in.Op == x86asm.MOV && isFrame(in.Args[0])
-	}
-	return false
+	return in.Op == x86asm.MOV && slices.Contains(stored, whole(from)) && isFrame(in.Args[0])
 }
 
 // isFrame tells a place at a constant distance from RSP.

@@ -252,10 +252,10 @@ func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 	g.life.addIdle(wait, e.Time, t.limits)
 	brought := e.WakerGoID != 0
 	if brought {
-		g.inlet.cameBy(Hchan{e.Channel, e.Buffered}, g.home.Select)
+		g.inlet.cameBy(e.Channel, e.BufferSize, g.home.Select)
 	}
 	cause := Exact
-	if brought && !g.isDirect() {
+	if brought && !g.isDirect(e.Time) {
 		cause = Unknown
 	}
 	t.begin(g, e.Time, by, brought, cause)
@@ -345,11 +345,16 @@ func (t *Tracker) handOver(g *Goroutine, e *Event, sender *Goroutine) *episode {
 	if cause == NoEpisode {
 		return g.at(at)
 	}
+	t.beginTaken(g, at, from, cause)
+	return g.episode
+}
+
+// beginTaken begins an episode of a goroutine that goes on with what it has just taken.
+func (t *Tracker) beginTaken(g *Goroutine, at int64, from *episode, cause Cause) {
 	g.addOpen(at, t.limits)
 	t.leave(g, at)
 	t.begin(g, at, from, true, cause)
 	g.current.Start = max(g.current.Start, at)
-	return g.episode
 }
 
 // causeOfTaking tells what is known of what a goroutine does that has ended another one's wait: NoEpisode if it has not taken any work by that. From a
@@ -358,9 +363,9 @@ func (t *Tracker) causeOfTaking(g *Goroutine, e *Event) Cause {
 	maySend, sends := t.places.Sends(e.FromReason)
 	mayTake, takes := g.inlet.takes(e.Channel)
 	switch {
-	case !maySend || !mayTake || !sends && !takes:
+	case !maySend || !mayTake || !sends && !takes, takes && g.inlet.find(e.Channel).isTold(e.Time): // Received tells of it
 		return NoEpisode
-	case !takes || e.Buffered || !g.isDirect():
+	case !takes || e.BufferSize != 0 || !g.isDirect(e.Time):
 		return Unknown
 	case !sends:
 		return Assumed

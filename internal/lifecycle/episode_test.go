@@ -327,7 +327,9 @@ func TestEpisodes(t *testing.T) {
 func play(s *script, places fakePlaces, direct bool) (got []string) {
 	tr := NewTracker(episodeLimits, places, NewHomes())
 	for _, e := range s.events {
-		e.Buffered = e.Channel != 0 && !direct
+		if e.Channel != 0 && !direct {
+			e.BufferSize = 3
+		}
 		got = append(got, told(tr.Handle(e))...)
 	}
 	return got
@@ -430,7 +432,8 @@ func TestTracesAreBounded(t *testing.T) {
 			}
 		}
 		for _, w := range tr.Asked() {
-			tr.Learn(w, []Hchan{{Address: workChannel}})
+			w.Channels = []Hchan{{Address: workChannel}}
+			tr.Learn(w)
 		}
 	}
 	if in[2]+in[4] != maxPieces || in[5] != in[2] || others != 0 {
@@ -475,7 +478,8 @@ func TestManyGoroutines(t *testing.T) {
 					}
 				}
 				for _, w := range tr.Asked() {
-					tr.Learn(w, []Hchan{{Address: workChannel}})
+					w.Channels = []Hchan{{Address: workChannel}}
+					tr.Learn(w)
 				}
 			}
 			if in != c.in || (jobs == 1) != (c.limit == 0) {

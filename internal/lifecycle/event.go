@@ -47,7 +47,13 @@ const (
 	// Labelled is no change of state: the goroutine carries another SpanContext than before. It inherits it if From is Dead, and is created
 	// by the next event.
 	Labelled
+	// Sent is no change of state: the goroutine has put an Item into the buffer of a Channel. Received is that it takes it out.
+	Sent
+	Received
 )
+
+// IsChange tells whether a goroutine changes its state.
+func (k Kind) IsChange() bool { return k == Transition || k == Created || k == Exited }
 
 // Total is how often and how long a goroutine was in a state.
 type Total struct {
@@ -69,9 +75,10 @@ type Event struct {
 	// Waker is the g of the goroutine that made this one runnable, WakerGoID its id; 0 if no goroutine did, but a timer or the network.
 	Waker, WakerGoID uint64
 	// Channel is the address of the runtime.hchan by which a goroutine was made runnable that waited for a channel or in a select, 0 if that is not
-	// known, and Buffered whether it has a buffer.
-	Channel  uint64
-	Buffered bool
+	// known, and BufferSize how many items its buffer can hold.
+	Channel, BufferSize uint64
+	// Item names, with Sent and Received, what was sent; 0 if it is not known who has.
+	Item uint64
 	// FromReason and ToReason are values of g.waitreason, meaningful with Waiting.
 	FromReason, ToReason uint8
 	// Lost is how many events of this goroutine were lost just before this one.

@@ -65,7 +65,8 @@ func TestServicesOutlive(t *testing.T) {
 			play := func(s *script) {
 				all = append(all, handle(tr, s.events[from:]...)...)
 				for _, w := range tr.Asked() {
-					tr.Learn(w, []Hchan{{Address: workChannel}})
+					w.Channels = []Hchan{{Address: workChannel}}
+					tr.Learn(w)
 				}
 				from = len(s.events)
 			}

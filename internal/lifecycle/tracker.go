@@ -42,7 +42,10 @@ type Tracker struct {
 	homes    *Homes
 	withheld bool
 	asked    map[uint64]uint64 // goids by G
-	told     []*Goroutine      // what has ended, and was not handed on yet
+	// following are the channels whose items are told of, items for what those were sent that nobody has received.
+	following map[uint64]bool
+	items     map[uint64]*episode // by Event.Item
+	told      []*Goroutine        // what has ended, and was not handed on yet
 }
 
 // NewTracker returns a Tracker that knows no goroutine. Without places, each life is one episode. Homes are shared by the processes of an
@@ -50,7 +53,7 @@ type Tracker struct {
 func NewTracker(limits Limits, places Places, homes *Homes) *Tracker {
 	return &Tracker{
 		limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*episode{}, inherited: map[uint64]SpanContext{},
-		places: places, homes: homes, asked: map[uint64]uint64{},
+		places: places, homes: homes, asked: map[uint64]uint64{}, following: map[uint64]bool{}, items: map[uint64]*episode{},
 	}
 }
 
@@ -75,6 +78,10 @@ func (t *Tracker) Handle(e *Event) []*Goroutine {
 		}
 	case Labelled:
 		t.label(e)
+	case Sent:
+		t.send(e)
+	case Received:
+		t.receive(e)
 	case Exited:
 		delete(t.omitted, e.G)
 		if g := t.live[e.G]; g != nil {

@@ -76,7 +76,7 @@ func (l *loop) change(s *session, e *lifecycle.Event) {
 	if n := len(ended); e.Kind == lifecycle.Exited && n > 0 {
 		g = ended[n-1]
 	}
-	if g != nil && e.Kind != lifecycle.Labelled {
+	if g != nil && e.Kind.IsChange() {
 		l.sink.Changed(s.telemetry, g, e)
 		if l.options.Logged {
 			s.spans.spend(1)

@@ -39,25 +39,41 @@ func (l *loop) lookAtChannels(s *session) {
 		return
 	}
 	tracker, pid, binary, bias := s.tracker, s.PID, s.program.Binary, s.bias
+	items, _ := s.window.Process.(engine.ItemFollower)
+	if items != nil {
+		for _, address := range tracker.Unused() {
+			items.LeaveItems(address)
+		}
+	}
 	asked := tracker.Asked()
 	if len(asked) == 0 {
 		return
 	}
 	s.looking = true
 	l.work(func() {
-		found := map[lifecycle.Asked][]lifecycle.Hchan{}
-		for _, a := range asked {
-			if channels := l.host.Channels(l.ctx, pid, binary, bias, a.G, a.GoID); channels != nil {
-				found[a] = channels
+		for i := range asked {
+			a := &asked[i]
+			if a.Channels == nil {
+				a.Channels = l.host.Channels(l.ctx, pid, binary, bias, a.G, a.GoID)
 			}
+			followItems(items, a.Channels)
 		}
 		l.post(func(*loop) {
 			s.looking = false
-			for a, channels := range found {
-				tracker.Learn(a, channels)
+			for _, a := range asked {
+				tracker.Learn(a)
 			}
 		})
 	})
+}
+
+// followItems has the engine tell of what goes through the buffers of channels, if it can.
+func followItems(by engine.ItemFollower, channels []lifecycle.Hchan) {
+	for i := range channels {
+		if c := &channels[i]; by != nil && c.Size > 0 {
+			c.Since = by.FollowItems(c.Address, c.Size)
+		}
+	}
 }
 
 // publishHealth sums up what Health returns.

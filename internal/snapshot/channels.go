@@ -27,7 +27,7 @@ func (s Source) Channels(ctx context.Context, g, goid uint64) (channels []lifecy
 		if err != nil {
 			return nil
 		}
-		channels = append(channels, lifecycle.Hchan{Address: channel, Buffered: size != 0})
+		channels = append(channels, lifecycle.Hchan{Address: channel, Size: size})
 		if sudog, err = s.word(ctx, sudog+uint64(s.Binary.Layout.Sudog.WaitLink)); err != nil {
 			return nil
 		}

@@ -213,7 +213,7 @@ func TestChannels(t *testing.T) {
 			for _, g := range all {
 				if name := b.StartFunction(g.StartPC - bias).Function; strings.HasPrefix(name, "main.") {
 					for _, c := range s.Channels(t.Context(), g.G, g.GoID) {
-						got[name] = append(got[name], c.Buffered)
+						got[name] = append(got[name], c.Size != 0)
 						addresses[name] = append(addresses[name], c.Address)
 					}
 					slices.Sort(addresses[name])

@@ -123,6 +123,32 @@ func stage(from, to chan job) {
 	}
 }
 
+// takes, picks, passes and keeps do what receives, selects and stage do, with channels that have buffers. Nobody waits for what keeps does.
+func takes(from chan job) {
+	for j := range from {
+		j.do()
+	}
+}
+
+func picks(from chan job) {
+	for {
+		select {
+		case j := <-from:
+			j.do()
+		case <-never:
+			return
+		}
+	}
+}
+
+func passes(from, to chan job) { stage(from, to) }
+
+func keeps(from chan job) {
+	for j := range from {
+		j.do()
+	}
+}
+
 // client asks the other server by one connection, on which answers come in any order.
 type client struct {
 	mu      sync.Mutex
@@ -158,6 +184,7 @@ func (c *client) ask(line string) {
 
 var (
 	direct, chosen, queued = make(chan job), make(chan job), make(chan job, 64)
+	picked, staged, kept   = make(chan job, 1), make(chan job, 3), make(chan job, 64)
 	first, second          = make(chan job), make(chan job)
 	offered, shared        = make(chan job), make(chan job)
 	tokens, never          = make(chan struct{}, 1), make(chan struct{})
@@ -171,6 +198,9 @@ var ways = map[string]func(request string){
 	"queued":   func(request string) { hand(queued, request) },
 	"offered":  func(request string) { offer(offered, request) },
 	"shared":   func(request string) { hand(shared, request) },
+	"picked":   func(request string) { hand(picked, request) },
+	"staged":   func(request string) { hand(staged, request) },
+	"kept":     func(request string) { kept <- job{request, make(chan struct{})} },
 	"pipeline": func(request string) { hand(first, request) },
 	"remote":   func(request string) { remote.ask(request) },
 	"mutex": func(request string) {
@@ -233,11 +263,18 @@ func serve(w http.ResponseWriter, r *http.Request) {
 func main() {
 	for i := 0; i < 3; i++ {
 		go receives(direct)
-		go receives(queued)
 		go selects(chosen)
 		go shares(shared)
 	}
 	go receives(offered)
+	for i := 0; i < 2; i++ {
+		go takes(queued)
+		go picks(picked)
+	}
+	buffered := make(chan job, 3)
+	go passes(staged, buffered)
+	go passes(buffered, nil)
+	go keeps(kept)
 	third := make(chan job)
 	go stage(first, second)
 	go stage(second, third)

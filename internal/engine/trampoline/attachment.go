@@ -20,7 +20,9 @@ type Attachment struct {
 	engine  *Engine
 	binary  *goexe.Binary
 	patches []goexe.Patch
-	rules   *rules
+	// seesItems tells that patches see each item of a channel that has a buffer.
+	seesItems bool
+	rules     *rules
 
 	recorded recorded // by all its processes
 
@@ -103,7 +105,7 @@ func (a *Attachment) machine(memory *liveMemory, bias uint64, s engine.Settings)
 	o := &a.engine.options
 	m := machine{
 		rules: a.rules, sampling: samplingOf(s), pid: memory.pid, bias: bias, memory: memory, threads: threads{memory: memory}, queue: a.engine.queue, recorded: &a.recorded,
-		goroutines: newTable(o.MaxGoroutinesPerProcess, &a.engine.room),
+		channels: map[uint64]*channel{}, goroutines: newTable(o.MaxGoroutinesPerProcess, &a.engine.room),
 	}
 	if o.ByFunction {
 		m.figures.functions = map[uint64]lifecycle.Lives{}

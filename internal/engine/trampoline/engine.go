@@ -92,7 +92,9 @@ func (e *Engine) Attach(b *goexe.Binary, _ string, o engine.AttachOptions) (engi
 	if err != nil {
 		return nil, engine.Refuse(engine.RefusedCode, "%w", err)
 	}
-	a := &Attachment{engine: e, binary: b, patches: patches, rules: rulesOf(b), processes: map[*Process]bool{}}
+	channels, noChannels := b.ChannelPatches() // without them, what comes through buffers is not known
+	patches = append(patches, channels...)
+	a := &Attachment{engine: e, binary: b, patches: patches, seesItems: noChannels == nil, rules: rulesOf(b), processes: map[*Process]bool{}}
 	return a, a.includeAny(o.PIDs)
 }
 

@@ -60,7 +60,7 @@ func (m *machine) tellChange(c *change, g *goroutine) {
 		if waker := m.threads.runs(c.M); waker != c.G {
 			e.Waker, e.WakerGoID = waker, m.goid(waker)
 		}
-		e.Channel, e.Buffered = c.Channel, c.BufferSize != 0
+		e.Channel, e.BufferSize = c.Channel, c.BufferSize
 	}
 	if m.blocks(c, g) {
 		e.Stack = m.queue.keep(c.Stack[:min(len(c.Stack), m.frames())])

@@ -23,6 +23,8 @@ type machine struct {
 	memory     memory
 	labels     *labelling // nil if labels are not looked for
 	queue      *queue
+	channels   map[uint64]*channel // whose items are followed, by their addresses
+	itemsSent  uint64
 	summaries  bool // no tree is sampled, and no event made but of ends
 
 	taken, withStack uint64    // changes of status during a pass, and those with a stack

@@ -32,7 +32,14 @@ const inversion = 10 * time.Microsecond
 func newSource(i *inject.Installed, clock *clock, m *machine, textBase uint64) *source {
 	s := &source{installed: i, memory: i.Memory(), chain: ring.NewChain(m.equalStatuses(), clock.ticks(inversion)), clock: clock, machine: m}
 	s.take = func(r *ring.Record) { m.take(r, s.line.Nanos(r.TSC)) }
-	s.add = func(r *ring.Record) { s.chain.Add(r, s.take) }
+	s.add = func(r *ring.Record) {
+		if r.Item != 0 {
+			m.takeItem(r, s.line.Nanos(r.TSC))
+			return
+		}
+		s.chain.Add(r, s.take)
+	}
+	s.memory.ClearChannels() // of a collector before
 	s.memory.SetTextBase(textBase)
 	s.configure()
 	s.beat()
@@ -66,6 +73,7 @@ func (s *source) pass(limit int) (n int, more bool) {
 		s.dropped = dropped
 	}
 	if lost > 0 {
+		s.machine.forgetItems()
 		s.machine.figures.counts.EventsLost += lost
 		s.machine.labels.forget()
 		s.machine.figures.counts.Resynchronized++ // a look at the memory finds what no later change contradicts

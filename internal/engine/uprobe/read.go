@@ -63,7 +63,7 @@ func (t *Engine) decode(raw []byte, e *lifecycle.Event) error {
 			return fmt.Errorf("waking of %d bytes", len(raw))
 		}
 		e.Kind = lifecycle.Transition
-		e.Channel, e.Buffered = w.Channel, w.Dataqsiz != 0
+		e.Channel, e.BufferSize = w.Channel, w.Dataqsiz
 	case bpf.TracerEventKindEVENT_LABELLED:
 		l, ok := as[bpf.TracerLabelling](raw)
 		if !ok {

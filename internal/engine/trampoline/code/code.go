@@ -132,6 +132,8 @@ func (t *writer) trampoline(p goexe.Patch, address uint64) error {
 		}
 		t.swap(p.Code, reg(p.G), reg(p.New), back)
 		return nil
+	case goexe.Sent, goexe.Received, goexe.Taken:
+		return t.item(p, back)
 	}
 	return fmt.Errorf("unknown kind %d", p.Kind)
 }

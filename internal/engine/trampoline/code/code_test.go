@@ -49,6 +49,15 @@ func swapPatch(l *goexe.Layout, gp, new reg) (goexe.Patch, []byte) {
 	return p, append(append([]byte{}, a.code...), ret)
 }
 
+// itemPatch is one that sees an item of a channel, and the function that it is in.
+func itemPatch(kind goexe.Kind, channel reg) (goexe.Patch, []byte) {
+	load := []byte{0x48, 0x8b, 0x44, 0x24, 0xf8}
+	if kind == goexe.Taken {
+		load = spill
+	}
+	return goexe.Patch{Kind: kind, Function: kind.String(), Code: load, G: uint8(channel), Becomes: 0xff}, append(append([]byte{}, load...), ret)
+}
+
 // example is text as the golden files have it.
 type example struct {
 	Options
@@ -72,7 +81,11 @@ func examples(t *testing.T) (all []example) {
 		entry.Address = 0x401000
 		crossed, _ := swapPatch(e.Layout, rsi, rdi)
 		crossed.Address = 0x402000
-		e.patches = []goexe.Patch{call, entry, crossed}
+		sent, _ := itemPatch(goexe.Sent, rdx)
+		sent.Address = 0x403000
+		taken, _ := itemPatch(goexe.Taken, rax)
+		taken.Address = 0x404000
+		e.patches = []goexe.Patch{call, entry, crossed, sent, taken}
 		var err error
 		e.text, e.jumps, err = Assemble(e.Options, exampleAt, 0x1000, e.patches)
 		require.NoError(t, err)

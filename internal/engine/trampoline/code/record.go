@@ -109,6 +109,11 @@ func (t *writer) commit() {
 	t.or(rdx, mem{g, int32(t.Layout.G.Goid)})
 	t.store(mem{slot, 16}, rdx)
 	t.mov(rdx, mem{current, int32(t.Layout.G.M)})
+	t.lastWord()
+}
+
+// lastWord stores the last word of the head slot, with RDX above the commit bits.
+func (t *writer) lastWord() {
 	t.shl(rdx, ring.ShiftM)
 	t.shr(index, uint8(t.Geometry.Bits))
 	t.and(eax, imm(ring.LapMask))

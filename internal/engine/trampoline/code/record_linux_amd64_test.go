@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+	"github.com/otelgoroutine/goroutinereceiver/internal/goexe"
 )
 
 // ringOf is what is in a CPU's ring.
@@ -97,6 +98,53 @@ func TestWakingTellsTheChannel(t *testing.T) {
 		require.Equal(t, [4]uint64{m.thing(channelAt), 7, 0, ring.Committed | ring.Extra}, m.slot(cpu, next-1))
 		wake(send, 0, 1, ring.KindChannel)
 		require.Equal(t, [4]uint64{0, 0, 0, ring.Committed | ring.Extra}, m.slot(cpu, next-1))
+	}
+}
+
+// Items are recorded of channels that are looked for, and registers that are alive stay as they are.
+func TestItemsOfChannels(t *testing.T) {
+	cpu := onOneCPU(t)
+	const sudogAt, channelAt, sender = 0x3000, 0x3800, 0xc000004711
+	for _, rdpid := range []bool{true, false} {
+		if rdpid && !HasRDPID() {
+			continue
+		}
+		for kind, channel := range map[goexe.Kind]reg{goexe.Sent: rdx, goexe.Received: r8, goexe.Taken: rax} {
+			m := newMachine(t, layout(t, "go1.26.8"), 4)
+			m.o.RDPID = rdpid
+			put(m.things, sudogAt, sender)
+			put(m.things, channelAt+uint64(m.o.Layout.Hchan.SendX), 5)
+			put(m.things, channelAt+uint64(m.o.Layout.Hchan.RecvX), 3)
+			p, code := itemPatch(kind, channel)
+			m.load(p, code, true)
+			before := registers{rax: 1, rbx: m.thing(sudogAt), rcx: 3, rsi: 4, rdi: 5, r14: m.thing(gAt)}
+			before[channel] = m.thing(channelAt)
+			run := func(records uint64) {
+				after := m.run(before)
+				require.Equal(t, records, m.head(cpu))
+				if kind == goexe.Taken {
+					for _, r := range []reg{rax, rbx, rcx, rsi, rdi, r14} {
+						require.Equal(t, before[r], after[r], "%d", r)
+					}
+				}
+			}
+			run(0) // none is looked for
+			put(m.data, ring.OffChannelCount, 1)
+			run(0) // another is
+			put(m.data, ring.OffChannels+8*ring.ChannelIndex(m.thing(channelAt)), m.thing(channelAt))
+			run(1)
+			s := m.slot(cpu, 0)
+			require.Equal(t, m.thing(channelAt)|operations[kind]<<ring.ShiftOld|ring.KindItem<<ring.ShiftKinds, s[1])
+			if kind == goexe.Taken {
+				require.Equal(t, uint64(3<<ring.ShiftTakenX|sender), s[2])
+			} else {
+				require.Equal(t, uint64(3<<ring.ShiftRecvX|5), s[2])
+			}
+			require.Equal(t, m.thing(gAt)<<ring.ShiftM|ring.Committed, s[3])
+			put(m.data, ring.OffDeadline, 0)
+			run(1)
+			require.Equal(t, uint64(1), m.dropped(cpu))
+		}
 	}
 }
 

@@ -163,21 +163,34 @@ func (e example) registersSurvive(t *testing.T) {
 	for i, j := range e.jumps {
 		f := &follower{t: t, code: code, seen: map[moment]bool{}, exits: map[uint64]int{}}
 		f.displaced = disassemble(t, j.Original, 0)[0].String()
-		f.survive = []x86asm.Reg{x86asm.RAX, x86asm.RBX, x86asm.RCX, x86asm.RSP, x86asm.RBP, x86asm.R14, x86asm.R15}
+		f.survive = survivors(e.patches[i].Kind)
 		var k knowledge
 		for r := x86asm.RAX; r <= x86asm.R15; r++ {
 			k.register[r] = value{of: r}
-			if e.patches[i].Kind == goexe.Swap {
-				f.survive = append(f.survive, r)
-			}
 		}
 		f.follow(e.entry(t, i), k)
 		require.Len(t, f.exits, 1)
 		require.Contains(t, f.exits, j.Address+uint64(len(j.Original)))
-		if e.patches[i].Kind == goexe.Call {
-			require.False(t, f.usesRedZone(), "a call needs no stack")
+		if e.patches[i].Kind != goexe.Swap {
+			require.False(t, f.usesRedZone(), "only a swap needs the stack")
 		}
 	}
+}
+
+// survivors are the registers that a patch's kind leaves as they are.
+func survivors(kind goexe.Kind) []x86asm.Reg {
+	always := []x86asm.Reg{x86asm.RSP, x86asm.RBP, x86asm.R14, x86asm.R15}
+	switch kind {
+	case goexe.Call:
+		return append(always, x86asm.RAX, x86asm.RBX, x86asm.RCX)
+	case goexe.Taken:
+		return append(always, x86asm.RAX, x86asm.RBX, x86asm.RCX, x86asm.RDI, x86asm.RSI)
+	case goexe.Swap:
+		for r := x86asm.RAX; r <= x86asm.R15; r++ {
+			always = append(always, r)
+		}
+	}
+	return always
 }
 
 // usesRedZone tells whether any instruction did that was met, but the patch's own.

@@ -24,12 +24,19 @@ const (
 	OffWantLabels = 0x50
 	// OffTextBase is what return addresses in stacks are told relative to.
 	OffTextBase = 0x58
+	// OffChannelCount is how many channels are looked for, and OffChannels where a table of their addresses begins: each is in the place that
+	// ChannelIndex tells.
+	OffChannelCount = 0x68
+	OffChannels     = 0x800
+	ChannelBits     = 8
+	// ChannelShift drops bits that are the same in addresses of channels.
+	ChannelShift = 5
 	// OffPatchCount is how many instructions are, or may be, replaced by jumps, and OffPatches where a word for each begins: its address and,
 	// from PatchLengthShift on, its length. Whoever finds the memory of another version can put them back by it, as the executable has them.
 	OffPatchCount = 0x60
 	OffPatches    = 0x100
 	// MaxPatches is how many there is room for.
-	MaxPatches       = (OffHeaders - OffPatches) / 8
+	MaxPatches       = (OffChannels - OffPatches) / 8
 	PatchLengthShift = 48
 )
 
@@ -48,7 +55,7 @@ const (
 const (
 	// Magic is what OffMagic holds, Version what OffVersion does.
 	Magic   = 0x31706d6172746f67 // "gotramp1"
-	Version = 1
+	Version = 2
 	// SlotSize is the size of a slot, four words, in bytes.
 	SlotSize = 32
 	// MaxBits bounds the logarithm of how many slots a ring has.
@@ -60,8 +67,12 @@ const (
 //	head      0: time-stamp counter   1: g (48), old status (4), new status (4), extras (4), kinds (4)   2: goid (56), wait reason (8)   3: commit (16), m (48)
 //	creation  0: g.startpc            1: g.gopc                                                          2: g.labels                     3: commit (16), m.curg (48)
 //	labels    0: g.labels             1, 2: nothing                                                                                      3: commit (16), nothing
+//	item      0: time-stamp counter   1: hchan (48), Sent, Received or Taken (4), 0 (4), 0 (4), kinds (4)   2: hchan.sendx (32), recvx (32)  3: commit (16), g (48)
 //	channel   0: sudog.c              1: hchan.dataqsiz                                                  2: nothing                      3: commit (16), nothing
 //	stack     0 to 2: two return addresses each, relative to the text base, innermost first                                             3: commit (16), nothing
+//
+// An item is a head alone: the goroutine that runs has put an item into a channel's buffer, or taken one out of it, with the positions as they are
+// then. If it takes one that another waits to send, word 2 has that one's g (48) and the lower bits of recvx (16) as it was before.
 //
 // A creation comes before labels, labels before stacks; a channel, by which a goroutine was woken, comes alone. The store of the last word commits a slot; the head is committed last of all.
 const (
@@ -77,6 +88,15 @@ const (
 	KindCreation = 1
 	KindLabels   = 2
 	KindChannel  = 4
+	// KindItem tells that it is no change, but an item of a channel.
+	KindItem = 8
+	// Sent, Received and Taken are what becomes of it.
+	Sent     = 1
+	Received = 2
+	Taken    = 3
+	// ShiftRecvX and ShiftTakenX are where hchan.recvx begins.
+	ShiftRecvX  = 32
+	ShiftTakenX = 48
 
 	MaxExtras = 13
 	// MaxStackSlots is how many of them a stack can take, with AddressesPerSlot each.
@@ -99,6 +119,11 @@ type Geometry struct {
 }
 
 const pageSize = 4096
+
+// ChannelIndex returns the place of a channel in the table.
+func ChannelIndex(address uint64) uint64 {
+	return (address>>ChannelShift + address>>(ChannelShift+ChannelBits)) & (1<<ChannelBits - 1)
+}
 
 // Slots returns the offset of the first slot of the first ring; the rings follow each other.
 func (g Geometry) Slots() uint64 {

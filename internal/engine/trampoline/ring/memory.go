@@ -155,6 +155,34 @@ func (m *Memory) SetWantLabels(want bool) {
 	m.SetWord(OffWantLabels, word)
 }
 
+// AddChannel has items of a channel recorded. It reports false if there is no room for it.
+func (m *Memory) AddChannel(address uint64) bool {
+	at := OffChannels + 8*ChannelIndex(address)
+	if there := m.Word(at); there != 0 {
+		return there == address
+	}
+	m.SetWord(at, address)
+	m.SetWord(OffChannelCount, m.Word(OffChannelCount)+1)
+	return true
+}
+
+// RemoveChannel ends what AddChannel began.
+func (m *Memory) RemoveChannel(address uint64) {
+	at := OffChannels + 8*ChannelIndex(address)
+	if m.Word(at) == address {
+		m.SetWord(at, 0)
+		m.SetWord(OffChannelCount, m.Word(OffChannelCount)-1)
+	}
+}
+
+// ClearChannels ends it for all.
+func (m *Memory) ClearChannels() {
+	m.SetWord(OffChannelCount, 0)
+	for i := range uint64(1 << ChannelBits) {
+		m.SetWord(OffChannels+8*i, 0)
+	}
+}
+
 // SetTextBase sets what addresses in stacks are relative to. It is set once, before there are any.
 func (m *Memory) SetTextBase(base uint64) {
 	m.textBase.Store(base)

@@ -27,6 +27,11 @@ type Record struct {
 	// Channel is the hchan by which a goroutine was made runnable that waited for channels, 0 if it is not known, and BufferSize how many items
 	// that can hold.
 	Channel, BufferSize uint64
+	// Item is 0 for a change. Else it is none, but G has Sent to, Received from or Taken out of Channel, where the next item goes to SendX and comes
+	// from RecvX; of Taken, Sender is who waited to send, and only the lower 16 bits of RecvX are known, before.
+	Item         uint8
+	SendX, RecvX uint32
+	Sender       uint64
 	// Stack holds the return addresses of a goroutine that blocks, innermost first, 0 for one that could not be told. It is valid until the
 	// next record.
 	Stack []uint64
@@ -57,10 +62,24 @@ func (r *Reader) decode(c *change, extras []slot) {
 	x.G, x.Old, x.New = c.who&pointerMask, uint8(c.who>>ShiftOld)&15, uint8(c.who>>ShiftNew)&15
 	x.GoID, x.Reason = c.what&(1<<ShiftReason-1), uint8(c.what>>ShiftReason)
 	x.M = c.where >> ShiftM
+	x.Item = 0
+	if c.who>>ShiftKinds == KindItem {
+		x.decodeItem(c)
+		return
+	}
 	x.Created, x.HasLabels, x.Channel, x.Stack = false, false, 0, x.Stack[:0]
 	if first, n := c.extras(); n != 0 {
 		x.decodeExtras(uint8(c.who>>ShiftKinds), extras[first:][:n], r.memory.textBase.Load())
 	}
+}
+
+func (x *Record) decodeItem(c *change) {
+	x.Item, x.Channel, x.G = x.Old, x.G, x.M
+	if x.Item == Taken {
+		x.Sender, x.RecvX = c.what&pointerMask, uint32(c.what>>ShiftTakenX)
+		return
+	}
+	x.SendX, x.RecvX = uint32(c.what), uint32(c.what>>ShiftRecvX)
 }
 
 func (x *Record) decodeExtras(kinds uint8, extras []slot, textBase uint64) {

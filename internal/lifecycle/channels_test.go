@@ -1,0 +1,114 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// item tells what becomes of an item of a channel.
+func (s *script) item(kind Kind, g, channel, number uint64) *script {
+	s.events = append(s.events, &Event{Kind: kind, Time: s.now, G: g, GoID: g, Channel: channel, BufferSize: 3, Item: number})
+	s.now += 1000
+	return s
+}
+
+// TestItems has a worker find what others have put into the buffer of the channel for which it waits at home.
+func TestItems(t *testing.T) {
+	for name, c := range map[string]struct {
+		script func() *script
+		want   []string
+	}{
+		"each is a part of what it was sent for": {
+			func() *script {
+				return busyWorker().item(Sent, 4, workChannel, 1).item(Received, 2, workChannel, 1).waits(2, receiving, ownPC)
+			},
+			[]string{"2.1 in 3.0 of 3.0 exact", "2.2 in 4.0 of 4.0 exact"},
+		},
+		"the sender has exited meanwhile": {
+			func() *script {
+				return busyWorker().item(Sent, 4, workChannel, 1).exits(4).item(Received, 2, workChannel, 1).waits(2, receiving, ownPC)
+			},
+			[]string{"4.0 in 4.0 after 1.0", "2.1 in 3.0 of 3.0 exact", "2.2 in 4.0 of 4.0 exact"},
+		},
+		"who has sent it is not known": {
+			func() *script { return busyWorker().item(Received, 2, workChannel, 0).waits(2, receiving, ownPC) },
+			[]string{"2.1 in 3.0 of 3.0 exact", "2.2 in 2.2 unknown"},
+		},
+		"who has sent it is not followed": {
+			func() *script {
+				return busyWorker().item(Sent, 99, workChannel, 1).item(Received, 2, workChannel, 1).waits(2, receiving, ownPC)
+			},
+			[]string{"2.1 in 3.0 of 3.0 exact", "2.2 in 2.2 unknown"},
+		},
+		"it is of another channel": {
+			func() *script {
+				return busyWorker().item(Sent, 4, semaphore, 1).item(Received, 2, semaphore, 1).waits(2, receiving, ownPC)
+			},
+			[]string{"2.1 in 3.0 of 3.0 exact"},
+		},
+		"another waits to send meanwhile": {
+			func() *script {
+				return busyWorker().item(Sent, 4, workChannel, 1).start(5, 1, requestPC).waits(5, sending, 0).item(Received, 2, workChannel, 1).
+					item(Sent, 5, workChannel, 2).woken(5, 2).waits(2, receiving, ownPC)
+			},
+			[]string{"2.1 in 3.0 of 3.0 exact", "2.2 in 4.0 of 4.0 exact"},
+		},
+		"what begins before items are told of is not known": {
+			func() *script {
+				return busyWorker().waits(2, receiving, ownPC).later(1).woken(2, 4).waits(2, receiving, ownPC)
+			},
+			[]string{"2.1 in 3.0 of 3.0 exact", "2.2 in 4.0 of 4.0 exact"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, playTold(c.script(), 0)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	early := playTold(busyWorker().waits(2, receiving, ownPC), 1<<62)
+	if diff := cmp.Diff([]string{"2.1 in 2.1 after 3.0 unknown"}, early); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// playTold handles the events of a script in which a channel has a buffer, of which items are told from a moment on. It checks that they are as long
+// as a worker lives that waits for them.
+func playTold(s *script, since int64) (got []string) {
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62, Outlives: time.Second}, fakePlaces{}, NewHomes())
+	for _, e := range s.events {
+		if e.Channel == workChannel {
+			e.BufferSize = 3
+		}
+		if g := tr.Get(e.G); g != nil && g.idle {
+			tr.Learn(Asked{g.G, g.GoID, []Hchan{{Address: workChannel, Size: 3, Since: max(since, 1)}}})
+		}
+		got = append(got, told(tr.Handle(e))...)
+		if unused := tr.Unused(); len(unused) != 0 {
+			got = append(got, "unused")
+		}
+	}
+	return got
+}
+
+// TestUnusedChannels has the last worker exit that waits for a channel whose items are told of.
+func TestUnusedChannels(t *testing.T) {
+	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC)
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62, Outlives: time.Second}, fakePlaces{}, NewHomes())
+	handle(tr, s.events...)
+	tr.Learn(Asked{2, 2, []Hchan{{Address: workChannel, Size: 3, Since: 1}, {Address: semaphore, Size: 1}}})
+	if unused := tr.Unused(); unused != nil {
+		t.Errorf("%v are not used", unused)
+	}
+	events := len(s.events)
+	s.exits(2)
+	handle(tr, s.events[events:]...)
+	if diff := cmp.Diff([]uint64{workChannel}, tr.Unused()); diff != "" {
+		t.Error(diff)
+	}
+	if unused := tr.Unused(); unused != nil {
+		t.Errorf("%v are told twice", unused)
+	}
+}
