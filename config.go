@@ -47,7 +47,7 @@ type Config struct {
 	Trampoline TrampolineConfig `mapstructure:"trampoline"`
 	// Syscalls attaches the extra probes that Go 1.26 and later need to show system calls.
 	Syscalls bool `mapstructure:"syscalls"`
-	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 160 bytes for each
+	// MaxGoroutines is how many goroutines of all processes together can be followed at a time. The kernel takes about 170 bytes for each
 	// at start.
 	MaxGoroutines int `mapstructure:"max_goroutines"`
 	// MaxGoroutinesPerTarget is how many goroutines of one process can be followed at a time.
@@ -64,7 +64,7 @@ type Config struct {
 	Logs LogsConfig `mapstructure:"logs"`
 	// Blocked says which goroutines count as blocked.
 	Blocked BlockedConfig `mapstructure:"blocked"`
-	// StartFunctions says how goroutines are counted by the function that they were started for, if a metric has that attribute.
+	// StartFunctions says how goroutines, and how long they run, are counted by the function that they were started for.
 	StartFunctions StartFunctionsConfig `mapstructure:"start_functions"`
 	// WaitLines says how the time that goroutines wait is told by line.
 	WaitLines WaitLinesConfig `mapstructure:"wait_lines"`
@@ -469,6 +469,7 @@ func (c *Config) functions() telemetry.Functions {
 func withEstimatesApart(c metadata.MetricsConfig) metadata.MetricsConfig {
 	c.GoGoroutineCreated.EnabledAttributes = with(c.GoGoroutineCreated.EnabledAttributes, metadata.GoGoroutineCreatedMetricAttributeKeyGoGoroutineEstimated)
 	c.GoGoroutineExited.EnabledAttributes = with(c.GoGoroutineExited.EnabledAttributes, metadata.GoGoroutineExitedMetricAttributeKeyGoGoroutineEstimated)
+	c.GoGoroutineRunTime.EnabledAttributes = with(c.GoGoroutineRunTime.EnabledAttributes, metadata.GoGoroutineRunTimeMetricAttributeKeyGoGoroutineEstimated)
 	c.GoGoroutineSystemTime.EnabledAttributes = with(c.GoGoroutineSystemTime.EnabledAttributes, metadata.GoGoroutineSystemTimeMetricAttributeKeyGoGoroutineEstimated)
 	c.GoGoroutineWaitTime.EnabledAttributes = with(c.GoGoroutineWaitTime.EnabledAttributes, metadata.GoGoroutineWaitTimeMetricAttributeKeyGoGoroutineSampled)
 	c.GoGoroutineTime.EnabledAttributes = with(c.GoGoroutineTime.EnabledAttributes, metadata.GoGoroutineTimeMetricAttributeKeyGoGoroutineEstimated)

@@ -183,12 +183,14 @@ func (s *shared) open(ctx context.Context) (source, error) {
 }
 
 func (s *shared) engineOptions() trampoline.Options {
+	functions := s.config.functions()
 	return trampoline.Options{
 		Options: engine.Options{
 			MaxGoroutines:           s.config.MaxGoroutines,
 			MaxGoroutinesPerProcess: s.config.MaxGoroutinesPerTarget,
 			BufferSize:              s.config.RingBufferSize,
-			ByFunction:              s.config.functions().Any(),
+			ByFunction:              functions.Created || functions.Exited,
+			RunTimes:                s.hasMetrics && s.config.Metrics.GoGoroutineRunTime.Enabled,
 			ByLine:                  s.byLine(),
 			MeasureCosts:            s.config.Overhead.Budget > 0,
 			Logger:                  s.set.Logger,

@@ -105,25 +105,29 @@ static __always_inline struct origin read_origin(const struct change *c)
 	return o;
 }
 
-static __always_inline void count_exit(const struct change *c)
+static __always_inline void count_exit(const struct change *c, const struct goroutine *g)
 {
-	struct lives *l = c->target->by_function ? lives_of(c, read_origin(c).startpc) : NULL;
+	struct lives *l = c->target->by_function ? lives_of(c, g->start_pc) : NULL;
 
 	add(&c->counters->exited, 1);
 	if (l)
 		add(&l->exited, 1);
 }
 
-// There are few functions of the runtime that goroutines begin in, and what is not the program's changes its state rarely.
-static __always_inline void count_system_run(const struct change *c, __u64 ns)
+// Those of functions that there is no room for are in the counts of all.
+static __always_inline void count_run(const struct change *c, const struct goroutine *g, __u64 ns)
 {
-	struct function key = {.start_pc = read_origin(c).startpc, .slot = c->target->slot};
-	__u64 *sum = bpf_map_lookup_elem(&system_times, &key);
+	struct function key = {
+		.start_pc = g->start_pc,
+		.slot = c->target->slot,
+		.system = g->flags & GOROUTINE_SYSTEM ? 1 : 0,
+	};
+	__u64 *sum = bpf_map_lookup_elem(&run_times, &key);
 
 	if (sum)
 		add(sum, ns);
 	else
-		bpf_map_update_elem(&system_times, &key, &ns, BPF_NOEXIST);
+		bpf_map_update_elem(&run_times, &key, &ns, BPF_NOEXIST);
 }
 
 static __always_inline void leave(struct counters *n, __u8 state, __u64 when)

@@ -69,7 +69,8 @@ struct target {
 	__u8 label_form;     /* enum label_form */
 	__u8 by_function;    /* created and exited are counted for each start function too */
 	__u8 blind;          /* there are no probes at the ends of system calls */
-	__u8 pad[7];
+	__u8 run_times;      /* how long goroutines run is added up for each start function; of the runtime's own it always is */
+	__u8 pad[6];
 };
 
 /* What only the Go side writes of a target while it is followed. */
@@ -87,6 +88,7 @@ struct goroutine {
 	__u64 created;   /* ns, CLOCK_MONOTONIC */
 	__u64 since;     /* ns, when the state began */
 	__u64 creation_pc; /* behind the go statement that created it */
+	__u64 start_pc;  /* of the function that it begins in; 0 if that is not known */
 	__u64 time[STATES - 1];  /* ns in each state but dead */
 	__u32 count[STATES - 1]; /* how often it was in each state but dead */
 	__u32 lost;      /* events that the ring buffer had no room for since the last that it took */
@@ -229,11 +231,11 @@ struct counters {
 	__u64 begins;         /* transitions */
 };
 
-/* functions: goroutines by the function that they begin in. */
+/* functions, run_times: goroutines by the function that they begin in. */
 struct function {
 	__u64 start_pc;
 	__u32 slot;
-	__u32 pad;
+	__u32 system; /* 1 in run_times for goroutines of the runtime itself */
 };
 
 struct lives {

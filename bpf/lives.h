@@ -80,6 +80,7 @@ static __always_inline void begin_life(struct change *c, const struct registers 
 		.created = c->now,
 		.since = c->now,
 		.creation_pc = origin.gopc,
+		.start_pc = origin.startpc,
 		.state = c->to,
 		.reason = c->reason,
 		.flags = flags,
@@ -130,7 +131,7 @@ static __always_inline void bury_unknown(const struct change *c)
 static __always_inline void end_life(struct change *c, struct goroutine *g)
 {
 	if (!(g->flags & GOROUTINE_SYSTEM)) {
-		count_exit(c);
+		count_exit(c, g);
 		if (!(g->flags & GOROUTINE_PREEXISTING))
 			count_duration(c, HISTOGRAM_LIFETIME, 0, c->now - g->created);
 	}
@@ -153,8 +154,8 @@ static __always_inline void end_state(const struct change *c, struct goroutine *
 		g->since = c->now;
 	}
 	g->time[(g->state - 1) & 3] += c->now - g->since;
-	if (!counted && known && g->state == STATE_RUNNING)
-		count_system_run(c, c->now - g->since);
+	if (known && g->state == STATE_RUNNING && (!counted || c->target->run_times))
+		count_run(c, g, c->now - g->since);
 	if (counted && known && !c->late)
 		count_state(c, g, c->now - g->since);
 	if (counted && c->to != STATE_DEAD)

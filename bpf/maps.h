@@ -124,13 +124,13 @@ struct {
 	__uint(max_entries, 1);
 } functions SEC(".maps");
 
-// For how long goroutines of the runtime itself ran, in ns, by the function that they begin in.
+// For how long goroutines ran, in ns, by the function that they begin in.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__type(key, struct function);
 	__type(value, __u64);
 	__uint(max_entries, 1);
-} system_times SEC(".maps");
+} run_times SEC(".maps");
 
 // The g.labels that was last told of a goroutine. It tells labels apart: their memory is not used again before the garbage collector has
 // found that no goroutine carries them, which it cannot without stopping those that run.

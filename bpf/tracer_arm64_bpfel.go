@@ -132,7 +132,7 @@ type TracerFunction struct {
 	_       structs.HostLayout
 	StartPc uint64
 	Slot    uint32
-	Pad     uint32
+	System  uint32
 }
 
 type TracerGoroutine struct {
@@ -141,6 +141,7 @@ type TracerGoroutine struct {
 	Created    uint64
 	Since      uint64
 	CreationPc uint64
+	StartPc    uint64
 	Time       [4]uint64
 	Count      [4]uint32
 	Lost       uint32
@@ -253,7 +254,8 @@ type TracerTarget struct {
 	LabelForm       uint8
 	ByFunction      uint8
 	Blind           uint8
-	Pad             [7]uint8
+	RunTimes        uint8
+	Pad             [6]uint8
 }
 
 type TracerWaking struct {
@@ -279,9 +281,9 @@ const (
 	TracerMapLastSlot          = "last_slot"
 	TracerMapLastStart         = "last_start"
 	TracerMapLimits            = "limits"
+	TracerMapRunTimes          = "run_times"
 	TracerMapSlots             = "slots"
 	TracerMapSystemStarts      = "system_starts"
-	TracerMapSystemTimes       = "system_times"
 	TracerMapTargets           = "targets"
 	TracerMapTemplates         = "templates"
 	TracerMapTracked           = "tracked"
@@ -373,9 +375,9 @@ type TracerMapSpecs struct {
 	LastSlot      *ebpf.MapSpec `ebpf:"last_slot"`
 	LastStart     *ebpf.MapSpec `ebpf:"last_start"`
 	Limits        *ebpf.MapSpec `ebpf:"limits"`
+	RunTimes      *ebpf.MapSpec `ebpf:"run_times"`
 	Slots         *ebpf.MapSpec `ebpf:"slots"`
 	SystemStarts  *ebpf.MapSpec `ebpf:"system_starts"`
-	SystemTimes   *ebpf.MapSpec `ebpf:"system_times"`
 	Targets       *ebpf.MapSpec `ebpf:"targets"`
 	Templates     *ebpf.MapSpec `ebpf:"templates"`
 	Tracked       *ebpf.MapSpec `ebpf:"tracked"`
@@ -439,9 +441,9 @@ type TracerMaps struct {
 	LastSlot      *ebpf.Map `ebpf:"last_slot"`
 	LastStart     *ebpf.Map `ebpf:"last_start"`
 	Limits        *ebpf.Map `ebpf:"limits"`
+	RunTimes      *ebpf.Map `ebpf:"run_times"`
 	Slots         *ebpf.Map `ebpf:"slots"`
 	SystemStarts  *ebpf.Map `ebpf:"system_starts"`
-	SystemTimes   *ebpf.Map `ebpf:"system_times"`
 	Targets       *ebpf.Map `ebpf:"targets"`
 	Templates     *ebpf.Map `ebpf:"templates"`
 	Tracked       *ebpf.Map `ebpf:"tracked"`
@@ -462,9 +464,9 @@ func (m *TracerMaps) Close() error {
 		m.LastSlot,
 		m.LastStart,
 		m.Limits,
+		m.RunTimes,
 		m.Slots,
 		m.SystemStarts,
-		m.SystemTimes,
 		m.Targets,
 		m.Templates,
 		m.Tracked,

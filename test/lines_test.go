@@ -17,9 +17,9 @@ import (
 	"github.com/otelgoroutine/goroutinereceiver/internal/testbuild"
 )
 
-// TestWaitsByLine follows a program that waits for a mutex at one line for long and at another for a little, with each engine: it is told apart at
-// which.
-func TestWaitsByLine(t *testing.T) {
+// TestLines follows a program that waits for a mutex at one line for long and at another for a little, and has goroutines of one function burn
+// processor time, with each engine: it is told apart at which line, and which function.
+func TestLines(t *testing.T) {
 	testbuild.RequireRoot(t)
 	for _, engine := range []string{"uprobe", "trampoline"} {
 		t.Run(engine, func(t *testing.T) {
@@ -43,7 +43,29 @@ func TestWaitsByLine(t *testing.T) {
 			if all := reasonSum(b.Metric("go.goroutine.wait.duration"), mutexReason); math.Abs(hot+cold+waits["other"]-all) > 1e-6 {
 				t.Errorf("lines have %v s in all, the distribution has %v", waits, all)
 			}
+			burnsMost(t, b.Metric("go.goroutine.run.time"))
 		})
+	}
+}
+
+// burnsMost looks for the function whose goroutines ran longest.
+func burnsMost(t *testing.T, metrics []pmetric.Metric) {
+	t.Helper()
+	ran := map[string]float64{}
+	for _, m := range metrics {
+		for _, p := range m.Sum().DataPoints().All() {
+			function, _ := p.Attributes().Get("code.function.name")
+			ran[function.Str()] += p.DoubleValue()
+		}
+	}
+	t.Logf("goroutines ran for %v s", ran)
+	if ran["main.nibble"] <= 0 {
+		t.Error("nothing ran in main.nibble")
+	}
+	for function, seconds := range ran {
+		if seconds > ran["main.burn"] {
+			t.Errorf("%s ran for longest", function)
+		}
 	}
 }
 

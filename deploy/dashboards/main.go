@@ -76,6 +76,7 @@ func service() *dashboard.DashboardBuilder {
 		graph{"Created", "More than exit, for long: a leak.", "cps", "created", `sum(rate(go_goroutine_created_total{` + of + `}[$__rate_interval]))`},
 		graph{"Exited", "", "cps", "exited", `sum(rate(go_goroutine_exited_total{` + of + `}[$__rate_interval]))`},
 		graph{"Processors that goroutines take", "Running is what runs on a CPU; runnable wants to.", "short", "{{go_goroutine_state}}", `sum by (go_goroutine_state) (rate(go_goroutine_time_seconds_total{` + of + `, go_goroutine_state=~"running|runnable|syscall"}[$__rate_interval]))`},
+		graph{"Processors taken, by function", "By the functions that goroutines were started for.", "short", "{{code_function_name}}", `topk(10, sum by (code_function_name) (rate(go_goroutine_run_time_seconds_total{` + of + `}[$__rate_interval])))`},
 	)
 	add(
 		d, "What keeps them from a CPU",

@@ -147,8 +147,9 @@ type ProcessDistributions struct {
 	Histograms map[lifecycle.HistogramKey]*lifecycle.Histogram
 	// Functions are the lives by the address of the function that goroutines begin in, nil if they are not counted.
 	Functions map[uint64]lifecycle.Lives
-	// System is for how long goroutines of the runtime itself ran, until they last stopped, by the address of the function that they begin in, in ns.
-	System map[uint64]uint64
+	// Runs is for how long goroutines ran, until they last stopped, by the address of the function that they begin in, in ns; nil if that is not
+	// added up. System is the same of those of the runtime itself, and always is.
+	Runs, System map[uint64]uint64
 	// Lines is how long all goroutines have waited where, of waits that have ended, in ns; nil if the engine knows that of sampled ones only.
 	Lines map[lifecycle.Line]uint64
 }

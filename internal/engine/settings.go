@@ -19,6 +19,8 @@ type Options struct {
 	Labels LabelNames
 	// ByFunction counts goroutines by the function that they begin in.
 	ByFunction bool
+	// RunTimes adds up how long goroutines run by the function that they begin in. Of the runtime's own, that is always done.
+	RunTimes bool
 	// ByLine adds up how long goroutines wait at which line, if stacks are read and the engine can do so for all goroutines.
 	ByLine bool
 	// MeasureCosts keeps what Attachment.HitCost tells up to date.

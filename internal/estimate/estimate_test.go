@@ -19,6 +19,7 @@ func did(created uint64, running, waiting time.Duration) (t lifecycle.Totals) {
 	t.Histograms = map[lifecycle.HistogramKey]*lifecycle.Histogram{key: {Buckets: map[int]uint64{7: created}, Count: created, Sum: 1000 * created}}
 	t.Functions = map[uint64]lifecycle.Lives{5: {Created: created, Exited: created / 2}}
 	t.System = map[uint64]uint64{6: 10 * created}
+	t.Runs = map[uint64]uint64{7: 20 * created}
 	return t
 }
 
@@ -52,7 +53,7 @@ func TestGap(t *testing.T) {
 				}
 				return
 			}
-			if n.Counts.Created != test.created || n.Counts.Exited != test.created/2 || n.Functions[5].Created != test.created || n.System[6] != 10*test.created {
+			if n.Counts.Created != test.created || n.Counts.Exited != test.created/2 || n.Functions[5].Created != test.created || n.System[6] != 10*test.created || n.Runs[7] != 20*test.created {
 				t.Errorf("estimated are %+v, want %d goroutines", n, test.created)
 			}
 			near(t, "running", n.Counts.Time[lifecycle.Running], test.running)

@@ -12,6 +12,7 @@ type sums struct {
 	created, exited float64
 	histograms      map[lifecycle.HistogramKey]*histogram
 	functions       map[uint64]lives   // nil if they are not counted
+	runs            map[uint64]float64 // in ns, nil if they are not added up
 	system          map[uint64]float64 // in ns
 }
 
@@ -37,6 +38,12 @@ func eventsOf(t *lifecycle.Totals) *sums {
 	}
 	for pc, l := range t.Functions {
 		s.functions[pc] = lives{float64(l.Created), float64(l.Exited)}
+	}
+	if t.Runs != nil {
+		s.runs = map[uint64]float64{}
+	}
+	for pc, ns := range t.Runs {
+		s.runs[pc] = float64(ns)
 	}
 	for pc, ns := range t.System {
 		s.ranSystem(pc, float64(ns))
@@ -83,6 +90,12 @@ func (s *sums) addEvents(o *sums, times float64) {
 		sum := s.functions[pc]
 		s.functions[pc] = lives{sum.created + times*l.created, sum.exited + times*l.exited}
 	}
+	if s.runs == nil && o.runs != nil {
+		s.runs = map[uint64]float64{}
+	}
+	for pc, ns := range o.runs {
+		s.runs[pc] += times * ns
+	}
 	for pc, ns := range o.system {
 		s.ranSystem(pc, times*ns)
 	}
@@ -109,9 +122,11 @@ func (s *sums) scale(by float64) {
 			delete(s.functions, pc)
 		}
 	}
-	for pc := range s.system {
-		if s.system[pc] *= by; s.system[pc] < negligible {
-			delete(s.system, pc)
+	for _, runs := range []map[uint64]float64{s.runs, s.system} {
+		for pc := range runs {
+			if runs[pc] *= by; runs[pc] < negligible {
+				delete(runs, pc)
+			}
 		}
 	}
 }
@@ -157,6 +172,12 @@ func (s *sums) totals() *lifecycle.Totals {
 	}
 	for pc, l := range s.functions {
 		t.Functions[pc] = lifecycle.Lives{Created: whole(l.created), Exited: whole(l.exited)}
+	}
+	if s.runs != nil {
+		t.Runs = map[uint64]uint64{}
+	}
+	for pc, ns := range s.runs {
+		t.Runs[pc] = whole(ns)
 	}
 	for pc, ns := range s.system {
 		t.System[pc] = whole(ns)

@@ -6,8 +6,9 @@ type Totals struct {
 	Histograms map[HistogramKey]*Histogram
 	// Functions are the lives by the address at which goroutines start, nil if they are not counted.
 	Functions map[uint64]Lives
-	// System is for how long goroutines of the runtime itself ran, by the address at which they start, in ns.
-	System map[uint64]uint64
+	// Runs is for how long goroutines ran, by the address at which they start, in ns, nil if that is not added up; System the same of those of
+	// the runtime itself.
+	Runs, System map[uint64]uint64
 	// Lines is how long they have waited where, of waits that have ended, in ns; nil if that is not counted.
 	Lines map[Line]uint64
 }
@@ -42,6 +43,12 @@ func (t *Totals) Add(o Totals) {
 	}
 	for pc, ns := range o.System {
 		t.System[pc] += ns
+	}
+	if t.Runs == nil && o.Runs != nil {
+		t.Runs = map[uint64]uint64{}
+	}
+	for pc, ns := range o.Runs {
+		t.Runs[pc] += ns
 	}
 	if t.Lines == nil && o.Lines != nil {
 		t.Lines = map[Line]uint64{}

@@ -291,6 +291,55 @@ func (ms *GoGoroutineOverheadStatusMetricConfig) Unmarshal(parser *confmap.Conf)
 	return nil
 }
 
+// GoGoroutineRunTimeMetricAttributeKey specifies the key of an attribute for the go.goroutine.run.time metric.
+type GoGoroutineRunTimeMetricAttributeKey string
+
+const (
+	GoGoroutineRunTimeMetricAttributeKeyStartCodeFunctionName GoGoroutineRunTimeMetricAttributeKey = "code.function.name"
+	GoGoroutineRunTimeMetricAttributeKeyGoGoroutineEstimated  GoGoroutineRunTimeMetricAttributeKey = "go.goroutine.estimated"
+)
+
+// GoGoroutineRunTimeMetricConfig provides config for the go.goroutine.run.time metric.
+type GoGoroutineRunTimeMetricConfig struct {
+	Enabled          bool `mapstructure:"enabled"`
+	enabledSetByUser bool
+
+	AggregationStrategy string                                 `mapstructure:"aggregation_strategy"`
+	EnabledAttributes   []GoGoroutineRunTimeMetricAttributeKey `mapstructure:"attributes"`
+}
+
+func (ms *GoGoroutineRunTimeMetricConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+
+	err := parser.Unmarshal(ms)
+	if err != nil {
+		return err
+	}
+
+	ms.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+func (ms *GoGoroutineRunTimeMetricConfig) Validate() error {
+	for _, val := range ms.EnabledAttributes {
+		switch val {
+		case GoGoroutineRunTimeMetricAttributeKeyStartCodeFunctionName, GoGoroutineRunTimeMetricAttributeKeyGoGoroutineEstimated:
+		default:
+			return fmt.Errorf("metric go.goroutine.run.time doesn't have an attribute %v, valid attributes: [code.function.name, go.goroutine.estimated]", val)
+		}
+	}
+
+	switch ms.AggregationStrategy {
+	case AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax:
+	default:
+		return fmt.Errorf("invalid aggregation strategy %q, valid strategies: [%s, %s, %s, %s]", ms.AggregationStrategy, AggregationStrategySum, AggregationStrategyAvg, AggregationStrategyMin, AggregationStrategyMax)
+	}
+
+	return nil
+}
+
 // GoGoroutineSystemTimeMetricAttributeKey specifies the key of an attribute for the go.goroutine.system.time metric.
 type GoGoroutineSystemTimeMetricAttributeKey string
 
@@ -554,6 +603,7 @@ type MetricsConfig struct {
 	GoGoroutineOverheadCoverage      GoGoroutineOverheadCoverageMetricConfig      `mapstructure:"go.goroutine.overhead.coverage"`
 	GoGoroutineOverheadShare         GoGoroutineOverheadShareMetricConfig         `mapstructure:"go.goroutine.overhead.share"`
 	GoGoroutineOverheadStatus        GoGoroutineOverheadStatusMetricConfig        `mapstructure:"go.goroutine.overhead.status"`
+	GoGoroutineRunTime               GoGoroutineRunTimeMetricConfig               `mapstructure:"go.goroutine.run.time"`
 	GoGoroutineSystemTime            GoGoroutineSystemTimeMetricConfig            `mapstructure:"go.goroutine.system.time"`
 	GoGoroutineTime                  GoGoroutineTimeMetricConfig                  `mapstructure:"go.goroutine.time"`
 	GoGoroutineWaitTime              GoGoroutineWaitTimeMetricConfig              `mapstructure:"go.goroutine.wait.time"`
@@ -597,6 +647,11 @@ func DefaultMetricsConfig() MetricsConfig {
 		},
 		GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
 			Enabled: true,
+		},
+		GoGoroutineRunTime: GoGoroutineRunTimeMetricConfig{
+			Enabled:             true,
+			AggregationStrategy: AggregationStrategySum,
+			EnabledAttributes:   []GoGoroutineRunTimeMetricAttributeKey{GoGoroutineRunTimeMetricAttributeKeyStartCodeFunctionName, GoGoroutineRunTimeMetricAttributeKeyGoGoroutineEstimated},
 		},
 		GoGoroutineSystemTime: GoGoroutineSystemTimeMetricConfig{
 			Enabled:             true,

@@ -58,6 +58,11 @@ func TestMetricsBuilderConfig(t *testing.T) {
 					GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
 						Enabled: true,
 					},
+					GoGoroutineRunTime: GoGoroutineRunTimeMetricConfig{
+						Enabled:             true,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineRunTimeMetricAttributeKey{GoGoroutineRunTimeMetricAttributeKeyStartCodeFunctionName, GoGoroutineRunTimeMetricAttributeKeyGoGoroutineEstimated},
+					},
 					GoGoroutineSystemTime: GoGoroutineSystemTimeMetricConfig{
 						Enabled:             true,
 						AggregationStrategy: AggregationStrategySum,
@@ -144,6 +149,11 @@ func TestMetricsBuilderConfig(t *testing.T) {
 					GoGoroutineOverheadStatus: GoGoroutineOverheadStatusMetricConfig{
 						Enabled: false,
 					},
+					GoGoroutineRunTime: GoGoroutineRunTimeMetricConfig{
+						Enabled:             false,
+						AggregationStrategy: AggregationStrategySum,
+						EnabledAttributes:   []GoGoroutineRunTimeMetricAttributeKey{GoGoroutineRunTimeMetricAttributeKeyStartCodeFunctionName, GoGoroutineRunTimeMetricAttributeKeyGoGoroutineEstimated},
+					},
 					GoGoroutineSystemTime: GoGoroutineSystemTimeMetricConfig{
 						Enabled:             false,
 						AggregationStrategy: AggregationStrategySum,
@@ -198,7 +208,7 @@ func TestMetricsBuilderConfig(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := loadMetricsBuilderConfig(t, tt.name)
-			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineSystemTimeMetricConfig{}, GoGoroutineTimeMetricConfig{}, GoGoroutineWaitTimeMetricConfig{}, ProcessCgroupCPUPeriodsMetricConfig{}, ProcessCgroupCPUThrottledPeriodsMetricConfig{}, ProcessCgroupCPUThrottledTimeMetricConfig{}, ProcessCPURunqueueTimeMetricConfig{}, ProcessCPUTimeMetricConfig{}, ResourceAttributeConfig{}))
+			diff := cmp.Diff(tt.want, cfg, cmpopts.IgnoreUnexported(GoGoroutineBlockedMetricConfig{}, GoGoroutineCountMetricConfig{}, GoGoroutineCreatedMetricConfig{}, GoGoroutineEngineStatusMetricConfig{}, GoGoroutineExitedMetricConfig{}, GoGoroutineOverheadCoverageMetricConfig{}, GoGoroutineOverheadShareMetricConfig{}, GoGoroutineOverheadStatusMetricConfig{}, GoGoroutineRunTimeMetricConfig{}, GoGoroutineSystemTimeMetricConfig{}, GoGoroutineTimeMetricConfig{}, GoGoroutineWaitTimeMetricConfig{}, ProcessCgroupCPUPeriodsMetricConfig{}, ProcessCgroupCPUThrottledPeriodsMetricConfig{}, ProcessCgroupCPUThrottledTimeMetricConfig{}, ProcessCPURunqueueTimeMetricConfig{}, ProcessCPUTimeMetricConfig{}, ResourceAttributeConfig{}))
 			require.Emptyf(t, diff, "Config mismatch (-expected +actual):\n%s", diff)
 		})
 	}
@@ -247,6 +257,18 @@ func TestGoGoroutineExitedMetricsConfig_Validate(t *testing.T) {
 	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.exited doesn't have an attribute invalid, valid attributes: [code.function.name, go.goroutine.estimated]")
 
 	cfg = DefaultMetricsConfig().GoGoroutineExited
+	cfg.AggregationStrategy = "invalid"
+	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
+}
+
+func TestGoGoroutineRunTimeMetricsConfig_Validate(t *testing.T) {
+	cfg := DefaultMetricsConfig().GoGoroutineRunTime
+	require.NoError(t, cfg.Validate())
+
+	cfg.EnabledAttributes = []GoGoroutineRunTimeMetricAttributeKey{"invalid"}
+	require.ErrorContains(t, cfg.Validate(), "metric go.goroutine.run.time doesn't have an attribute invalid, valid attributes: [code.function.name, go.goroutine.estimated]")
+
+	cfg = DefaultMetricsConfig().GoGoroutineRunTime
 	cfg.AggregationStrategy = "invalid"
 	require.ErrorContains(t, cfg.Validate(), "invalid aggregation strategy")
 }

@@ -326,6 +326,10 @@ var MetricsInfo = metricsInfo{
 		Name:       "go.goroutine.overhead.status",
 		Attributes: []string{"go.goroutine.overhead.level"},
 	},
+	GoGoroutineRunTime: metricInfo{
+		Name:       "go.goroutine.run.time",
+		Attributes: []string{"start.code.function.name", "go.goroutine.estimated"},
+	},
 	GoGoroutineSystemTime: metricInfo{
 		Name:       "go.goroutine.system.time",
 		Attributes: []string{"system.code.function.name", "go.goroutine.estimated"},
@@ -365,6 +369,7 @@ type metricsInfo struct {
 	GoGoroutineOverheadCoverage      metricInfo
 	GoGoroutineOverheadShare         metricInfo
 	GoGoroutineOverheadStatus        metricInfo
+	GoGoroutineRunTime               metricInfo
 	GoGoroutineSystemTime            metricInfo
 	GoGoroutineTime                  metricInfo
 	GoGoroutineWaitTime              metricInfo
@@ -968,6 +973,100 @@ func newMetricGoGoroutineOverheadStatus(cfg GoGoroutineOverheadStatusMetricConfi
 	return m
 }
 
+type metricGoGoroutineRunTime struct {
+	data          pmetric.Metric                 // data buffer for generated metric.
+	config        GoGoroutineRunTimeMetricConfig // metric config provided by user.
+	capacity      int                            // max observed number of data points added to the metric.
+	aggDataPoints []float64                      // slice containing number of aggregated datapoints at each index
+}
+
+// init fills go.goroutine.run.time metric with initial data.
+func (m *metricGoGoroutineRunTime) init() {
+	m.data.SetName("go.goroutine.run.time")
+	m.data.SetDescription("Time that goroutines have run on a thread, by the function that they were started for. It is exact, over all goroutines, and sums up to go.goroutine.time of the state running.")
+	m.data.SetUnit("s")
+	m.data.SetEmptySum()
+	m.data.Sum().SetIsMonotonic(true)
+	m.data.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	m.data.Sum().DataPoints().EnsureCapacity(m.capacity)
+	m.aggDataPoints = m.aggDataPoints[:0]
+}
+
+func (m *metricGoGoroutineRunTime) recordDataPoint(start pcommon.Timestamp, ts pcommon.Timestamp, val float64, startCodeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
+	if !m.config.Enabled {
+		return
+	}
+
+	dp := pmetric.NewNumberDataPoint()
+	dp.SetStartTimestamp(start)
+	dp.SetTimestamp(ts)
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineRunTimeMetricAttributeKeyStartCodeFunctionName) {
+		dp.Attributes().PutStr("code.function.name", startCodeFunctionNameAttributeValue)
+	}
+	if slices.Contains(m.config.EnabledAttributes, GoGoroutineRunTimeMetricAttributeKeyGoGoroutineEstimated) {
+		dp.Attributes().PutBool("go.goroutine.estimated", goGoroutineEstimatedAttributeValue)
+	}
+
+	var s string
+	dps := m.data.Sum().DataPoints()
+	for i := 0; i < dps.Len(); i++ {
+		dpi := dps.At(i)
+		if dp.Attributes().Equal(dpi.Attributes()) && dp.StartTimestamp() == dpi.StartTimestamp() && dp.Timestamp() == dpi.Timestamp() {
+			switch s = m.config.AggregationStrategy; s {
+			case AggregationStrategySum, AggregationStrategyAvg:
+				dpi.SetDoubleValue(dpi.DoubleValue() + val)
+				m.aggDataPoints[i] += 1
+				return
+			case AggregationStrategyMin:
+				if dpi.DoubleValue() > val {
+					dpi.SetDoubleValue(val)
+				}
+				return
+			case AggregationStrategyMax:
+				if dpi.DoubleValue() < val {
+					dpi.SetDoubleValue(val)
+				}
+				return
+			}
+		}
+	}
+
+	dp.SetDoubleValue(val)
+	m.aggDataPoints = append(m.aggDataPoints, 1)
+	dp.MoveTo(dps.AppendEmpty())
+}
+
+// updateCapacity saves max length of data point slices that will be used for the slice capacity.
+func (m *metricGoGoroutineRunTime) updateCapacity() {
+	if m.data.Sum().DataPoints().Len() > m.capacity {
+		m.capacity = m.data.Sum().DataPoints().Len()
+	}
+}
+
+// emit appends recorded metric data to a metrics slice and prepares it for recording another set of data points.
+func (m *metricGoGoroutineRunTime) emit(metrics pmetric.MetricSlice) {
+	if m.config.Enabled && m.data.Sum().DataPoints().Len() > 0 {
+		if m.config.AggregationStrategy == AggregationStrategyAvg {
+			for i, aggCount := range m.aggDataPoints {
+				m.data.Sum().DataPoints().At(i).SetDoubleValue(m.data.Sum().DataPoints().At(i).DoubleValue() / aggCount)
+			}
+		}
+		m.updateCapacity()
+		m.data.MoveTo(metrics.AppendEmpty())
+		m.init()
+	}
+}
+
+func newMetricGoGoroutineRunTime(cfg GoGoroutineRunTimeMetricConfig) metricGoGoroutineRunTime {
+	m := metricGoGoroutineRunTime{config: cfg}
+
+	if cfg.Enabled {
+		m.data = pmetric.NewMetric()
+		m.init()
+	}
+	return m
+}
+
 type metricGoGoroutineSystemTime struct {
 	data          pmetric.Metric                    // data buffer for generated metric.
 	config        GoGoroutineSystemTimeMetricConfig // metric config provided by user.
@@ -1539,6 +1638,7 @@ type MetricsBuilder struct {
 	metricGoGoroutineOverheadCoverage      metricGoGoroutineOverheadCoverage
 	metricGoGoroutineOverheadShare         metricGoGoroutineOverheadShare
 	metricGoGoroutineOverheadStatus        metricGoGoroutineOverheadStatus
+	metricGoGoroutineRunTime               metricGoGoroutineRunTime
 	metricGoGoroutineSystemTime            metricGoGoroutineSystemTime
 	metricGoGoroutineTime                  metricGoGoroutineTime
 	metricGoGoroutineWaitTime              metricGoGoroutineWaitTime
@@ -1580,6 +1680,7 @@ func NewMetricsBuilder(mbc MetricsBuilderConfig, settings receiver.Settings, opt
 		metricGoGoroutineOverheadCoverage:      newMetricGoGoroutineOverheadCoverage(mbc.Metrics.GoGoroutineOverheadCoverage),
 		metricGoGoroutineOverheadShare:         newMetricGoGoroutineOverheadShare(mbc.Metrics.GoGoroutineOverheadShare),
 		metricGoGoroutineOverheadStatus:        newMetricGoGoroutineOverheadStatus(mbc.Metrics.GoGoroutineOverheadStatus),
+		metricGoGoroutineRunTime:               newMetricGoGoroutineRunTime(mbc.Metrics.GoGoroutineRunTime),
 		metricGoGoroutineSystemTime:            newMetricGoGoroutineSystemTime(mbc.Metrics.GoGoroutineSystemTime),
 		metricGoGoroutineTime:                  newMetricGoGoroutineTime(mbc.Metrics.GoGoroutineTime),
 		metricGoGoroutineWaitTime:              newMetricGoGoroutineWaitTime(mbc.Metrics.GoGoroutineWaitTime),
@@ -1759,6 +1860,7 @@ func (mb *MetricsBuilder) EmitForResource(options ...ResourceMetricsOption) {
 	mb.metricGoGoroutineOverheadCoverage.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadShare.emit(ils.Metrics())
 	mb.metricGoGoroutineOverheadStatus.emit(ils.Metrics())
+	mb.metricGoGoroutineRunTime.emit(ils.Metrics())
 	mb.metricGoGoroutineSystemTime.emit(ils.Metrics())
 	mb.metricGoGoroutineTime.emit(ils.Metrics())
 	mb.metricGoGoroutineWaitTime.emit(ils.Metrics())
@@ -1836,6 +1938,11 @@ func (mb *MetricsBuilder) RecordGoGoroutineOverheadShareDataPoint(ts pcommon.Tim
 // RecordGoGoroutineOverheadStatusDataPoint adds a data point to go.goroutine.overhead.status metric.
 func (mb *MetricsBuilder) RecordGoGoroutineOverheadStatusDataPoint(ts pcommon.Timestamp, val int64, goGoroutineOverheadLevelAttributeValue AttributeGoGoroutineOverheadLevel) {
 	mb.metricGoGoroutineOverheadStatus.recordDataPoint(mb.startTime, ts, val, goGoroutineOverheadLevelAttributeValue.String())
+}
+
+// RecordGoGoroutineRunTimeDataPoint adds a data point to go.goroutine.run.time metric.
+func (mb *MetricsBuilder) RecordGoGoroutineRunTimeDataPoint(ts pcommon.Timestamp, val float64, startCodeFunctionNameAttributeValue string, goGoroutineEstimatedAttributeValue bool) {
+	mb.metricGoGoroutineRunTime.recordDataPoint(mb.startTime, ts, val, startCodeFunctionNameAttributeValue, goGoroutineEstimatedAttributeValue)
 }
 
 // RecordGoGoroutineSystemTimeDataPoint adds a data point to go.goroutine.system.time metric.

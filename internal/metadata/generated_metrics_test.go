@@ -71,6 +71,7 @@ func TestMetricsBuilder(t *testing.T) {
 			aggMap["go.goroutine.count"] = mb.metricGoGoroutineCount.config.AggregationStrategy
 			aggMap["go.goroutine.created"] = mb.metricGoGoroutineCreated.config.AggregationStrategy
 			aggMap["go.goroutine.exited"] = mb.metricGoGoroutineExited.config.AggregationStrategy
+			aggMap["go.goroutine.run.time"] = mb.metricGoGoroutineRunTime.config.AggregationStrategy
 			aggMap["go.goroutine.system.time"] = mb.metricGoGoroutineSystemTime.config.AggregationStrategy
 			aggMap["go.goroutine.time"] = mb.metricGoGoroutineTime.config.AggregationStrategy
 			aggMap["go.goroutine.wait.time"] = mb.metricGoGoroutineWaitTime.config.AggregationStrategy
@@ -118,6 +119,12 @@ func TestMetricsBuilder(t *testing.T) {
 			defaultMetricsCount++
 			allMetricsCount++
 			mb.RecordGoGoroutineOverheadStatusDataPoint(ts, 1, AttributeGoGoroutineOverheadLevelFull)
+			defaultMetricsCount++
+			allMetricsCount++
+			mb.RecordGoGoroutineRunTimeDataPoint(ts, 1, "start.code.function.name-val", true)
+			if tt.name == "reaggregate_set" {
+				mb.RecordGoGoroutineRunTimeDataPoint(ts, 3, "start.code.function.name-val-2", false)
+			}
 			defaultMetricsCount++
 			allMetricsCount++
 			mb.RecordGoGoroutineSystemTimeDataPoint(ts, 1, "system.code.function.name-val", true)
@@ -175,6 +182,7 @@ func TestMetricsBuilder(t *testing.T) {
 				assert.Empty(t, mb.metricGoGoroutineCount.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineCreated.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineExited.aggDataPoints)
+				assert.Empty(t, mb.metricGoGoroutineRunTime.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineSystemTime.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineTime.aggDataPoints)
 				assert.Empty(t, mb.metricGoGoroutineWaitTime.aggDataPoints)
@@ -459,6 +467,55 @@ func TestMetricsBuilder(t *testing.T) {
 					goGoroutineOverheadLevelAttrVal, ok := dp.Attributes().Get("go.goroutine.overhead.level")
 					assert.True(t, ok)
 					assert.Equal(t, "full", goGoroutineOverheadLevelAttrVal.Str())
+				case "go.goroutine.run.time":
+					if tt.name != "reaggregate_set" {
+						assert.False(t, validatedMetrics["go.goroutine.run.time"], "Found a duplicate in the metrics slice: go.goroutine.run.time")
+						validatedMetrics["go.goroutine.run.time"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Time that goroutines have run on a thread, by the function that they were started for. It is exact, over all goroutines, and sums up to go.goroutine.time of the state running.", mi.Description())
+						assert.Equal(t, "s", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+						assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+						startCodeFunctionNameAttrVal, ok := dp.Attributes().Get("code.function.name")
+						assert.True(t, ok)
+						assert.Equal(t, "start.code.function.name-val", startCodeFunctionNameAttrVal.Str())
+						goGoroutineEstimatedAttrVal, ok := dp.Attributes().Get("go.goroutine.estimated")
+						assert.True(t, ok)
+						assert.True(t, goGoroutineEstimatedAttrVal.Bool())
+					} else {
+						assert.False(t, validatedMetrics["go.goroutine.run.time"], "Found a duplicate in the metrics slice: go.goroutine.run.time")
+						validatedMetrics["go.goroutine.run.time"] = true
+						assert.Equal(t, pmetric.MetricTypeSum, mi.Type())
+						assert.Equal(t, 1, mi.Sum().DataPoints().Len())
+						assert.Equal(t, "Time that goroutines have run on a thread, by the function that they were started for. It is exact, over all goroutines, and sums up to go.goroutine.time of the state running.", mi.Description())
+						assert.Equal(t, "s", mi.Unit())
+						assert.True(t, mi.Sum().IsMonotonic())
+						assert.Equal(t, pmetric.AggregationTemporalityCumulative, mi.Sum().AggregationTemporality())
+						dp := mi.Sum().DataPoints().At(0)
+						assert.Equal(t, start, dp.StartTimestamp())
+						assert.Equal(t, ts, dp.Timestamp())
+						assert.Equal(t, pmetric.NumberDataPointValueTypeDouble, dp.ValueType())
+						switch aggMap["go.goroutine.run.time"] {
+						case "sum":
+							assert.InDelta(t, float64(4), dp.DoubleValue(), 0.01)
+						case "avg":
+							assert.InDelta(t, float64(2), dp.DoubleValue(), 0.01)
+						case "min":
+							assert.InDelta(t, float64(1), dp.DoubleValue(), 0.01)
+						case "max":
+							assert.InDelta(t, float64(3), dp.DoubleValue(), 0.01)
+						}
+						_, ok := dp.Attributes().Get("code.function.name")
+						assert.False(t, ok)
+						_, ok = dp.Attributes().Get("go.goroutine.estimated")
+						assert.False(t, ok)
+					}
 				case "go.goroutine.system.time":
 					if tt.name != "reaggregate_set" {
 						assert.False(t, validatedMetrics["go.goroutine.system.time"], "Found a duplicate in the metrics slice: go.goroutine.system.time")

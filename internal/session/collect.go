@@ -70,7 +70,7 @@ func (m *Manager) Collect(ctx context.Context) ([]telemetry.ProcessStats, error)
 		c := &live[i]
 		if c.window != nil {
 			of := distributions[c.window.ID()]
-			c.ProcessStats.Add(lifecycle.Totals{Counts: c.counts, Histograms: of.Histograms, Functions: of.Functions, System: of.System, Lines: of.Lines})
+			c.ProcessStats.Add(lifecycle.Totals{Counts: c.counts, Histograms: of.Histograms, Functions: of.Functions, System: of.System, Runs: of.Runs, Lines: of.Lines})
 		}
 		if err := m.collector.fill(c, looks[c.of], counted); err != nil {
 			errs = append(errs, err)

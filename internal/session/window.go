@@ -129,7 +129,7 @@ func (l *loop) discard(w *window) {
 // totalsOf reads what was seen in a window, of which the distributions have been read.
 func totalsOf(w *window, of engine.ProcessDistributions) (lifecycle.Totals, error) {
 	counts, err := w.Counts()
-	return lifecycle.Totals{Counts: counts, Histograms: of.Histograms, Functions: of.Functions, System: of.System, Lines: of.Lines}, err
+	return lifecycle.Totals{Counts: counts, Histograms: of.Histograms, Functions: of.Functions, System: of.System, Runs: of.Runs, Lines: of.Lines}, err
 }
 
 // windowClosed takes what was seen in a window that has ended.

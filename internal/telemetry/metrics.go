@@ -126,9 +126,6 @@ type Functions struct {
 	Top             int
 }
 
-// Any tells whether any are.
-func (f Functions) Any() bool { return f.Created || f.Exited }
-
 // MetricsOptions say what is told how.
 type MetricsOptions struct {
 	// Builder records what mdatagen can generate.
@@ -170,6 +167,7 @@ func (m *Metrics) Make(all []ProcessStats) pmetric.Metrics {
 		m.recordOverhead(f, now)
 		for _, k := range f.kinds() {
 			m.recordTimes(k, now)
+			m.recordRuns(k, f.Process, now)
 			m.recordSystem(k, f.Process, now)
 			m.recordLives(k, f.Process, now)
 		}
@@ -210,15 +208,16 @@ type kind struct {
 	lifecycle.Totals
 	estimated bool
 	starts    *starts
+	runs      *shares[string]
 }
 
 func (f *ProcessStats) kinds() []kind {
 	if f.CountsOnly {
 		return nil
 	}
-	kinds := []kind{{f.Totals, false, &f.Process.starts}}
+	kinds := []kind{{f.Totals, false, &f.Process.starts, &f.Process.runs}}
 	if f.Estimated != nil {
-		kinds = append(kinds, kind{*f.Estimated, true, &f.Process.estimatedStarts})
+		kinds = append(kinds, kind{*f.Estimated, true, &f.Process.estimatedStarts, &f.Process.estimatedRuns})
 	}
 	return kinds
 }
@@ -278,6 +277,22 @@ func (m *Metrics) recordTimes(k kind, now pcommon.Timestamp) {
 	}
 }
 
+// recordRuns tells for how long goroutines ran, by the functions that they were started for.
+func (m *Metrics) recordRuns(k kind, p *Process, now pcommon.Timestamp) {
+	if k.Runs == nil {
+		return
+	}
+	named := map[string]uint64{}
+	for pc, ns := range k.Runs {
+		named[cmp.Or(p.startOf(pc).Function, unknownFunction)] += ns
+	}
+	placed, rest := k.runs.divide(named, k.Counts.Time[lifecycle.Running], m.functions.Top)
+	placed[other] = rest
+	for name, ns := range placed {
+		m.builder.RecordGoGoroutineRunTimeDataPoint(now, time.Duration(ns).Seconds(), name, k.estimated)
+	}
+}
+
 // recordSystem tells for how long goroutines of the runtime itself ran.
 func (m *Metrics) recordSystem(k kind, p *Process, now pcommon.Timestamp) {
 	named := map[string]time.Duration{}
@@ -293,7 +308,7 @@ func (m *Metrics) recordSystem(k kind, p *Process, now pcommon.Timestamp) {
 func (m *Metrics) recordLives(k kind, p *Process, now pcommon.Timestamp) {
 	all := map[string]lifecycle.Lives{"": {Created: k.Counts.Created, Exited: k.Counts.Exited}}
 	created, exited := all, all
-	if m.functions.Any() {
+	if m.functions.Created || m.functions.Exited {
 		divided := k.starts.divide(p.byFunction(k.Functions), all[""], m.functions.Top)
 		if m.functions.Created {
 			created = divided

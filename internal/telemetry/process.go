@@ -4,6 +4,7 @@ package telemetry
 
 import (
 	"cmp"
+	"strings"
 	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -25,6 +26,7 @@ type Process struct {
 	// These up to coverage are used by Metrics only.
 	start                   startTime
 	starts, estimatedStarts starts
+	runs, estimatedRuns     shares[string]
 	waits, sampledWaits     waits
 	coverage                Coverage
 	// reasons are the texts of wait reasons, waiting those of waiting for them.
@@ -74,6 +76,7 @@ func NewProcess(i Identity, r pcommon.Resource, program Program, bias uint64) *P
 		resource: r, ids: newIDs(i), symbols: validSymbols{program.Symbols}, fullStacks: program.FullStacks, bias: bias,
 		reasons: validStrings(program.WaitReasons),
 		places:  map[uint64]place{}, sites: map[siteKey]site{}, waits: waits{}, sampledWaits: waits{},
+		runs: shares[string]{compare: strings.Compare}, estimatedRuns: shares[string]{compare: strings.Compare},
 	}
 	for _, reason := range p.reasons {
 		name := lifecycle.Waiting.String()

@@ -20,6 +20,7 @@ var counts = []subtest{
 	{"TimesAreExact", timesAreExact},
 	{"DistributionsAgreeWithCounts", distributionsAgreeWithCounts},
 	{"LivesByFunction", livesByFunction},
+	{"RunTimesByFunction", runTimesByFunction},
 	{"TimeOfTheRuntime", timeOfTheRuntime},
 	{"GoroutinesOneByOne", goroutinesOneByOne},
 }
@@ -151,6 +152,39 @@ func (f *followed) requireFunctions(want map[string]lifecycle.Lives) {
 			}
 		}
 		return true
+	})
+}
+
+// runTimesByFunction adds up for how long goroutines ran by the function that they begin in: together that is as long as all ran.
+func runTimesByFunction(t *test) {
+	p := t.build("lines").again()
+	o := options
+	o.RunTimes = true
+	f := t.follow(p, o, engine.Settings{})
+	f.adoptAll(false)
+	p.GoOn()
+	p.Line()
+	f.rest(0)
+	d, err := f.Distributions()
+	require.NoError(t, err)
+	var all uint64
+	ran := map[string]uint64{}
+	for pc, ns := range d.Runs {
+		all += ns
+		ran[f.binary.StartFunction(pc).Function] += ns
+	}
+	require.Equal(t, f.counts().Time[lifecycle.Running], all)
+	require.Positive(t, ran["main.nibble"])
+	for name, ns := range ran {
+		require.LessOrEqual(t, ns, ran["main.burn"], name)
+	}
+	f.requireNothingMissed()
+	id := f.ID()
+	require.NoError(t, f.Unfollow())
+	t.eventually("the times of a process that was left are forgotten", func() bool {
+		all, err := f.engine.Distributions()
+		require.NoError(t, err)
+		return len(all[id].Runs) == 0
 	})
 }
 

@@ -110,6 +110,10 @@ func (a *Attachment) machine(memory *liveMemory, bias uint64, s engine.Settings)
 	if o.ByFunction {
 		m.figures.functions = map[uint64]lifecycle.Lives{}
 	}
+	m.figures.system = runs{}
+	if o.RunTimes {
+		m.figures.runs = runs{}
+	}
 	if o.ByLine && m.frames() > 0 && m.below > 0 {
 		m.figures.lines = newLines(goexe.NewLeaves(a.binary, bias))
 	}

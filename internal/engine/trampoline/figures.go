@@ -3,8 +3,6 @@
 package trampoline
 
 import (
-	"maps"
-
 	"github.com/otelgoroutine/goroutinereceiver/internal/buckets"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
@@ -19,8 +17,9 @@ type figures struct {
 	durations [lifecycle.Wait]*durations
 	waits     [256]*durations // by reason
 	functions map[uint64]lifecycle.Lives
-	system    map[uint64]uint64 // for how long goroutines of the runtime itself ran, by start function, in ns
-	lines     lines
+	// runs are nil if they are not counted, system are those of goroutines of the runtime itself.
+	runs, system runs
+	lines        lines
 }
 
 // durations are one distribution.
@@ -86,14 +85,28 @@ func (f *figures) lives(startPC uint64, created, exited uint64) {
 	f.functions[startPC] = lifecycle.Lives{Created: n.Created + created, Exited: n.Exited + exited}
 }
 
-// systemRun adds for how long a goroutine of the runtime itself ran. There are few functions of the runtime that goroutines begin in.
-func (f *figures) systemRun(startPC, ns uint64) {
-	if f.system == nil {
-		f.system = map[uint64]uint64{}
+// runs are for how long goroutines ran, by start function, in ns.
+type runs map[uint64]*uint64
+
+// add adds to those of a start function, if such are counted.
+func (r runs) add(startPC, ns uint64) {
+	if sum := r[startPC]; sum != nil {
+		*sum += ns
+	} else if r != nil && len(r) < maxFunctions {
+		r[startPC] = &ns
 	}
-	if _, known := f.system[startPC]; known || len(f.system) < maxFunctions {
-		f.system[startPC] += ns
+}
+
+// sums returns a copy.
+func (r runs) sums() map[uint64]uint64 {
+	if r == nil {
+		return nil
 	}
+	sums := make(map[uint64]uint64, len(r))
+	for pc, ns := range r {
+		sums[pc] = *ns
+	}
+	return sums
 }
 
 // until returns the counts at a time, in ns of CLOCK_MONOTONIC.
@@ -118,7 +131,7 @@ func (f *figures) distributions() engine.ProcessDistributions {
 			d.Histograms[lifecycle.HistogramKey{Kind: lifecycle.Wait, Reason: uint8(reason)}] = of.histogram()
 		}
 	}
-	d.System = maps.Clone(f.system)
+	d.Runs, d.System = f.runs.sums(), f.system.sums()
 	if f.functions != nil {
 		d.Functions = make(map[uint64]lifecycle.Lives, len(f.functions))
 		for pc, n := range f.functions {

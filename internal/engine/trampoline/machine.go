@@ -236,13 +236,16 @@ func (m *machine) endState(c *change, g *goroutine) {
 	g.time[g.state-1] += spent
 	if g.system {
 		if known && g.state == lifecycle.Running {
-			m.figures.systemRun(g.startPC, spent)
+			m.figures.system.add(g.startPC, spent)
 		}
 		return
 	}
 	if known {
 		m.figures.leave(g.state, c.now)
 		m.figures.state(g, c.to, spent)
+		if g.state == lifecycle.Running {
+			m.figures.runs.add(g.startPC, spent)
+		}
 	} else {
 		m.figures.leave(g.state, began)
 	}

@@ -225,6 +225,7 @@ func (a *Attachment) target(s engine.Settings) bpf.TracerTarget {
 	if _, known := a.binary.Layout.G.SchedHasRet(); known {
 		t.Stacks = stackDepths[s.Stacks]
 	}
+	t.RunTimes = flag(a.engine.options.RunTimes)
 	if a.engine.options.ByFunction {
 		t.ByFunction = 1
 	}

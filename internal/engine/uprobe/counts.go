@@ -131,7 +131,7 @@ func (t *Engine) hitsInSlot(slot uint32) (sum uint64, err error) {
 // Distributions reads those of all processes that are followed.
 func (t *Engine) Distributions() (engine.Distributions, error) {
 	found := distributions{}
-	return engine.Distributions(found), errors.Join(t.addFunctions(found), t.addSystem(found), t.addBuckets(found), t.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
+	return engine.Distributions(found), errors.Join(t.addFunctions(found), t.addRuns(found), t.addBuckets(found), t.eachDistribution(func(which uint32, perCPU []bpf.TracerDistribution) {
 		for i := range perCPU {
 			found.addDirect(which, &perCPU[i])
 		}
@@ -180,20 +180,24 @@ func (t *Engine) addFunctions(to distributions) error {
 	})
 }
 
-// addSystem adds for how long goroutines of the runtime itself ran.
-func (t *Engine) addSystem(to distributions) error {
-	err := eachOfAllCPUs(t.objects.SystemTimes, t.cpus, batch, func(k bpf.TracerFunction, perCPU []uint64) {
+// addRuns adds for how long goroutines ran.
+func (t *Engine) addRuns(to distributions) error {
+	err := eachOfAllCPUs(t.objects.RunTimes, t.cpus, batch, func(k bpf.TracerFunction, perCPU []uint64) {
 		of := to[engine.ID(k.Slot)]
-		if of.System == nil {
-			of.System = map[uint64]uint64{}
-			to[engine.ID(k.Slot)] = of
+		into := &of.Runs
+		if k.System == 1 {
+			into = &of.System
+		}
+		if *into == nil {
+			*into = map[uint64]uint64{}
 		}
 		for _, ns := range perCPU {
-			of.System[k.StartPc] += ns
+			(*into)[k.StartPc] += ns
 		}
+		to[engine.ID(k.Slot)] = of
 	})
 	if err != nil {
-		return fmt.Errorf("read the times of the runtime's goroutines: %w", err)
+		return fmt.Errorf("read for how long goroutines ran: %w", err)
 	}
 	return nil
 }

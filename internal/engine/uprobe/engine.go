@@ -166,7 +166,7 @@ func configure(spec *ebpf.CollectionSpec, o engine.Options, kernel uint32) error
 		bpf.TracerMapCounts:       maxProcesses,
 		bpf.TracerMapHistograms:   maxBuckets,
 		bpf.TracerMapFunctions:    maxFunctions,
-		bpf.TracerMapSystemTimes:  maxFunctions,
+		bpf.TracerMapRunTimes:     maxFunctions,
 		bpf.TracerMapLabelsTold:   maxLabelled,
 		bpf.TracerMapEvents:       o.BufferSize,
 	} {

@@ -258,7 +258,7 @@ func entryOf(k engine.Goroutine) bpf.TracerGoroutine {
 		flags |= bpf.TracerGoroutineFlagGOROUTINE_SAMPLED
 	}
 	g := bpf.TracerGoroutine{
-		Goid: k.GoID, Created: uint64(k.Since), Since: uint64(k.Since), CreationPc: k.CreationPC, State: uint8(k.State), Reason: k.Reason, Flags: uint8(flags),
+		Goid: k.GoID, Created: uint64(k.Since), Since: uint64(k.Since), CreationPc: k.CreationPC, StartPc: k.StartPC, State: uint8(k.State), Reason: k.Reason, Flags: uint8(flags),
 	}
 	g.Count[k.State-1] = 1
 	return g

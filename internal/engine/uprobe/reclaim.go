@@ -75,7 +75,7 @@ func (t *Engine) forget(slots []uint32) error {
 		removeIf[bpf.TracerGoroutine](t.objects.Goroutines, 1, func(key uint64) bool { return gone[uint32(key>>slotShift)] }),
 		removeIf[bpf.TracerBucket](t.objects.Histograms, 1, func(k bpf.TracerBucketKey) bool { return gone[uint32(k.Slot)] }),
 		removeIf[bpf.TracerLives](t.objects.Functions, t.cpus, func(k bpf.TracerFunction) bool { return gone[k.Slot] }),
-		removeIf[uint64](t.objects.SystemTimes, t.cpus, func(k bpf.TracerFunction) bool { return gone[k.Slot] }),
+		removeIf[uint64](t.objects.RunTimes, t.cpus, func(k bpf.TracerFunction) bool { return gone[k.Slot] }),
 	}
 	for slot := range gone {
 		errs = append(errs, t.clearDistributions(slot),
