@@ -1,3 +1,5 @@
+//go:build linux
+
 package inject
 
 // reach is how far from each site all of the trampolines may be: the 128 MiB of a jump.
