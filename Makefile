@@ -6,7 +6,7 @@ BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 ARCHITECTURES = amd64 arm64
 SOURCES = $(shell find . \( -path ./build -o -path ./packaging -o -path ./deploy \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
-.PHONY: build build-full demo dist deb image test test-unit test-matrix test-kill soak bench bench-servers fuzz lint generate clean
+.PHONY: build build-full demo dist deb image test test-unit test-matrix test-arm64 test-kill soak bench bench-servers fuzz lint generate clean
 .PHONY: test-dist test-deb test-image test-kubernetes test-kubernetes-full test-dashboards test-picture test-stranger
 
 build: $(COLLECTOR)
@@ -99,6 +99,10 @@ test-dashboards: build
 # Programs of all releases of Go, built in all ways; it keeps docs/matrix.md.
 test-matrix: build
 	go test -count=1 -timeout 50m -tags matrix -run "^(TestMatrix|TestPrograms|TestKernels)$$" ./test
+
+# Trampolines in programs of an emulated arm64 machine.
+test-arm64:
+	go test -v -count=1 -timeout 40m -tags matrix -run '^TestTrampolinesOnARM64$$' ./test
 
 # A collector that dies while it puts trampolines into a program, or takes them away, must not harm that: so often it is killed, in all its steps.
 KILLINGS = 1000

@@ -45,6 +45,7 @@ func followingBy(engine, executable string) e2etest.Receiver {
 	r.Others = e2etest.Settings{"engine": engine}
 	if engine != "uprobe" { // which slows a program that does nothing but change states to what can be read of it
 		r.Others["ring_buffer_size"] = 64 << 20
+		r.Others["trampoline"] = e2etest.Settings{"arm64": "experimental"}
 	}
 	return r
 }

@@ -1,4 +1,4 @@
-//go:build linux && amd64
+//go:build linux
 
 package trampoline
 
@@ -15,7 +15,7 @@ import (
 func TestConformance(t *testing.T) {
 	testbuild.RequireRoot(t)
 	enginetest.RunFollowing(t, func(t testing.TB, o engine.Options) engine.Engine {
-		e, err := New(Options{Options: o})
+		e, err := New(Options{Options: o, ARM64: true})
 		require.NoError(t, err)
 		return e
 	})

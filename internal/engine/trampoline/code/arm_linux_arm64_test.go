@@ -3,6 +3,7 @@ package code
 import (
 	"encoding/binary"
 	"math"
+	"runtime"
 	"testing"
 	"unsafe"
 
@@ -36,6 +37,7 @@ const (
 	armBase, armCurg                                    = 0x400000, 0x4000001180
 	armRunnable, armRunning, armSyscall, armWaiting     = 1, 2, 3, 4
 	armDead                                             = 6
+	armSend                                             = 15 // a reason to wait for a channel
 )
 
 func armMapped(t *testing.T, size uint64) []byte {
@@ -52,7 +54,7 @@ func (m *armMachine) header(word, v uint64)    { binary.NativeEndian.PutUint64(m
 func (m *armMachine) thing(at uint64) uint64   { return armAddress(m.things) + at }
 
 func newARMMachine(t *testing.T, release string, p goexe.Patch) *armMachine {
-	m := &armMachine{t: t, o: Options{Geometry: ring.Geometry{CPUs: 2, Bits: 4}, Layout: layout(t, release)}, text: armMapped(t, 0x4000), things: armMapped(t, armThings)}
+	m := &armMachine{t: t, o: Options{Geometry: ring.Geometry{CPUs: 2, Bits: 4}, Layout: layout(t, release), ChannelReasons: 1 << armSend}, text: armMapped(t, 0x4000), things: armMapped(t, armThings)}
 	m.data = armMapped(t, m.o.Geometry.Size())
 	m.o.Data = armAddress(m.data)
 	m.ring = m.thing(armMAt) * golden >> 63
@@ -63,11 +65,14 @@ func newARMMachine(t *testing.T, release string, p goexe.Patch) *armMachine {
 	m.put(armGAt+8, m.thing(armStackAt+armStackSize))
 	m.field(m.o.Layout.G.M, m.thing(armMAt))
 	m.field(m.o.Layout.G.Goid, 4711)
-	m.things[armGAt+uint64(m.o.Layout.G.WaitReason)] = 42
+	m.reason(42)
 	m.put(armMAt+uint64(m.o.Layout.M.Curg), armCurg)
 	m.load(p)
 	return m
 }
+
+// reason sets the g's reason to wait.
+func (m *armMachine) reason(r byte) { m.things[armGAt+uint64(m.o.Layout.G.WaitReason)] = r }
 
 // word is the offset of a word of the ring's header.
 func (m *armMachine) word(word uint64) uint64 { return ring.OffHeaders + m.ring*ring.HeaderSize + word }
@@ -113,12 +118,25 @@ func (m *armMachine) load(p goexe.Patch) {
 	m.function = &armFunction{code: at}
 }
 
+// withoutSignals calls f, in which the register of the current g lies: the runtime's handlers of signals must not see it.
+func withoutSignals(t *testing.T, f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, before unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = math.MaxUint64
+	}
+	require.NoError(t, unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before))
+	f()
+	require.NoError(t, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil))
+}
+
 // change runs the function, and returns the slots that it has taken.
 func (m *armMachine) change(old, new, frame uint64) (slots [][4]uint64) {
 	*m.function = armFunction{code: m.function.code, gp: m.thing(armGAt), old: old, new: new, current: m.thing(armGAt), frm: frame}
 	before := *m.function
 	f := *(*func())(unsafe.Pointer(&m.function))
-	f()
+	withoutSignals(m.t, f)
 	require.Equal(m.t, before, *m.function)
 	for ; m.from < m.get(ring.OffHead); m.from++ {
 		var s [4]uint64
@@ -136,7 +154,7 @@ func (m *armMachine) change(old, new, frame uint64) (slots [][4]uint64) {
 	if len(slots) > 0 {
 		h := slots[0]
 		require.Equal(m.t, m.thing(armGAt)|old&15<<ring.ShiftOld|new&15<<ring.ShiftNew|uint64(len(slots)-1)<<ring.ShiftExtras, h[1]&^(15<<ring.ShiftKinds))
-		require.Equal(m.t, uint64(42<<ring.ShiftReason|4711), h[2])
+		require.Equal(m.t, uint64(m.things[armGAt+uint64(m.o.Layout.G.WaitReason)])<<ring.ShiftReason|4711, h[2])
 		require.Equal(m.t, m.thing(armMAt), h[3]>>ring.ShiftM)
 	}
 	return slots
@@ -178,6 +196,30 @@ func TestARMCreationsAndLabels(t *testing.T) {
 			require.EqualValues(t, ring.KindLabels, s[0][1]>>ring.ShiftKinds)
 			require.Equal(t, []uint64{0x333333, 0, 0, 0}, append(s[1][:3:3], s[1][3]>>ring.ShiftM))
 			require.Len(t, m.change(armRunnable, armRunning, 0), 1)
+		}
+	}
+}
+
+func TestARMWakingTellsTheChannel(t *testing.T) {
+	const sudogAt, channelAt = 0x3000, 0x3800
+	for name, p := range armPatches() {
+		m := newARMMachine(t, "go1.26.8", p)
+		m.put(sudogAt+uint64(m.o.Layout.Sudog.C), m.thing(channelAt))
+		m.put(channelAt+uint64(m.o.Layout.Hchan.DataQSiz), 7)
+		m.field(m.o.Layout.G.Param, m.thing(sudogAt))
+		m.reason(armSend)
+		require.Len(t, m.change(armWaiting, armRunnable, 0), 1, "nobody wants it")
+		m.header(ring.OffStackSlots, 3)
+		s := m.change(armWaiting, armRunnable, 0)
+		require.Len(t, s, 2, name)
+		require.EqualValues(t, ring.KindChannel, s[0][1]>>ring.ShiftKinds)
+		require.Equal(t, []uint64{m.thing(channelAt), 7, 0, 0}, append(s[1][:3:3], s[1][3]>>ring.ShiftM))
+		m.field(m.o.Layout.G.Param, 0)
+		s = m.change(armWaiting, armRunnable, 0)
+		require.Equal(t, []uint64{0, 0, 0, 0}, append(s[1][:3:3], s[1][3]>>ring.ShiftM))
+		for _, other := range []byte{armSend + 1, armSend + 64} {
+			m.reason(other)
+			require.Len(t, m.change(armWaiting, armRunnable, 0), 1, name)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func armSwap() goexe.Patch {
 }
 
 func armOptions(t *testing.T, release string) Options {
-	return Options{Data: 0x7f0000000000, Geometry: ring.Geometry{CPUs: 64, Bits: 16}, Layout: layout(t, release)}
+	return Options{Data: 0x7f0000000000, Geometry: ring.Geometry{CPUs: 64, Bits: 16}, Layout: layout(t, release), ChannelReasons: 1<<9 | 1<<14 | 1<<15}
 }
 
 // The trampolines are in testdata as people read them.

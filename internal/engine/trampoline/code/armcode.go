@@ -120,7 +120,7 @@ func (w *armWriter) record() {
 	w.ldr(w.t, w.data, ring.OffDeadline)
 	w.cmp(w.tsc, w.t)
 	w.bcc(armAbove, "dropped") // nobody reads
-	w.isOf(w.dead|1<<w.running, 0)
+	w.isOf(w.dead|1<<w.running|1<<w.waiting, 0)
 	w.tbnz(w.t, 0, "special")
 	w.label("usual")
 	w.ldr(w.index, w.header, ring.OffHead)

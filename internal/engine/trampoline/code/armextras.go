@@ -26,16 +26,21 @@ func (w *armWriter) special() {
 	w.nextExtra("first", ring.SlotSize)
 	w.ldr(w.u, w.slot, 8)
 	w.tbnz(w.u, ring.ShiftKinds, "creation")
+	w.tbnz(w.u, ring.ShiftKinds+2, "channel")
 	w.tbz(w.u, ring.ShiftKinds+1, "stack")
 	w.writeLabels()
 	w.label("stack")
 	w.walk()
 	w.label("creation")
 	w.creation()
+	w.label("channel")
+	w.woken()
 }
 
 // countExtras adds to change how many extra slots there are, and of which kinds.
 func (w *armWriter) countExtras() {
+	w.isOf(1<<w.waiting, 0)
+	w.tbnz(w.t, 0, "wasWaiting")
 	w.isOf(w.dead, 0)
 	w.tbz(w.t, 0, "wasRunning")
 	w.isOf(w.dead, 4)
@@ -58,7 +63,25 @@ func (w *armWriter) countExtras() {
 	w.cmp(w.t, w.u)
 	w.csel(w.t, w.t, w.u, armBelowEqual)
 	w.add(w.change, w.change, w.t, ring.ShiftExtras-ring.ShiftOld)
+	w.b("counted")
+
+	w.label("wasWaiting")
+	w.countChannel()
 	w.label("counted")
+}
+
+// countChannel does that for who has waited: if it was for channels, by which.
+func (w *armWriter) countChannel() {
+	w.ldr(w.t, w.data, ring.OffStackSlots)
+	w.cbz(w.t, "counted") // nobody wants more than the change itself
+	w.findG(w.t)
+	w.ldrb(w.t, w.t, uint64(w.Layout.G.WaitReason))
+	w.cmpImm(w.t, 64) // more than any reason
+	w.bcc(armAboveEqual, "counted")
+	w.set(w.u, w.ChannelReasons)
+	w.lsr(w.u, w.u, w.t)
+	w.tbz(w.u, 0, "counted")
+	w.addExtra(ring.KindChannel)
 }
 
 func (w *armWriter) addExtra(kind uint64) {
@@ -96,6 +119,22 @@ func (w *armWriter) creation() {
 	w.ldr(w.u, w.u, uint64(w.Layout.M.Curg))
 	w.label("noM")
 	w.commitExtra(w.u, 24)
+	w.b("commit")
+}
+
+// woken records by which channel a wait for channels ends, as on amd64.
+func (w *armWriter) woken() {
+	w.ldr(w.t, w.gp, uint64(w.Layout.G.Param))
+	w.cbz(w.t, "noWaiter")
+	w.ldr(w.t, w.t, uint64(w.Layout.Sudog.C))
+	w.label("noWaiter")
+	w.str(w.t, w.word, 0)
+	w.cbz(w.t, "noChannel")
+	w.ldr(w.t, w.t, uint64(w.Layout.Hchan.DataQSiz))
+	w.label("noChannel")
+	w.str(w.t, w.word, 8)
+	w.str(xzr, w.word, 16)
+	w.commitExtra(xzr, 24)
 	w.b("commit")
 }
 

@@ -22,8 +22,7 @@ const (
 	// tries is how many times a pair is read, to take the one that nothing came between of.
 	tries = 20
 
-	firstInterval = 10 * time.Millisecond
-	lastInterval  = time.Second
+	lastInterval = time.Second
 )
 
 // pair is the time-stamp counter, CLOCK_MONOTONIC and, nearly, CLOCK_MONOTONIC_RAW, in nanoseconds, of one moment.
@@ -51,7 +50,7 @@ type Clock struct {
 	interval, longest uint64
 }
 
-// NewClock takes the first pairs, in some ten milliseconds.
+// NewClock takes the first pairs, in some more than firstInterval.
 func NewClock() (*Clock, error) {
 	c := &Clock{read: readPair, now: TSC}
 	if err := c.begin(func() { time.Sleep(firstInterval) }); err != nil {

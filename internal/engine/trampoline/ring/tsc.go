@@ -3,9 +3,10 @@
 package ring
 
 // What depends on how often the counter ticks:
+//   - firstInterval is how long the first rate is measured.
 //   - holeTicks is how long, some seconds, a hole may keep writers from a full ring.
 //   - maxWidth is how many ticks may be between the counters before and after the clocks that go with them: what comes between makes a rate over
-//     the first interval wrong by less than maxDrift.
+//     firstInterval wrong by less than maxDrift.
 
 // TSC reads the time-stamp counter, after all that comes before and before all that comes after it in the program.
 func TSC() uint64

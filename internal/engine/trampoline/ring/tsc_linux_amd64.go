@@ -1,7 +1,10 @@
 package ring
 
+import "time"
+
 // A time-stamp counter ticks some 2 to 5 times in a nanosecond.
 const (
-	holeTicks = 1 << 34
-	maxWidth  = 8192
+	firstInterval = 10 * time.Millisecond
+	holeTicks     = 1 << 34
+	maxWidth      = 8192
 )

@@ -1,5 +1,10 @@
 package ring
 
+import "time"
+
+// firstInterval is that long as an emulated processor takes a tenth of a millisecond to read all clocks of a pair.
+const firstInterval = 300 * time.Millisecond
+
 // The generic timer ticks from 1 to 1000 times in a microsecond.
 var (
 	holeTicks = 4 * frequency()
