@@ -320,8 +320,8 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 		s.Stack, s.Linked, s.Within = g.current.Stack, g.current.Linked, t.joined(g)
 	}
 	t.learnHandler(g, s.Stack)
-	if by != nil && t.places != nil {
-		by = t.handOver(t.live[e.Waker], e, g)
+	if waker := t.live[e.Waker]; by != nil && waker != nil && t.places != nil { // one that was omitted is not among those that live
+		by = t.handOver(waker, e, g)
 	}
 	if e.WakerGoID != 0 {
 		s.Waker = by.refOr(e.WakerGoID)

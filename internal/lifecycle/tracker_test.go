@@ -450,3 +450,24 @@ func TestEventsAllocateOnlyEpisodes(t *testing.T) {
 		t.Errorf("%v allocations for each goroutine", n)
 	}
 }
+
+// TestWokenByOmitted has a goroutine of which nothing is told end the wait of another.
+func TestWokenByOmitted(t *testing.T) {
+	const late = 0x3000
+	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, Outlives: time.Second, TreeIntervals: 2}, fakePlaces{}, NewHomes())
+	woken := changed(130, 150, parentG, 1, Waiting, Runnable)
+	woken.Waker, woken.WakerGoID = late, 3
+	ended := handle(
+		tr,
+		created(100, parentG, 1, 0, true),
+		changed(100, 110, parentG, 1, Runnable, Running),
+		created(110, childG, 2, parentG, false),
+		created(120, late, 3, parentG, false),
+		changed(110, 130, parentG, 1, Running, Waiting),
+		woken,
+		exited(150, 160, parentG, 1),
+	)
+	if tr.omitted[late] == nil || len(ended) != 1 || ended[0].GoID != 1 {
+		t.Fatalf("%d are omitted, ended are %v", len(tr.omitted), ended)
+	}
+}
