@@ -127,7 +127,7 @@ bench: build
 
 # Servers that people run, under load: some twelve minutes, and as many more to build them the first time.
 ROUNDS = 5
-SECONDS = 2
+SECONDS = 1.5
 SERVERS = caddy,etcd,nats,coredns,prometheus
 bench-servers: build
 	go run ./internal/bench -servers $(SERVERS) -rounds $(ROUNDS) -seconds $(SECONDS)

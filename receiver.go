@@ -194,7 +194,7 @@ func (s *shared) engineOptions() trampoline.Options {
 			ByLine:                  s.byLine(),
 			MeasureCosts:            s.config.Overhead.Budget > 0,
 			Logger:                  s.set.Logger,
-			Labels:                  engine.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID},
+			Labels:                  s.labels(),
 		},
 		CPU:   s.config.Overhead.Collector,
 		ARM64: s.config.Trampoline.ARM64 == experimental,
@@ -233,9 +233,7 @@ func (s *shared) options() session.Options {
 		Followed:       s.followed,
 		Refused:        s.refused,
 	}
-	if s.nextTraces != nil || s.logsTransitions() {
-		o.Settings.SamplingRatio = s.config.Traces.SamplingRatio
-	}
+	o.Settings.SamplingRatio = s.samplingRatio()
 	if s.config.Traces.Noise == telemetry.NoiseKeep {
 		o.Limits.ShortestInterval = 0
 	}
@@ -249,6 +247,23 @@ func (s *shared) options() session.Options {
 		o.BlockedAfter = s.config.Blocked.Threshold
 	}
 	return o
+}
+
+// samplingRatio returns which part of the trees of goroutines events are wanted of.
+func (s *shared) samplingRatio() float64 {
+	if s.nextTraces == nil && !s.logsTransitions() {
+		return 0
+	}
+	return s.config.Traces.SamplingRatio
+}
+
+// labels returns the labels that name spans of the program's own. If no tree is sampled there are none: to find them in time, trampolines'
+// records are looked at a thousand times a second.
+func (s *shared) labels() engine.LabelNames {
+	if s.samplingRatio() == 0 {
+		return engine.LabelNames{}
+	}
+	return engine.LabelNames{TraceID: s.config.Traces.Labels.TraceID, SpanID: s.config.Traces.Labels.SpanID}
 }
 
 // logsTransitions tells whether each change of state of a goroutine becomes a log record.

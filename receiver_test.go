@@ -560,3 +560,24 @@ func takesSnapshots(t *testing.T) {
 	assert.NotContains(t, r.statuses(), componentstatus.StatusPermanentError)
 	r.stop()
 }
+
+// TestLabelsAreForTraces looks for profiler labels only if there are spans to say so.
+func TestLabelsAreForTraces(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		traces consumer.Traces
+		ratio  float64
+		used   bool
+	}{
+		{"metrics only", nil, 1, false},
+		{"no tree sampled", new(consumertest.TracesSink), 0, false},
+		{"traces", new(consumertest.TracesSink), 0.01, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := createDefaultConfig().(*Config)
+			cfg.Traces.SamplingRatio = test.ratio
+			o := (&shared{config: cfg, nextTraces: test.traces, set: receivertest.NewNopSettings(metadata.Type)}).engineOptions()
+			assert.Equal(t, test.used, o.Labels.Used())
+		})
+	}
+}

@@ -46,7 +46,8 @@ func main() {
 	for _, kind := range strings.Split(*targets, ",") {
 		results := map[string][]result{}
 		chosen := strings.Split(*names, ",")
-		for range *rounds {
+		for round := range *rounds {
+			b.counts = round == 0
 			for _, name := range chosen {
 				r, err := b.run(kind, name)
 				if err != nil {
@@ -66,6 +67,7 @@ type bench struct {
 	collector, config string
 	seconds           float64
 	settle            time.Duration
+	counts            bool             // how many changes of state an operation has
 	backend           *e2etest.Backend // nil if nobody looks at what the collector exports
 }
 

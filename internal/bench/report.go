@@ -14,7 +14,7 @@ import (
 // report prints a table of Markdown: medians over the rounds.
 func report(w io.Writer, kind string, names []string, results map[string][]result) {
 	fmt.Fprintf(w, "\n### %s\n\n", kind)
-	t := newTable(w, "followed by", "done", "CPU an operation", "cost by the floor's", "added CPU a change", "its CPU", "its RSS", "kernel memory", "lost")
+	t := newTable(w, "followed by", "done", "CPU an operation", "by bare's", "cost by the floor's", "added CPU a change", "its CPU", "its RSS", "kernel memory", "lost")
 	for _, name := range names {
 		rs := results[name]
 		if len(rs) == 0 {
@@ -25,6 +25,7 @@ func report(w io.Writer, kind string, names []string, results map[string][]resul
 			name,
 			fmt.Sprintf("%.3f", ratioOf(rs, results[nothing], rate)),
 			time.Duration(median(rs, perOp)*1e9).String(),
+			fmt.Sprintf("%.3f", ratioOf(rs, results[nothing], perOp)),
 			costByFloor(rs, results[nothing], results[floor]),
 			addedToChange(rs, results[nothing], results),
 			fmt.Sprintf("%.0f %%", 100*median(rs, func(r result) float64 { return r.used.cpu.Seconds() / r.seconds })),
@@ -43,7 +44,7 @@ func reportServers(w io.Writer, names []string, all map[string]serverResults) {
 	reportLoad(w, fmt.Sprintf("%d requests a second", steadyRate), names, all, steady)
 	reportLoad(w, "as many requests as are answered", names, all, full)
 	fmt.Fprintf(w, "\n### What was seen\n\n")
-	t := newTable(w, "server", "followed by", "engine at the end", "time at level full", "of traces seen", "spans a request", "traces a request", "episodes of the largest trace", "changes a request", "added CPU a change")
+	t := newTable(w, "server", "followed by", "engine at the end", "time at level full", "of traces seen, with the move", "spans a request", "traces a request", "episodes of the largest trace", "changes a request", "added CPU a change")
 	for _, name := range names {
 		for _, c := range serverCases[1:] {
 			rs := all[name][c.name]

@@ -109,7 +109,7 @@ func (b *bench) measureServer(s e2etest.Server, exe string, by *attached) (r ser
 
 // For how long a server is under a load before it is measured: until its probes have become trampolines, and until all is read and told that
 // was lost before.
-const move, calm = 1500 * time.Millisecond, 1500 * time.Millisecond
+const move, calm = 1200 * time.Millisecond, 1200 * time.Millisecond
 
 // under measures a server under load: after a time to settle, for the time that is measured.
 func (b *bench) under(s *runningServer, by *attached, rate float64, settle time.Duration) (r result, err error) {

@@ -107,7 +107,7 @@ func (b *bench) measure(kind string, c benchCase, by *attached) (r result, err e
 		r, err = p.work()
 	}
 	r.used = by.usage().since(before)
-	if stop(); c.seesAll && err == nil {
+	if stop(); b.counts && c.seesAll && err == nil {
 		r.changes = float64(by.changes()) / r.total
 	}
 	return r, err
