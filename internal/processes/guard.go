@@ -3,8 +3,14 @@
 package processes
 
 import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Guard makes calls that a process can let wait for as long as it wants, as a read of its memory does where that is of a userfaultfd or of a file of
@@ -21,6 +27,58 @@ type Guard struct {
 // Do makes a call beside the caller and waits for its end, but no longer than patience. It reports whether the call has ended. If not, what the
 // call uses must not be used again. It makes none while another that was given up has not ended.
 func (g *Guard) Do(patience time.Duration, call func()) bool {
+	return g.do(call, func(ended <-chan struct{}) bool { return endsWithin(patience, ended) })
+}
+
+// extensions is how often the patience with a system call is extended.
+const extensions = 4
+
+// DoSystemCalls is Do for calls that only make system calls. It waits longer, a few times at the most, while they wait for a processor and not for
+// the process.
+func (g *Guard) DoSystemCalls(patience time.Duration, calls func()) bool {
+	var thread atomic.Int32
+	onThread := func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		thread.Store(int32(unix.Gettid()))
+		calls()
+	}
+	return g.do(onThread, func(ended <-chan struct{}) bool {
+		for range extensions {
+			if endsWithin(patience, ended) {
+				return true
+			}
+			if !wantsProcessor(int(thread.Load())) {
+				break
+			}
+		}
+		return endsWithin(patience/extensions, ended) // it may have ended just now
+	})
+}
+
+func endsWithin(patience time.Duration, ended <-chan struct{}) bool {
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-limit.C:
+		return false
+	}
+}
+
+// wantsProcessor tells whether a thread of this process has not begun, could run, or waits for the runtime's leave to run, which it does by a futex
+// (lock_futex.go of package runtime), and so not for a system call of the program's own.
+func wantsProcessor(thread int) bool {
+	if thread == 0 {
+		return true
+	}
+	in, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(thread) + "/syscall") // proc_pid_syscall(5)
+	number, _, _ := strings.Cut(strings.TrimSpace(string(in)), " ")
+	return err == nil && (number == "running" || number == strconv.Itoa(unix.SYS_FUTEX))
+}
+
+func (g *Guard) do(call func(), awaits func(ended <-chan struct{}) bool) bool {
 	if g.left.Load() > 0 {
 		return false
 	}
@@ -29,12 +87,8 @@ func (g *Guard) Do(patience time.Duration, call func()) bool {
 		defer close(ended)
 		call()
 	})
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
-	select {
-	case <-ended:
+	if awaits(ended) {
 		return true
-	case <-limit.C:
 	}
 	if g.left.Add(1) == 1 {
 		g.since.Store(time.Now().UnixNano())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestGuard gives a call up, makes no other before that has ended, and makes calls again then.
@@ -29,4 +30,22 @@ func TestGuard(t *testing.T) {
 	}
 	assert.EqualValues(t, 2, calls.Load())
 	assert.Zero(t, g.Silent())
+}
+
+// TestGuardOfSystemCalls waits longer for a thread that wants a processor, but not for ever, and not for one that the kernel keeps waiting.
+func TestGuardOfSystemCalls(t *testing.T) {
+	const patience = 50 * time.Millisecond
+	spin := func(d time.Duration) func() {
+		return func() {
+			for end := time.Now().Add(d); time.Now().Before(end); {
+			}
+		}
+	}
+	var busy Guard
+	require.True(t, busy.DoSystemCalls(patience, spin(2*patience)))
+	require.False(t, busy.DoSystemCalls(patience, spin(20*patience)))
+	var g Guard
+	began := time.Now()
+	require.False(t, g.DoSystemCalls(time.Second, func() { _ = unix.Nanosleep(&unix.Timespec{Sec: 10}, nil) }))
+	assert.Less(t, time.Since(began), extensions*time.Second)
 }

@@ -1,8 +1,7 @@
-// Program withheld has memory that keeps whoever reads it waiting (userfaultfd(2)). It takes a step for each line on its standard input, and writes
-// what it has done.
+// Program withheld has memory that may keep whoever reads it waiting. It takes a step for each line on its standard input, and writes what it has done.
 //
-//	withheld labels   the profiler labels of its goroutines are there: some live and end, at each step
-//	withheld code     it has code at the address that it writes, which is withheld from the first step on, and given back by the third
+//	withheld labels      the profiler labels of its goroutines are of a userfaultfd(2): some live and end, at each step
+//	withheld code FILE   it has the file's second page as code, at the address that it writes, and has the kernel forget it at the first step
 package main
 
 import (
@@ -25,21 +24,14 @@ func main() {
 	code(steps)
 }
 
-// Numbers of Linux on amd64 that package syscall lacks.
-const (
-	memfdCreate  = 319
-	fallocate    = 285
-	userfaultfd  = 323
-	keepAndPunch = 3
-)
-
-// withhold keeps what is read of a page waiting, if nothing is in it, until its result is called.
-func withhold(page uintptr) (release func()) {
+// withhold keeps what is read of a page waiting, if nothing is in it.
+func withhold(page uintptr) {
 	const (
-		api      = 0xaa
-		ioAPI    = 0xc018aa3f
-		register = 0xc020aa00
-		missing  = 1
+		userfaultfd = 323 // of Linux on amd64
+		api         = 0xaa
+		ioAPI       = 0xc018aa3f
+		register    = 0xc020aa00
+		missing     = 1
 	)
 	fd := call(userfaultfd, syscall.O_CLOEXEC|syscall.O_NONBLOCK)
 	control := func(request uintptr, argument []uint64) {
@@ -47,7 +39,6 @@ func withhold(page uintptr) (release func()) {
 	}
 	control(ioAPI, []uint64{api, 0, 0})
 	control(register, []uint64{uint64(page), pageSize, missing, 0})
-	return func() { call(syscall.SYS_CLOSE, fd) }
 }
 
 func call(number uintptr, arguments ...uintptr) uintptr {
@@ -87,28 +78,20 @@ func labels(steps *bufio.Scanner) {
 	}
 }
 
-// code makes a file that looks like an executable, with nops in its second page, of which the pages can be taken away.
+// code maps a file that looks like an executable, with code in its second page, which it takes out of the memory again.
 func code(steps *bufio.Scanner) {
-	const at, size = 0x20000000, 2 * pageSize
-	name := [...]byte{'c', 0}
-	fd := call(memfdCreate, uintptr(unsafe.Pointer(&name)), 0)
-	content := make([]byte, size)
-	copy(content, "\x7fELF\x02\x01")
-	for i := pageSize; i < size; i++ {
-		content[i] = 0x90
+	const at, size, forget = 0x20000000, 2 * pageSize, 4 // POSIX_FADV_DONTNEED
+	file, err := os.Open(os.Args[2])
+	if err != nil {
+		panic(err)
 	}
-	call(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&content[0])), size)
-	page := mapped(at, size, syscall.PROT_READ|syscall.PROT_EXEC, syscall.MAP_PRIVATE|syscall.MAP_FIXED, fd) + pageSize
+	page := mapped(at, size, syscall.PROT_READ|syscall.PROT_EXEC, syscall.MAP_PRIVATE|syscall.MAP_FIXED, file.Fd()) + pageSize
 	fmt.Printf("%#x\n", page)
 	steps.Scan()
-	call(fallocate, fd, keepAndPunch, pageSize, pageSize)
 	call(syscall.SYS_MADVISE, page, pageSize, syscall.MADV_DONTNEED)
-	release := withhold(page)
-	fmt.Println("withheld")
-	steps.Scan()
-	fmt.Println("alive")
-	steps.Scan()
-	release()
-	fmt.Println("released")
-	steps.Scan()
+	call(syscall.SYS_FADVISE64, file.Fd(), 0, size, forget)
+	fmt.Println("forgotten")
+	for steps.Scan() {
+		fmt.Println("alive")
+	}
 }

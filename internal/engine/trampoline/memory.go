@@ -50,7 +50,7 @@ func (m *liveMemory) look(f func(reader)) bool {
 	if patience <= 0 {
 		return false
 	}
-	answered := m.guard.Do(patience, func() { f(m.read) })
+	answered := m.guard.DoSystemCalls(patience, func() { f(m.read) })
 	m.allowance.spend(time.Since(began))
 	return answered
 }

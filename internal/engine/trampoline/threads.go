@@ -15,8 +15,9 @@ type thread struct {
 const (
 	// maxThreads bounds how many are known: Go programs have at most 10 000 unless they allow themselves more (runtime.sched.maxmcount).
 	maxThreads = 1 << 14
-	// recheck is for how long a thread's id is believed: the runtime may give an m's memory to another, in ns.
-	recheck = 1e9
+	// recheck is for how long a thread's id is believed: the runtime may give an m's memory to another; reread for how long it is not read again that
+	// it could not be read. Both are in ns.
+	recheck, reread = 1e9, 1e7
 )
 
 // golden is 2^64 by the golden ratio, whose multiples are spread evenly (Knuth, The Art of Computer Programming, 6.4).
@@ -65,7 +66,11 @@ func (t *threads) runs(m uint64) uint64 { return t.of(m).g }
 // id returns the kernel's id of a thread, 0 if it is not known.
 func (t *threads) id(m uint64) int {
 	on := t.of(m)
-	if on.checked == 0 || t.now-on.checked > recheck {
+	believed := int64(recheck)
+	if on.id == 0 {
+		believed = reread
+	}
+	if on.checked == 0 || t.now-on.checked > believed {
 		on.checked = t.now
 		on.id = t.memory.threadID(m)
 	}

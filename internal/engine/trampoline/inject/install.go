@@ -6,9 +6,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ring"
+	"github.com/otelgoroutine/goroutinereceiver/internal/processes"
 )
 
 // Installed is a process with trampolines. Its methods are not safe for concurrent use, but for Gone.
@@ -19,13 +23,52 @@ type Installed struct {
 	// jumps are what to take away.
 	jumps []swap
 	// adopted tells that all was there already, removed that the jumps are gone.
-	adopted, removed bool
+	adopted bool
+	removed atomic.Bool
+	// removals bounds how long a removal is waited for.
+	removals processes.Guard
 }
+
+// installLimit and removeLimit are how long an installation and a removal are waited for: the kernel answers no question about memory of which a part is
+// being waited for.
+var installLimit, removeLimit = 30 * time.Second, 30 * time.Second
+
+// installing has the ids of processes into which an installation goes on that nobody waits for any more.
+var installing sync.Map
 
 // Install puts trampolines into a process, or takes over those that a collector has left there. Its error wraps an engine.Refusal if the
 // process or the machine does not permit that, and unix.ESRCH if the process has ended or executes another program by now; others may pass.
-// After an error the process is as it was. It takes some seconds at the most, for all of which but some milliseconds the process runs.
+// After an error the process is as it was. It takes some seconds at the most, for all of which but some milliseconds the process runs; if the kernel
+// does not answer, it is given up after installLimit, and undone when it ends.
 func Install(pid int, program Program) (*Installed, error) {
+	if _, is := installing.Load(pid); is {
+		return nil, errNoAnswer
+	}
+	type result struct {
+		in  *Installed
+		err error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		in, err := install(pid, program)
+		ended <- result{in, err}
+	}()
+	select {
+	case r := <-ended:
+		return r.in, r.err
+	case <-time.After(installLimit):
+	}
+	installing.Store(pid, nil)
+	go func() {
+		if r := <-ended; r.err == nil {
+			_ = errors.Join(r.in.Remove(), r.in.Close()) // nobody is there to tell
+		}
+		installing.Delete(pid)
+	}()
+	return nil, errNoAnswer
+}
+
+func install(pid int, program Program) (*Installed, error) {
 	p, err := program.open(pid)
 	if err != nil {
 		return nil, err
@@ -37,7 +80,19 @@ func Install(pid int, program Program) (*Installed, error) {
 	return in, nil
 }
 
+// answer returns an error if what is to be replaced cannot be read: nothing is asked, and no thread stopped, for memory that does not answer.
+func (p *process) answer(sites []Site) error {
+	parts := make([]part, 0, len(sites))
+	for _, s := range sites {
+		parts = append(parts, part{address: s.Address, b: make([]byte, len(s.Code))})
+	}
+	return p.readAll(parts)
+}
+
 func (in *Installed) install(program Program) error {
+	if err := in.p.answer(program.Sites); err != nil {
+		return err
+	}
 	all, err := in.p.check()
 	if err != nil {
 		return err
@@ -110,9 +165,6 @@ func (in *Installed) patch(program Program) error {
 	}
 	slots, err := in.p.slots()
 	if err != nil {
-		return err
-	}
-	if _, err := in.p.find(jumps); err != nil { // no thread is stopped for memory that does not answer
 		return err
 	}
 	return in.p.trace(func(t *tracer) error {

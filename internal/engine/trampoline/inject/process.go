@@ -81,7 +81,7 @@ const nowhere = 1 << 56
 // gone tells whether the memory is no more. It touches none, and takes memory that does not answer for one that is there.
 func (p *process) gone() bool {
 	var err error
-	return p.lives.Do(lifeLimit, func() { _, err = p.memory.ReadAt(make([]byte, 1), nowhere) }) && errors.Is(err, io.EOF)
+	return p.lives.DoSystemCalls(lifeLimit, func() { _, err = p.memory.ReadAt(make([]byte, 1), nowhere) }) && errors.Is(err, io.EOF)
 }
 
 // part is one of the memory that is read.
@@ -93,7 +93,7 @@ type part struct {
 
 // readAll reads parts of the memory, each of which may have an error of its own.
 func (p *process) readAll(parts []part) error {
-	answered := p.answers.Do(answerLimit, func() {
+	answered := p.answers.DoSystemCalls(answerLimit, func() {
 		for i := range parts {
 			parts[i].err = p.readPart(&parts[i])
 		}
@@ -128,7 +128,7 @@ func (p *process) read(address uint64, n int) ([]byte, error) {
 func (p *process) write(address uint64, b []byte) error {
 	step()
 	var err error
-	if !p.answers.Do(answerLimit, func() { err = p.overwrite(address, b) }) {
+	if !p.answers.DoSystemCalls(answerLimit, func() { err = p.overwrite(address, b) }) {
 		return errNoAnswer
 	}
 	return err

@@ -17,13 +17,21 @@ func (in *Installed) Gone() bool { return in.p.gone() }
 // error some may still be replaced, and it can be called again: a thread may not have stopped, a breakpoint may lie on a jump by now, or the memory
 // does not answer.
 func (in *Installed) Remove() error {
+	var result error
+	if !in.removals.Do(removeLimit, func() { result = in.tryRemove() }) {
+		return errNoAnswer
+	}
+	return result
+}
+
+func (in *Installed) tryRemove() error {
 	const (
 		tries = 5
 		pause = 5 * time.Millisecond
 	)
 	var err error
 	for n := range tries {
-		if in.removed {
+		if in.removed.Load() {
 			return nil
 		}
 		if n > 0 {
@@ -31,7 +39,7 @@ func (in *Installed) Remove() error {
 		}
 		err = in.remove()
 		if err == nil || in.Gone() {
-			in.removed = true
+			in.removed.Store(true)
 			return nil
 		}
 		if r := (*engine.Refusal)(nil); errors.As(err, &r) || errors.Is(err, errNoAnswer) {
@@ -45,14 +53,14 @@ func (in *Installed) remove() error {
 	if in.Gone() {
 		return errGone
 	}
+	if _, err := in.p.find(in.jumps); err != nil { // nothing is asked, and no thread stopped, for memory that does not answer
+		return err
+	}
 	if err := in.p.locate(); err != nil {
 		return err
 	}
 	slots, err := in.p.slots()
 	if err != nil {
-		return err
-	}
-	if _, err := in.p.find(in.jumps); err != nil { // no thread is stopped for memory that does not answer
 		return err
 	}
 	err = in.p.trace(func(t *tracer) error {
@@ -86,7 +94,7 @@ func reverse(swaps []swap) (back []swap) {
 func (in *Installed) Close() error {
 	var errs []error
 	if in.memory != nil {
-		if in.removed {
+		if in.removed.Load() {
 			errs = append(errs, in.memory.Punch())
 		}
 		errs = append(errs, in.memory.Close())
