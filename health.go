@@ -74,6 +74,7 @@ func (s *shared) observeHealth(of source) error {
 		observe(b.RegisterReceiverGoroutineTransitionsRepeatedCallback, func(_ int, n lifecycle.Counts) uint64 { return n.Repeats }),
 		observe(b.RegisterReceiverGoroutineTransitionsMissedCallback, func(_ int, n lifecycle.Counts) uint64 { return n.Resynchronized }),
 		observe(b.RegisterReceiverGoroutineEventsLostCallback, func(_ int, n lifecycle.Counts) uint64 { return n.EventsLost }),
+		observe(b.RegisterReceiverGoroutineLabelsMissedCallback, func(_ int, n lifecycle.Counts) uint64 { return n.LabelsMissed }),
 		observe(b.RegisterReceiverGoroutineUntrackedCallback, func(_ int, n lifecycle.Counts) uint64 { return n.Untracked }),
 		observe(b.RegisterReceiverGoroutineTreesWithheldCallback, func(_ int, n lifecycle.Counts) uint64 { return n.TreesWithheld }),
 		observe(b.RegisterReceiverGoroutineDurationsLostCallback, func(_ int, n lifecycle.Counts) uint64 { return n.BucketsLost }),

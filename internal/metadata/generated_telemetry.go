@@ -31,6 +31,7 @@ type TelemetryBuilder struct {
 	ReceiverGoroutineAttachFailures      metric.Int64Counter
 	ReceiverGoroutineDurationsLost       metric.Int64ObservableCounter
 	ReceiverGoroutineEventsLost          metric.Int64ObservableCounter
+	ReceiverGoroutineLabelsMissed        metric.Int64ObservableCounter
 	ReceiverGoroutineTargets             metric.Int64ObservableUpDownCounter
 	ReceiverGoroutineTrampolineRefusals  metric.Int64Counter
 	ReceiverGoroutineTransitions         metric.Int64ObservableCounter
@@ -72,6 +73,21 @@ func (builder *TelemetryBuilder) RegisterReceiverGoroutineEventsLostCallback(cb 
 		cb(ctx, &observerInt64{inst: builder.ReceiverGoroutineEventsLost, obs: o})
 		return nil
 	}, builder.ReceiverGoroutineEventsLost)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverGoroutineLabelsMissedCallback sets callback for observable ReceiverGoroutineLabelsMissed metric.
+func (builder *TelemetryBuilder) RegisterReceiverGoroutineLabelsMissedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverGoroutineLabelsMissed, obs: o})
+		return nil
+	}, builder.ReceiverGoroutineLabelsMissed)
 	if err != nil {
 		return err
 	}
@@ -215,6 +231,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_goroutine_events_lost",
 		metric.WithDescription("Events of sampled goroutines that the ring buffer had no room for. Metrics are exact nevertheless; spans tell how many they miss. [Development]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverGoroutineLabelsMissed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_goroutine_labels_missed",
+		metric.WithDescription("Sampled goroutines that have exited with profiler labels which could not be read before. Trampolines read labels shortly after. [Development]"),
+		metric.WithUnit("{goroutine}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverGoroutineTargets, err = builder.meter.Int64ObservableUpDownCounter(

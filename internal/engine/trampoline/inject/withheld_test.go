@@ -31,9 +31,9 @@ func newSlowCode(t *testing.T) *slowCode {
 	c.Running = testbuild.Start(t, testbuild.Program(t, "withheld", testbuild.Options{}), "code", c.file.path)
 	address, err := strconv.ParseUint(c.Line(), 0, 64)
 	require.NoError(t, err)
-	cpus, err := ring.PossibleCPUs()
+	rings, _, err := ring.Rings()
 	require.NoError(t, err)
-	c.program = Program{Sites: []Site{{address, content[pageSize:][:jumpSize]}}}.counting(ring.Geometry{CPUs: cpus, Bits: 8})
+	c.program = Program{Sites: []Site{{address, content[pageSize:][:jumpSize]}}}.counting(ring.Geometry{CPUs: rings, Bits: 8})
 	return c
 }
 
