@@ -38,7 +38,7 @@ func TestKernels(t *testing.T) {
 			bin := filepath.Join(root, "bin")
 			command(t, ".", env, "go", "test", "-c", "-o", filepath.Join(tree, bin, "check"), ".")
 			command(t, filepath.Join(root, "build", "otelcol-goroutine"), env,
-				"go", "build", "-ldflags=-s -w", "-o", filepath.Join(tree, bin, "otelcol-goroutine"), ".")
+				"go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(tree, bin, "otelcol-goroutine"), ".")
 			for _, release := range booted {
 				exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: release, Env: env[:1]})
 				e2etest.Place(t, exe, filepath.Join(tree, testbuild.Path("lifecycle", testbuild.Options{Version: release})))

@@ -60,9 +60,7 @@ func TestDist(t *testing.T) {
 				}
 			}
 			billIsComplete(t, filepath.Join(offered, stem(arch)+".cdx.json"), filepath.Join(offered, stem(arch)+".licenses.csv"))
-			if arch == runtime.GOARCH {
-				runs(t, files)
-			}
+			runs(t, arch, files)
 		})
 	}
 	sumsAreRight(t)
@@ -157,7 +155,23 @@ func billIsComplete(t *testing.T, bill, report string) {
 }
 
 // runs looks at the version, and has the executable check the configuration that comes with it.
-func runs(t *testing.T, files map[string][]byte) {
+// emulators run executables for other machines than this, as Debian's package qemu-user-static names them.
+var emulators = map[string]string{"amd64": "qemu-x86_64-static", "arm64": "qemu-aarch64-static"}
+
+// running returns a command that runs an executable, on whatever machine.
+func running(t *testing.T, arch, exe string, args ...string) *exec.Cmd {
+	t.Helper()
+	if arch == runtime.GOARCH {
+		return exec.Command(exe, args...)
+	}
+	emulator, err := exec.LookPath(emulators[arch])
+	if err != nil {
+		t.Fatalf("the test needs qemu-user-static: %v", err)
+	}
+	return exec.Command(emulator, append([]string{exe}, args...)...)
+}
+
+func runs(t *testing.T, arch string, files map[string][]byte) {
 	t.Helper()
 	exe, config := filepath.Join(t.TempDir(), "collector"), filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(exe, files["otelcol-goroutine"], 0o755); err != nil {
@@ -166,11 +180,11 @@ func runs(t *testing.T, files map[string][]byte) {
 	if err := os.WriteFile(config, files["config.yaml"], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(exe, "--version").CombinedOutput()
+	out, err := running(t, arch, exe, "--version").CombinedOutput()
 	if want := "otelcol-goroutine version " + os.Getenv("VERSION"); err != nil || strings.TrimSpace(string(out)) != want {
 		t.Errorf("it says %q, want %q (%v)", out, want, err)
 	}
-	if out, err := exec.Command(exe, "validate", "--config", config).CombinedOutput(); err != nil {
+	if out, err := running(t, arch, exe, "validate", "--config", config).CombinedOutput(); err != nil {
 		t.Errorf("the configuration that comes with it: %v\n%s", err, out)
 	}
 }
