@@ -37,7 +37,7 @@ type Options struct {
 }
 
 // ErrUnreachable is wrapped by errors that may pass by themselves.
-var ErrUnreachable = errors.New("Kubernetes does not answer")
+var ErrUnreachable = errors.New("no answer from Kubernetes")
 
 const (
 	// pause is the shortest time between two requests.
