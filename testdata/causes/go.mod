@@ -1,3 +1,3 @@
 module causes
 
-go 1.22
+go 1.20
