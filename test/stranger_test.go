@@ -30,8 +30,8 @@ func TestStranger(t *testing.T) {
 	testbuild.RequireRoot(t)
 	dir := t.TempDir()
 	follow(t, dir, pageOf(t, "docs/first-steps.md"))
-	e2etest.Eventually(t, "Jaeger to have requests of the server", func() bool {
-		return len(jaeger{query: "localhost:16686"}.traces(t, "server", worker)) > 0
+	e2etest.Eventually(t, "Jaeger to have requests of the shop", func() bool {
+		return len(jaeger{query: "localhost:16686"}.traces(t, "shop", worker)) > 0
 	}, outOf(dir))
 	for _, promQL := range []string{"go_goroutine_count", "histogram_quantile(0.99,sum+by(job)(rate(go_schedule_duration_seconds[5m])))"} {
 		e2etest.Eventually(t, "Prometheus to answer "+promQL, func() bool {
