@@ -98,9 +98,9 @@ type allowance struct {
 }
 
 const (
-	// oneRead is for how long it may at once, some reads together for savedUp, and over time for one part in waitingShare. A read takes some
-	// microseconds where the memory is there.
-	oneRead, savedUp = 20 * time.Millisecond, 100 * time.Millisecond
+	// oneRead is for how long it may at once, some reads together for savedUp, and over time for one part in waitingShare. A read takes some ten
+	// microseconds where the memory is there, and when a process begins to be followed some may be needed for each of thousands of goroutines.
+	oneRead, savedUp = 20 * time.Millisecond, 500 * time.Millisecond
 	waitingShare     = 4
 )
 
