@@ -186,7 +186,11 @@ func threadsAndWakers(t *test) {
 			mainG = g.G
 		}
 	}
-	all := f.whole()
+	f.adoptAll(true)
+	f.step("waiting")
+	f.rest(members) // each child waits
+	f.step("done")
+	all := t.eventsOf(f.engine, f.PID(), exits(members))
 	threads := f.threads()
 	woken := 0
 	for _, e := range all {
