@@ -30,8 +30,9 @@ scrape_configs:
 `, filepath.Join(dir, "alerts.yaml"), own))
 	exe := testbuild.Program(t, "server", testbuild.Options{})
 	config := db.config(exe)
+	config.Export("debug", e2etest.Settings{}, "traces") // without, no stacks are read
 	receiver := e2etest.Following(exe)
-	receiver.Overhead = nil // levels are shown, too
+	receiver.Overhead = &e2etest.Overhead{Budget: 1, Floor: new(1.0), Host: new(0.0)} // levels are shown, too, and nothing is left out
 	receiver.Blocked = e2etest.Settings{"threshold": "1s"}
 	config.Receivers["goroutine"] = receiver
 	if err := config.ServeOwnMetrics(own); err != nil {
