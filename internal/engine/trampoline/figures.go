@@ -93,7 +93,8 @@ func (r runs) add(startPC, ns uint64) {
 	if sum := r[startPC]; sum != nil {
 		*sum += ns
 	} else if r != nil && len(r) < maxFunctions {
-		r[startPC] = &ns
+		first := ns // not ns itself, which would be allocated in each call
+		r[startPC] = &first
 	}
 }
 
