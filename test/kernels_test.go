@@ -43,7 +43,10 @@ func TestKernels(t *testing.T) {
 				exe := testbuild.Program(t, "lifecycle", testbuild.Options{Version: release, Env: env[:1]})
 				e2etest.Place(t, exe, filepath.Join(tree, testbuild.Path("lifecycle", testbuild.Options{Version: release})))
 			}
-			out := command(t, ".", []string{"TIMEOUT=900"}, "vm/boot.sh", kernel, k.arch, tree, filepath.Join(bin, "check"), "-test.v", "-test.run=TestAgreesWithRuntimeTrace/("+strings.Join(booted, "|")+")")
+			out := command(t, ".", []string{"TIMEOUT=900"}, "vm/boot.sh", kernel, k.arch, tree, filepath.Join(bin, "check"), "-test.v", "-test.run=^TestAgreesWithRuntimeTrace$/^uprobe$/^("+strings.Join(booted, "|")+")$")
+			if got := strings.Count(out, "--- PASS: TestAgreesWithRuntimeTrace/uprobe/"); got != len(booted) {
+				t.Errorf("%d releases were followed, want %d", got, len(booted))
+			}
 			t.Log(out)
 		})
 	}
