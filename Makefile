@@ -4,7 +4,7 @@ COLLECTOR = bin/otelcol-goroutine
 VERSION ?= $(patsubst v%,%,$(or $(shell git describe --tags --match 'v*' 2>/dev/null),v0.0.0-dev))
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 ARCHITECTURES = amd64 arm64
-SOURCES = $(shell find . \( -path ./build -o -path ./packaging -o -path ./deploy \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
+SOURCES = $(shell find . \( -path ./build -o -path ./packaging -o -path ./deploy -o -path ./tools \) -prune -o \( -name '*.go' -o -name '*.o' -o -name '*.json' \) -print) go.mod builder-config.yaml builder-config-full.yaml
 
 .PHONY: build build-full demo dist deb image test test-unit test-matrix test-arm64 test-kill soak bench bench-servers fuzz lint generate clean
 .PHONY: test-dist test-deb test-image test-kubernetes test-kubernetes-full test-dashboards test-picture test-stranger
@@ -61,6 +61,7 @@ test: build
 	go test -count=1 -timeout 30m $$(go list ./... | grep -v '/test$$\|/internal/engine/')
 	go test -p 1 -count=1 -timeout 30m ./internal/engine/... # one after the other: they stop threads and wait for the kernel to have no user of a probe
 	go test -count=1 -timeout 30m ./test
+	go test -C tools/schema -count=1
 
 # What needs no privilege and no collector, in under a minute once programs are built: RequireRoot leaves out all else.
 test-unit:
@@ -150,12 +151,14 @@ lint:
 	for os in darwin windows; do GOOS=$$os CGO_ENABLED=0 go vet -tags matrix,packaging ./... || exit 1; done # a distribution is built for all systems
 	$(TOOL) staticcheck -tags matrix,packaging ./...
 	cd packaging && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./...
+	cd tools/schema && go vet && go tool -modfile=../go.mod staticcheck
 	cd deploy/dashboards && go vet ./... && go tool -modfile=../../tools/go.mod staticcheck -checks inherit,-SA1019 ./... # Grafana of all versions takes its older format
 	cd deploy/kubernetes && go vet -tags full ./... && go tool -modfile=../../tools/go.mod staticcheck -tags full ./...
 
 generate:
 	go generate ./...
 	cd deploy/dashboards && go run .
+	cd tools/schema && go run .
 
 clean:
 	rm -rf bin build dist
