@@ -32,6 +32,19 @@ type labelling struct {
 	labelReader
 	known map[uint64]*knownLabels
 	late  []lateLabels
+	// losses is how often records were lost, in which goroutines may have got other labels.
+	losses uint16
+}
+
+// addressBits is how many bits an address has: above these, a goroutine's labels have the number of losses before it was known to have them.
+const addressBits = 48
+
+// since returns labels as a goroutine has them since the last loss.
+func (l *labelling) since(labels uint64) uint64 {
+	if labels == 0 {
+		return 0
+	}
+	return labels | uint64(l.losses)<<addressBits
 }
 
 // release takes that a goroutine no longer has the labels that it was known to have.
@@ -39,9 +52,10 @@ func (l *labelling) release(g *goroutine) {
 	if g.labels == 0 {
 		return
 	}
-	if k := l.known[g.labels]; k != nil {
+	labels := g.labels & (1<<addressBits - 1)
+	if k := l.known[labels]; k != nil && g.labels == l.since(labels) {
 		if k.holders--; k.holders == 0 {
-			delete(l.known, g.labels)
+			delete(l.known, labels)
 		}
 	}
 	g.labels = 0
@@ -56,13 +70,14 @@ func (l *labelling) hold(g *goroutine, labels uint64, context lifecycle.SpanCont
 	}
 	k.holders++
 	k.context, k.read = context, now
-	g.labels = labels
+	g.labels = l.since(labels)
 }
 
 // forget is called when records were lost: goroutines may have other labels by now.
 func (l *labelling) forget() {
 	if l != nil {
 		clear(l.known)
+		l.losses++
 	}
 }
 
@@ -71,13 +86,13 @@ func (c *change) labelsOf() uint64 {
 	if !c.HasLabels {
 		return 0
 	}
-	return c.Labels
+	return c.Labels & (1<<addressBits - 1)
 }
 
 // tellLabels tells of a goroutine that has other labels than before.
 func (m *machine) tellLabels(c *change, g *goroutine, parent uint64) {
 	labels := c.labelsOf()
-	if m.labels == nil || labels == g.labels {
+	if m.labels == nil || m.labels.since(labels) == g.labels {
 		return
 	}
 	m.labels.release(g)
@@ -132,7 +147,7 @@ func (m *machine) noteLabels(c *change) {
 	if m.labels == nil || c.Old != m.running {
 		return
 	}
-	if g := m.goroutines.find(c.G); g != nil && c.labelsOf() != g.labels {
+	if g := m.goroutines.find(c.G); g != nil && m.labels.since(c.labelsOf()) != g.labels {
 		m.labels.release(g)
 	}
 }
@@ -154,8 +169,9 @@ func (m *machine) tellLate() {
 		case labelsRead:
 			g.unread = false
 			m.tellContext(&l.change, g, l.labels, context)
-		case noAnswer:
-			m.labels.late = append(m.labels.late, *l)
+		case noAnswer: // nor is there one for the others
+			m.labels.late = append(m.labels.late, late[i:]...)
+			return
 		}
 	}
 }

@@ -156,6 +156,31 @@ func TestReusedLabels(t *testing.T) {
 	}
 }
 
+// TestLabelsAfterALoss reads the labels of a goroutine again that seems to have had them all the time.
+func TestLabelsAfterALoss(t *testing.T) {
+	m, w := beginLabelled(t)
+	m.machine.labels.forget()
+	w.labels(labelsAt, otherTrace, oneSpan)
+	require.Equal(t, map[uint64]byte{theParent: 0x22}, traces(m.takeAll(with(labelsAt, changed(parentG, theParent, running, waiting)))))
+}
+
+// TestManyLateLabels asks memory that does not answer once for all.
+func TestManyLateLabels(t *testing.T) {
+	m, w := newLabelled(t)
+	w.silent = true
+	const many = 100
+	for i := range uint64(many) {
+		m.takeAll(created(parentG+i<<8, theParent+i, 0, mainStart), changed(parentG+i<<8, theParent+i, runnable, running),
+			with(labelsAt, changed(parentG+i<<8, theParent+i, running, waiting)))
+	}
+	looks := w.looks
+	m.queue.begin()
+	m.tellLate()
+	m.queue.end()
+	require.Equal(t, looks+1, w.looks)
+	require.Len(t, m.labels.late, many)
+}
+
 // TestStackGrowth is no end of labels.
 func TestStackGrowth(t *testing.T) {
 	m, w := beginLabelled(t)
