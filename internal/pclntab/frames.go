@@ -44,11 +44,7 @@ func (t *Table) Frames(pc uint64) []Frame {
 // inlined returns the name of the innermost call that was inlined at pc, and where in f that call stands.
 func (f Func) inlined(pc uint64, steps *int) (name string, parent uint64, ok bool) {
 	t := f.table
-	if f.field(recordPCData) <= pcdataInlineIndex {
-		return "", 0, false
-	}
-	sequence, _ := u32(f.record, t.recordSize+4*pcdataInlineIndex)
-	index, ok := t.valueAt(sequence, f.Entry, pc, steps)
+	index, ok := t.valueAt(f.inlineIndex(), f.Entry, pc, steps)
 	if !ok || index < 0 {
 		return "", 0, false
 	}
@@ -63,6 +59,15 @@ func (f Func) inlined(pc uint64, steps *int) (name string, parent uint64, ok boo
 		return "", 0, false
 	}
 	return t.texts.at(t.names, nameOffset), f.Entry + uint64(parentOffset), true
+}
+
+// inlineIndex returns where the sequence is that tells which call was inlined, 0 if none was.
+func (f Func) inlineIndex() uint32 {
+	if f.field(recordPCData) <= pcdataInlineIndex {
+		return 0
+	}
+	offset, _ := u32(f.record, f.table.recordSize+4*pcdataInlineIndex)
+	return offset
 }
 
 // funcdata returns the memory from the start of one of the function's tables on (runtime.funcdata in runtime/symtab.go).

@@ -28,6 +28,7 @@ func FuzzTable(f *testing.F) {
 		if err != nil {
 			return
 		}
+		_, _ = table.FindInlined(func(name []byte) bool { return len(name) == 1 })
 		const some = 1000
 		for i := range min(table.Len(), some) {
 			f, ok := table.Func(i)

@@ -224,30 +224,51 @@ func (f Func) line(pc uint64, steps *int) (string, int) {
 // maxSteps bounds how many steps through sequences a look-up takes: those of a function of a megabyte have a hundred thousand.
 const maxSteps = 1 << 20
 
-// valueAt looks up pc in one of the table's delta-encoded sequences (runtime.pcvalue in runtime/symtab.go), in the steps that are left.
+// valueAt looks up pc in one of the table's sequences, in the steps that are left.
 func (t *Table) valueAt(offset uint32, entry, pc uint64, steps *int) (int32, bool) {
-	if offset == 0 || uint64(offset) >= uint64(len(t.pcs)) {
-		return 0, false
-	}
-	p := t.pcs[offset:]
-	value, at := int32(-1), entry
-	for first := true; *steps > 0; first = false {
-		*steps--
-		delta, n := binary.Uvarint(p)
-		if n <= 0 || delta == 0 && !first {
-			return 0, false
-		}
-		p = p[n:]
-		value += int32(delta>>1) ^ -int32(delta&1)
-		step, n := binary.Uvarint(p)
-		if n <= 0 {
-			return 0, false
-		}
-		p = p[n:]
-		at += step * t.quantum
-		if pc < at {
-			return value, true
+	s := t.sequence(offset, entry)
+	for s.next(steps) {
+		if pc < s.end {
+			return s.value, true
 		}
 	}
 	return 0, false
+}
+
+// sequence is a delta-encoded list of values of parts of a function (runtime.pcvalue in runtime/symtab.go).
+type sequence struct {
+	rest    []byte
+	quantum uint64
+	begun   bool
+	// value is that of the part which next has come to, end the address behind it.
+	value int32
+	end   uint64
+}
+
+func (t *Table) sequence(offset uint32, entry uint64) sequence {
+	s := sequence{quantum: t.quantum, value: -1, end: entry}
+	if offset != 0 && uint64(offset) < uint64(len(t.pcs)) {
+		s.rest = t.pcs[offset:]
+	}
+	return s
+}
+
+// next goes on to the next part, if there is one and steps are left.
+func (s *sequence) next(steps *int) bool {
+	if *steps <= 0 {
+		return false
+	}
+	*steps--
+	delta, n := binary.Uvarint(s.rest)
+	if n <= 0 || delta == 0 && s.begun {
+		return false
+	}
+	step, m := binary.Uvarint(s.rest[n:])
+	if m <= 0 {
+		return false
+	}
+	s.rest, s.begun = s.rest[n+m:], true
+	s.value += int32(delta>>1) ^ -int32(delta&1)
+	s.end += step * s.quantum
+	return true
 }
