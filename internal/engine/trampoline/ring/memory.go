@@ -30,6 +30,9 @@ type Memory struct {
 	// base is what Dropped counts from.
 	base     uint64
 	textBase atomic.Uint64
+	// channels is the table of those whose items are recorded, as it is to be, followed how many there are.
+	channels [1 << ChannelBits]uint64
+	followed uint64
 }
 
 func (g Geometry) check() error {
@@ -157,29 +160,34 @@ func (m *Memory) SetWantLabels(want bool) {
 
 // AddChannel has items of a channel recorded. It reports false if there is no room for it.
 func (m *Memory) AddChannel(address uint64) bool {
-	at := OffChannels + 8*ChannelIndex(address)
-	if there := m.Word(at); there != 0 {
+	at := ChannelIndex(address)
+	if there := m.channels[at]; there != 0 {
 		return there == address
 	}
-	m.SetWord(at, address)
-	m.SetWord(OffChannelCount, m.Word(OffChannelCount)+1)
+	m.followed++
+	m.setChannel(at, address)
 	return true
 }
 
 // RemoveChannel ends what AddChannel began.
 func (m *Memory) RemoveChannel(address uint64) {
-	at := OffChannels + 8*ChannelIndex(address)
-	if m.Word(at) == address {
-		m.SetWord(at, 0)
-		m.SetWord(OffChannelCount, m.Word(OffChannelCount)-1)
+	if at := ChannelIndex(address); address != 0 && m.channels[at] == address {
+		m.followed--
+		m.setChannel(at, 0)
 	}
+}
+
+func (m *Memory) setChannel(at, address uint64) {
+	m.channels[at] = address
+	m.SetWord(OffChannels+8*at, address)
+	m.SetWord(OffChannelCount, m.followed)
 }
 
 // ClearChannels ends it for all.
 func (m *Memory) ClearChannels() {
-	m.SetWord(OffChannelCount, 0)
-	for i := range uint64(1 << ChannelBits) {
-		m.SetWord(OffChannels+8*i, 0)
+	m.followed = 0
+	for at := range uint64(len(m.channels)) {
+		m.setChannel(at, 0)
 	}
 }
 

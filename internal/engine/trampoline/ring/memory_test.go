@@ -131,3 +131,30 @@ func TestPunch(t *testing.T) {
 		t.Errorf("slot is %v", got)
 	}
 }
+
+// TestChannelsInMemoryThatIsWritten has a process write in the table of channels: what is followed does not depend on it.
+func TestChannelsInMemoryThatIsWritten(t *testing.T) {
+	m, err := Open(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	const channel, same = 0xc000010000, 0xc000010000 + 1<<(ChannelShift+2*ChannelBits)
+	if ChannelIndex(channel) != ChannelIndex(same) || !m.AddChannel(channel) {
+		t.Fatal("a channel is not followed")
+	}
+	at := OffChannels + 8*ChannelIndex(channel)
+	m.SetWord(at, 0)
+	m.SetWord(OffChannelCount, 99)
+	if m.AddChannel(same) {
+		t.Error("two channels have the same place")
+	}
+	m.SetWord(at, same)
+	m.RemoveChannel(channel)
+	if there, n := m.Word(at), m.Word(OffChannelCount); there != 0 || n != 0 {
+		t.Errorf("%#x is left of %d", there, n)
+	}
+	if !m.AddChannel(same) || m.Word(at) != same || m.Word(OffChannelCount) != 1 {
+		t.Error("there is no room for another channel")
+	}
+}

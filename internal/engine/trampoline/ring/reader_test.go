@@ -100,6 +100,19 @@ func clearUnknown(r *Record) {
 	}
 }
 
+// TestItems has records of items, of which one tells of nothing that may happen to an item: none is taken for a change.
+func TestItems(t *testing.T) {
+	for operation, want := range map[uint64]uint8{Sent: Sent, Received: Received, Taken: Taken, 0: noOperation, 9: 9} {
+		_, _, w, r := newBench(t, small)
+		at, _ := w.reserve(0, written{})
+		at.put(at.index, slot{at.tsc, 0xc000010000 | operation<<ShiftOld | KindItem<<ShiftKinds, 0, 0xc000001000}, 0)
+		got, _ := all(r, 10)
+		if len(got) != 1 || got[0].Item != want || got[0].Channel != 0xc000010000 || got[0].G != 0xc000001000 {
+			t.Errorf("operation %d: %+v", operation, got)
+		}
+	}
+}
+
 // TestOrder has changes on several CPUs, and limits that cut rings, and sees all in the order of their clocks.
 func TestOrder(t *testing.T) {
 	for _, limit := range []int{1, 7, 100, 100000} {

@@ -2,6 +2,8 @@
 
 package ring
 
+import "cmp"
+
 const pointerMask = 1<<48 - 1
 
 // Record is a change of a goroutine's status, as a trampoline wrote it. All of it is what the process claims.
@@ -73,8 +75,11 @@ func (r *Reader) decode(c *change, extras []slot) {
 	}
 }
 
+// noOperation is what a record tells of an item to which nothing happens, which no trampoline writes: it is not to be taken for a change.
+const noOperation = 0xff
+
 func (x *Record) decodeItem(c *change) {
-	x.Item, x.Channel, x.G = x.Old, x.G, x.M
+	x.Item, x.Channel, x.G = cmp.Or(x.Old, noOperation), x.G, x.M
 	if x.Item == Taken {
 		x.Sender, x.RecvX = c.what&pointerMask, uint32(c.what>>ShiftTakenX)
 		return
