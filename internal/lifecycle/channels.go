@@ -21,6 +21,8 @@ type inlet struct {
 	channels []Hchan
 	// whole tells that there are no others, learnt that they were looked for.
 	whole, learnt bool
+	// changes counts what happened to it since an answer of Learn may have been asked for.
+	changes uint64
 }
 
 // maxChannels is how many channels of a goroutine are remembered.
@@ -34,12 +36,30 @@ func (i *inlet) cameBy(channel, size uint64, inSelect bool) {
 	c := Hchan{Address: channel, Size: size}
 	switch {
 	case !inSelect:
-		*i = inlet{channels: []Hchan{c}, whole: true}
+		*i = inlet{channels: []Hchan{c}, whole: true, changes: i.changes + 1}
 	case i.whole || len(i.channels) >= maxChannels: // it is another than before
-		*i = inlet{channels: []Hchan{c}}
+		*i = inlet{channels: []Hchan{c}, changes: i.changes + 1}
 	default:
 		i.channels = append(i.channels, c)
+		i.changes++
 	}
+}
+
+// miss takes in that items of a channel, or of any if that is 0, were missed up to a moment, or are not told of any more if that is 0. It reports whether
+// the goroutine may have taken one of them.
+func (i *inlet) miss(channel uint64, until int64) (concerned bool) {
+	i.changes++
+	for n := range i.channels {
+		c := &i.channels[n]
+		if c.Since == 0 || channel != 0 && c.Address != channel {
+			continue
+		}
+		concerned = true
+		if c.Since = max(c.Since, until); until == 0 {
+			c.Since, i.learnt = 0, false // it is asked for again
+		}
+	}
+	return concerned
 }
 
 // find returns what is known of a channel, nil if it is none of these.
@@ -68,6 +88,8 @@ type Asked struct {
 	G, GoID uint64
 	// Channels are those channels, nil if it is not known which ones they are.
 	Channels []Hchan
+
+	changes uint64 // of the inlet by then
 }
 
 // maxAsked bounds how many goroutines are asked about at once.
@@ -88,16 +110,17 @@ func (t *Tracker) Asked() (all []Asked) {
 		switch {
 		case g == nil || g.GoID != goid:
 		case g.inlet.whole:
-			all = append(all, Asked{address, goid, slices.Clone(g.inlet.channels)})
+			all = append(all, Asked{address, goid, slices.Clone(g.inlet.channels), g.inlet.changes})
 		case g.idle || g.atHome:
-			all = append(all, Asked{G: address, GoID: goid})
+			all = append(all, Asked{G: address, GoID: goid, changes: g.inlet.changes})
 		}
 	}
 	clear(t.asked)
 	return all
 }
 
-// Learn tells all channels that a goroutine waits for, as a look at the process's memory has found, and which of them are told of.
+// Learn tells all channels that a goroutine waits for, as a look at the process's memory has found, and which of them are told of. If
+// more has become known of the goroutine since it was asked about, the answer is dropped.
 func (t *Tracker) Learn(w Asked) {
 	for _, c := range w.Channels {
 		if c.Since != 0 {
@@ -105,10 +128,10 @@ func (t *Tracker) Learn(w Asked) {
 		}
 	}
 	g := t.live[w.G]
-	if g == nil || g.GoID != w.GoID || !g.home.Channels || w.Channels == nil {
+	if g == nil || g.GoID != w.GoID || !g.home.Channels || w.Channels == nil || w.changes != g.inlet.changes {
 		return
 	}
-	g.inlet = inlet{channels: w.Channels, whole: true, learnt: true}
+	g.inlet = inlet{channels: w.Channels, whole: true, learnt: true, changes: w.changes + 1}
 }
 
 // Unused returns the channels whose items are told of although no goroutine is known any more that waits for them at home.
@@ -153,11 +176,21 @@ func (t *Tracker) receive(e *Event) {
 		return
 	}
 	t.confirmVisit(g)
+	at := max(e.Time, g.current.Start) // it may be told late
 	switch {
 	case from == nil:
-		t.beginTaken(g, e.Time, nil, Unknown)
+		t.beginTaken(g, at, nil, Unknown)
 	case from.root != g.episode.root:
-		t.beginTaken(g, e.Time, from, Exact)
+		t.beginTaken(g, at, from, Exact)
+	}
+}
+
+// miss makes it unknown for what goroutines work that may have taken items that nobody has told of.
+func (t *Tracker) miss(e *Event) {
+	for _, g := range t.live {
+		if g.inlet.miss(e.Channel, e.Since) && g.episode != nil && g.Cause != NoEpisode {
+			g.Cause = Unknown
+		}
 	}
 }
 

@@ -14,6 +14,18 @@ func (s *script) item(kind Kind, g, channel, number uint64) *script {
 	return s
 }
 
+// missed tells that items of a channel were missed until now, or of any if that is 0.
+func (s *script) missed(channel uint64) *script {
+	s.events = append(s.events, &Event{Kind: Missed, Time: s.now, Since: s.now, Channel: channel})
+	s.now += 1000
+	return s
+}
+
+// learn tells of the channels that a goroutine waits for, of which a tracker asks just now.
+func learn(tr *Tracker, g *Goroutine, channels ...Hchan) {
+	tr.Learn(Asked{G: g.G, GoID: g.GoID, Channels: channels, changes: g.inlet.changes})
+}
+
 // TestItems has a worker find what others have put into the buffer of the channel for which it waits at home.
 func TestItems(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -46,6 +58,17 @@ func TestItems(t *testing.T) {
 			func() *script {
 				return busyWorker().item(Sent, 4, semaphore, 1).item(Received, 2, semaphore, 1).waits(2, receiving, ownPC)
 			},
+			[]string{"2.1 in 3.0 of 3.0 exact"},
+		},
+		"some were missed meanwhile": {
+			func() *script {
+				return busyWorker().item(Sent, 4, workChannel, 1).item(Received, 2, workChannel, 1).missed(0).waits(2, receiving, ownPC).
+					item(Sent, 4, workChannel, 2).woken(2, 3).item(Received, 2, workChannel, 2).missed(workChannel).waits(2, receiving, ownPC)
+			},
+			[]string{"2.1 in 3.0 of 3.0 exact", "2.2 in 4.0 of 4.0 unknown", "2.3 in 3.0 of 3.0 exact", "2.4 in 4.0 of 4.0 unknown"},
+		},
+		"some of another channel were missed": {
+			func() *script { return busyWorker().missed(semaphore).waits(2, receiving, ownPC) },
 			[]string{"2.1 in 3.0 of 3.0 exact"},
 		},
 		"another waits to send meanwhile": {
@@ -83,7 +106,7 @@ func playTold(s *script, since int64) (got []string) {
 			e.BufferSize = 3
 		}
 		if g := tr.Get(e.G); g != nil && g.idle {
-			tr.Learn(Asked{g.G, g.GoID, []Hchan{{Address: workChannel, Size: 3, Since: max(since, 1)}}})
+			learn(tr, g, Hchan{Address: workChannel, Size: 3, Since: max(since, 1)})
 		}
 		got = append(got, told(tr.Handle(e))...)
 		if unused := tr.Unused(); len(unused) != 0 {
@@ -98,7 +121,7 @@ func TestUnusedChannels(t *testing.T) {
 	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC)
 	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62, Outlives: time.Second}, fakePlaces{}, NewHomes())
 	handle(tr, s.events...)
-	tr.Learn(Asked{2, 2, []Hchan{{Address: workChannel, Size: 3, Since: 1}, {Address: semaphore, Size: 1}}})
+	learn(tr, tr.Get(2), Hchan{Address: workChannel, Size: 3, Since: 1}, Hchan{Address: semaphore, Size: 1})
 	if unused := tr.Unused(); unused != nil {
 		t.Errorf("%v are not used", unused)
 	}
@@ -110,5 +133,77 @@ func TestUnusedChannels(t *testing.T) {
 	}
 	if unused := tr.Unused(); unused != nil {
 		t.Errorf("%v are told twice", unused)
+	}
+}
+
+// following returns a tracker with a worker that waits at home for a channel whose items are told of from a moment on.
+func following(s *script) *Tracker {
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62, Outlives: time.Second}, fakePlaces{}, NewHomes())
+	handle(tr, s.start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).events...)
+	s.events = nil
+	tr.Asked()
+	learn(tr, tr.Get(2), Hchan{Address: workChannel, Size: 3, Since: 1})
+	return tr
+}
+
+// TestItemsAreToldLate has a worker take an item of which nobody tells until it has waited elsewhere.
+func TestItemsAreToldLate(t *testing.T) {
+	s := newScript()
+	tr := following(s)
+	s.start(3, 1, requestPC).woken(2, 3)
+	late := &Event{Kind: Received, Time: s.now, G: 2, GoID: 2, Channel: workChannel, BufferSize: 3}
+	s.later(1000).waits(2, locking, 0).woken(2, 3).events = append(s.events, late)
+	for _, g := range handle(tr, s.waits(2, receiving, ownPC).events...) {
+		for _, i := range g.Intervals {
+			if i.Start < g.Start || i.End > g.End {
+				t.Errorf("%d.%d from %d to %d has an interval from %d to %d", g.GoID, g.Segment, g.Start, g.End, i.Start, i.End)
+			}
+		}
+	}
+}
+
+// TestItemsAreToldNoMore has an engine follow a channel no longer: it is asked again.
+func TestItemsAreToldNoMore(t *testing.T) {
+	s := newScript()
+	tr := following(s)
+	s.events = append(s.events, &Event{Kind: Missed, Time: s.now, Channel: workChannel})
+	handle(tr, s.events...)
+	if tr.Get(2).isDirect(s.now) {
+		t.Error("all is taken to be seen")
+	}
+	s.events = nil
+	handle(tr, s.woken(2, 0).waits(2, receiving, ownPC).events...)
+	if asked := tr.Asked(); len(asked) != 1 || asked[0].G != 2 {
+		t.Errorf("asked about %v", asked)
+	}
+}
+
+// TestAnswersThatAreOld has more become known of a goroutine before it is told for which channels it waited.
+func TestAnswersThatAreOld(t *testing.T) {
+	for name, meanwhile := range map[string]func(s *script){
+		"another channel has woken it": func(s *script) { s.by(semaphore).woken(2, 1) },
+		"it waits elsewhere": func(s *script) {
+			for range 4 {
+				s.woken(2, 0).waits(2, receiving, bodyPC)
+			}
+		},
+		"items were missed": func(s *script) { s.missed(0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript()
+			tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62, Outlives: time.Second}, fakePlaces{}, NewHomes())
+			handle(tr, s.start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).events...)
+			asked := tr.Asked()
+			if len(asked) != 1 {
+				t.Fatalf("asked about %v", asked)
+			}
+			asked[0].Channels = []Hchan{{Address: workChannel, Size: 3, Since: 1}}
+			s.events = nil
+			meanwhile(s)
+			handle(tr, s.events...)
+			if tr.Learn(asked[0]); tr.Get(2).inlet.learnt {
+				t.Error("the answer is believed")
+			}
+		})
 	}
 }

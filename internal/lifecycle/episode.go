@@ -150,7 +150,7 @@ func (t *Tracker) park(g *Goroutine, at int64, reason uint8) {
 	}
 	t.confirmVisit(g)
 	if place.Key != g.home.Key {
-		g.inlet = inlet{}
+		g.inlet = inlet{changes: g.inlet.changes + 1}
 	}
 	g.home = place
 	if place.Listed || place.Accepts || g.isService() {

@@ -50,6 +50,9 @@ const (
 	// Sent is no change of state: the goroutine has put an Item into the buffer of a Channel. Received is that it takes it out.
 	Sent
 	Received
+	// Missed is no change of state: up to now, items of a Channel, or of any if that is 0, were not told of. They are from Since on, or not any more if that
+	// is 0.
+	Missed
 )
 
 // IsChange tells whether a goroutine changes its state.

@@ -82,6 +82,8 @@ func (t *Tracker) Handle(e *Event) []*Goroutine {
 		t.send(e)
 	case Received:
 		t.receive(e)
+	case Missed:
+		t.miss(e)
 	case Exited:
 		delete(t.omitted, e.G)
 		if g := t.live[e.G]; g != nil {
