@@ -24,10 +24,12 @@ type machine struct {
 	labels     *labelling // nil if labels are not looked for
 	queue      *queue
 	channels   map[uint64]*channel // whose items are followed, by their addresses
+	buffers    uint64              // how many items they can hold
+	missed     missed
 	itemsSent  uint64
 	summaries  bool // no tree is sampled, and no event made but of ends
 
-	taken, withStack uint64    // changes of status during a pass, and those with a stack
+	taken, withStack uint64    // records of a pass, and those with a stack
 	recorded         *recorded // their sums
 }
 

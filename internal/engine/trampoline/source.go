@@ -20,6 +20,7 @@ type source struct {
 	line      *ring.Clock // during a pass
 	dropped   uint64      // as last seen
 	backlog   int         // records that waited behind the last pass
+	uncertain bool        // a record of this pass was
 
 	add, take func(*ring.Record)
 }
@@ -32,13 +33,7 @@ const inversion = 10 * time.Microsecond
 func newSource(i *inject.Installed, clock *clock, m *machine, textBase uint64) *source {
 	s := &source{installed: i, memory: i.Memory(), chain: ring.NewChain(m.equalStatuses(), clock.ticks(inversion)), clock: clock, machine: m}
 	s.take = func(r *ring.Record) { m.take(r, s.line.Nanos(r.TSC)) }
-	s.add = func(r *ring.Record) {
-		if r.Item != 0 {
-			m.takeItem(r, s.line.Nanos(r.TSC))
-			return
-		}
-		s.chain.Add(r, s.take)
-	}
+	s.add = s.visit
 	s.memory.ClearChannels() // of a collector before
 	s.memory.SetTextBase(textBase)
 	s.configure()
@@ -46,6 +41,19 @@ func newSource(i *inject.Installed, clock *clock, m *machine, textBase uint64) *
 	s.reader = ring.NewReader(s.memory)
 	s.dropped = s.memory.Dropped() // as long as nobody read
 	return s
+}
+
+// visit takes a record as it comes.
+func (s *source) visit(r *ring.Record) {
+	if r.Uncertain && !s.uncertain {
+		s.uncertain = true
+		s.machine.forgetItems()
+	}
+	if r.Item != 0 {
+		s.machine.takeItem(r, s.line.Nanos(r.TSC))
+		return
+	}
+	s.chain.Add(r, s.take)
 }
 
 // equalStatuses gives statuses the same number that are one state.
@@ -60,10 +68,13 @@ func (r *rules) equalStatuses() (normal [16]uint8) {
 func (s *source) pass(limit int) (n int, more bool) {
 	s.machine.queue.begin()
 	defer s.machine.queue.end()
-	s.line = s.clock.now()
+	s.line, s.uncertain = s.clock.now(), false
+	s.machine.beginItems()
 	result := s.reader.Pass(limit, s.add)
 	s.backlog = result.Backlog
 	s.chain.Flush(result.Until, s.take)
+	s.machine.settleItems(s.line.Nanos(result.Until))
+	s.machine.relieve(s.memory)
 	s.machine.tellLate()
 	s.machine.recorded.add(s.machine.taken, s.machine.withStack)
 	s.machine.taken, s.machine.withStack = 0, 0
@@ -72,8 +83,10 @@ func (s *source) pass(limit int) (n int, more bool) {
 		lost += dropped - s.dropped
 		s.dropped = dropped
 	}
-	if lost > 0 {
+	if lost > 0 || result.Lossy {
 		s.machine.forgetItems()
+	}
+	if lost > 0 {
 		s.machine.figures.counts.EventsLost += lost
 		s.machine.labels.forget()
 		s.machine.figures.counts.Resynchronized++ // a look at the memory finds what no later change contradicts
