@@ -106,6 +106,7 @@ type Process interface {
 type ItemFollower interface {
 	// FollowItems has events Sent and Received tell of each item that is put into the buffer of a channel, of which the address and the size of the
 	// buffer are known, or taken out of it. It returns from when on they do, in ns of CLOCK_MONOTONIC, or 0 if that is not possible.
+	// Events Missed tell where some were missed, and if it has ended by itself.
 	FollowItems(address, size uint64) (since int64)
 	// LeaveItems ends what FollowItems began.
 	LeaveItems(address uint64)
