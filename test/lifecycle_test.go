@@ -42,6 +42,7 @@ var engines = []string{"uprobe", "trampoline"}
 // followingBy returns settings with which all is seen by an engine.
 func followingBy(engine, executable string) e2etest.Receiver {
 	r := e2etest.Following(executable)
+	r.Traces.Outlives = "1h" // each life is to be one span, also on a machine that is slow
 	r.Others = e2etest.Settings{"engine": engine}
 	if engine != "uprobe" { // which slows a program that does nothing but change states to what can be read of it
 		r.Others["ring_buffer_size"] = 64 << 20
@@ -111,8 +112,10 @@ func agrees(t *testing.T, engine, goVersion, exe string) {
 		if version.Compare(goVersion, "go1.22") >= 0 { // older traces do not tell of the goroutines that a collection stops and lets go on
 			wakersAgree(t, r)
 		}
-		now := timesOff(t, goVersion, r.trace, spans)
-		maps.Copy(now, statesOff(t, goVersion, r.spans))
+		now := statesOff(t, goVersion, r.spans)
+		if !emulated {
+			maps.Copy(now, timesOff(t, goVersion, r.trace, spans))
+		}
 		if off == nil {
 			off = now
 		}
@@ -197,7 +200,6 @@ func timesOff(t *testing.T, goVersion string, trace map[uint64]*e2etest.Traced, 
 	off := map[string]string{}
 	begun := map[string]int{}
 	want, got := map[string]time.Duration{}, map[string]time.Duration{}
-	transitions := 0
 	for _, g := range byCreation(trace) {
 		which := fmt.Sprintf("%s #%d", g.Start, begun[g.Start])
 		begun[g.Start]++
@@ -215,9 +217,7 @@ func timesOff(t *testing.T, goVersion string, trace map[uint64]*e2etest.Traced, 
 			}
 			want[state] += must
 			got[state] += is
-			n := stretchesOf(spans[g.ID][0])
-			transitions += n
-			if d := (is - must).Abs(); d > slack(n) && float64(d) > 0.05*float64(must) {
+			if d := (is - must).Abs(); d > slack && float64(d) > tolerance*float64(must) {
 				off[which] = fmt.Sprintf("goroutine %d was %s for %v, want %v (%v)", g.ID, state, is, must, g.Times)
 			}
 		}
@@ -225,7 +225,7 @@ func timesOff(t *testing.T, goVersion string, trace map[uint64]*e2etest.Traced, 
 	for state, w := range want {
 		share := math.Abs(float64(got[state]-w)) / float64(w)
 		t.Logf("%s: %v, the trace says %v (%.2f%% off)", state, got[state], w, 100*share)
-		if share > 0.02 && (got[state]-w).Abs() > slack(transitions)-slack(0) {
+		if share > tolerance {
 			off[state] = fmt.Sprintf("all goroutines together were %s for %v, want %v (%.1f%% off)", state, got[state], w, 100*share)
 		}
 	}
@@ -233,26 +233,14 @@ func timesOff(t *testing.T, goVersion string, trace map[uint64]*e2etest.Traced, 
 	return off
 }
 
-// emulated tells that the processor is one in software, in which a probe takes as long as all that it measures.
+// emulated tells that the processor is one in software, in which a probe takes as long as all that it measures: times are not compared.
 var emulated = os.Getenv("EMULATED") == "true"
 
-// slack is by how much a time may differ that n intervals have gone into, however small it is.
-func slack(n int) time.Duration {
-	const once = 200 * time.Microsecond
-	if emulated {
-		return once * time.Duration(1+n)
-	}
-	return once
-}
-
-// stretchesOf returns how many intervals a goroutine's life had.
-func stretchesOf(s ptrace.Span) (n int) {
-	for _, state := range e2etest.States {
-		v, _ := s.Attributes().Get("go.goroutine." + state + ".count")
-		n += int(v.Int())
-	}
-	return n
-}
+// slack is by how much a time may differ, however small it is, tolerance the share that a long one may differ by.
+const (
+	slack     = 200 * time.Microsecond
+	tolerance = 0.05
+)
 
 // inState returns how long a goroutine was in a state, by its span.
 func inState(s ptrace.Span, state string) time.Duration {

@@ -78,6 +78,7 @@ type Traces struct {
 	SamplingRatio     *float64 `yaml:"sampling_ratio,omitempty"`
 	Join              bool     `yaml:"join"`
 	Noise             string   `yaml:"noise,omitempty"`
+	Outlives          string   `yaml:"outlives,omitempty"`
 }
 
 // Attributes are those of a metric.
