@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -45,11 +46,16 @@ func newSlowFile(t *testing.T, content []byte) *slowFile {
 	return f
 }
 
+// mostWithheld is for how long readers wait at the most: a process that ends while one of its threads waits for an answer of another one can never be
+// killed.
+const mostWithheld = 2 * time.Minute
+
 // withhold lets whoever reads the second page wait, answer no longer.
 func (f *slowFile) withhold() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.withheld = make(chan struct{})
+	time.AfterFunc(mostWithheld, f.answer)
 }
 
 func (f *slowFile) answer() {
