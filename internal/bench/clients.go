@@ -41,11 +41,29 @@ var dialers = map[string]func(address string, number int) (client, error){
 // answerTime is how long a client waits for an answer.
 const answerTime = 5 * time.Second
 
+// requester is a connection with the two requests that are sent over it.
+type requester struct {
+	net.Conn
+	short, long []byte
+}
+
+// send sends a request, and lets no more than answerTime pass until the answer has been read.
+func (r *requester) send(long bool) error {
+	request := r.short
+	if long {
+		request = r.long
+	}
+	if err := r.SetDeadline(time.Now().Add(answerTime)); err != nil {
+		return err
+	}
+	_, err := r.Write(request)
+	return err
+}
+
 // httpConn speaks HTTP/1.1.
 type httpConn struct {
-	net.Conn
-	in          *bufio.Reader
-	short, long []byte // requests
+	requester
+	in *bufio.Reader
 }
 
 func httpClient(path, longPath string) func(string, int) (client, error) {
@@ -57,19 +75,12 @@ func httpClient(path, longPath string) func(string, int) (client, error) {
 		get := func(path string) []byte {
 			return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address)
 		}
-		return &httpConn{conn, bufio.NewReader(conn), get(path), get(longPath)}, nil
+		return &httpConn{requester{conn, get(path), get(longPath)}, bufio.NewReader(conn)}, nil
 	}
 }
 
 func (c *httpConn) ask(long bool) error {
-	request := c.short
-	if long {
-		request = c.long
-	}
-	if err := c.SetDeadline(time.Now().Add(answerTime)); err != nil {
-		return err
-	}
-	if _, err := c.Write(request); err != nil {
+	if err := c.send(long); err != nil {
 		return err
 	}
 	response, err := http.ReadResponse(c.in, nil)
@@ -86,9 +97,8 @@ func (c *httpConn) ask(long bool) error {
 
 // dnsConn asks over UDP.
 type dnsConn struct {
-	net.Conn
-	short, long []byte // queries
-	answer      [512]byte
+	requester
+	answer [512]byte
 }
 
 func dialDNS(address string, number int) (client, error) {
@@ -96,7 +106,7 @@ func dialDNS(address string, number int) (client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &dnsConn{Conn: conn}
+	c := &dnsConn{requester: requester{Conn: conn}}
 	if c.short, err = query(number, e2etest.FastName); err != nil {
 		return nil, err
 	}
@@ -117,14 +127,7 @@ func query(id int, name string) ([]byte, error) {
 }
 
 func (c *dnsConn) ask(long bool) error {
-	request := c.short
-	if long {
-		request = c.long
-	}
-	if err := c.SetDeadline(time.Now().Add(answerTime)); err != nil {
-		return err
-	}
-	if _, err := c.Write(request); err != nil {
+	if err := c.send(long); err != nil {
 		return err
 	}
 	n, err := c.Read(c.answer[:])

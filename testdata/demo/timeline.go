@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -51,11 +52,7 @@ func slowest(roots []ptrace.Span) []ptrace.Span {
 			longest[dominantOf(s)] = s
 		}
 	}
-	var all []ptrace.Span
-	for _, s := range longest {
-		all = append(all, s)
-	}
-	slices.SortFunc(all, func(a, b ptrace.Span) int { return cmp.Compare(length(b), length(a)) })
+	all := slices.SortedFunc(maps.Values(longest), func(a, b ptrace.Span) int { return cmp.Compare(length(b), length(a)) })
 	return all[:min(shownTimelines, len(all))]
 }
 
