@@ -14,13 +14,13 @@ import (
 
 var errNotLinux = errors.New("the receiver follows processes of Linux only: run this collector there, or take the receiver out of its pipelines")
 
-// Config takes any configuration: what it says matters on Linux only.
-type Config struct{}
+// config takes any configuration: what it says matters on Linux only. It is not called Config, as the schema is read from the comments of all files.
+type config struct{}
 
 // Unmarshal implements confmap.Unmarshaler.
-func (*Config) Unmarshal(*confmap.Conf) error { return nil }
+func (*config) Unmarshal(*confmap.Conf) error { return nil }
 
-func createDefaultConfig() component.Config { return &Config{} }
+func createDefaultConfig() component.Config { return &config{} }
 
 type factory struct{}
 

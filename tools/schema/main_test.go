@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"testing"
 
@@ -37,6 +38,24 @@ func TestSchema(t *testing.T) {
 		receivers := parse(t, example[1])["receivers"].(map[string]any)
 		if err := s.Validate(receivers["goroutine"]); err != nil {
 			t.Errorf("%s: %v", example[1], err)
+		}
+	}
+}
+
+// TestSchemaIsTheSame: the library reads the files of a package in any order, so that two types of one name would give either's comment.
+func TestSchemaIsTheSame(t *testing.T) {
+	t.Chdir(root)
+	first, err := schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		again, err := schema()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(again, first) {
+			t.Fatalf("descriptions differ: %q, before %q", again["description"], first["description"])
 		}
 	}
 }
