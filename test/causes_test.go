@@ -34,6 +34,8 @@ type load struct {
 	certain, others []string
 	// clients is how many send requests at once, and rounds how many of each way each of them sends.
 	clients, rounds int
+	// queued tells that work waits in buffers for so long that spans must say so.
+	queued bool
 	// known is how many goroutines that begin in a function have episodes whose cause is exact before it begins.
 	known map[string]int
 }
@@ -79,7 +81,7 @@ func TestBufferedChannels(t *testing.T) {
 			})
 			t.Run(release+"/trampoline/"+name, func(t *testing.T) {
 				requireTrampolines(t)
-				testCauses(t, exe, "trampoline", load{certain: through, clients: clients, rounds: 10, known: known})
+				testCauses(t, exe, "trampoline", load{certain: through, clients: clients, rounds: 10, queued: clients > 1, known: known})
 			})
 		}
 	}
@@ -260,7 +262,30 @@ func causesOff(l load, truth []worked, spans []ptrace.Span) map[string]int {
 			off[way(w)+": work is in no request's trace"]++
 		}
 	}
+	if queued, early := queuedIn(spans); early != 0 || l.queued && queued == 0 {
+		off[fmt.Sprintf("of %d items that are said to have waited, some were sent before what sent them began", queued)] = early
+	}
 	return off
+}
+
+// queuedIn counts the spans of work on items that had waited in a buffer, and those of which the item was there before its sender's span began.
+func queuedIn(spans []ptrace.Span) (queued, early int) {
+	byID := map[pcommon.SpanID]ptrace.Span{}
+	for _, s := range spans {
+		byID[s.SpanID()] = s
+	}
+	for _, s := range spans {
+		seconds, ok := s.Attributes().Get("go.goroutine.queued.duration")
+		if !ok {
+			continue
+		}
+		queued++
+		sent := s.StartTimestamp().AsTime().Add(-time.Duration(seconds.Double() * float64(time.Second)))
+		if sender, ok := byID[s.ParentSpanID()]; ok && sent.Before(sender.StartTimestamp().AsTime().Add(-2*time.Microsecond)) {
+			early++
+		}
+	}
+	return queued, early
 }
 
 func way(w worked) string {

@@ -157,19 +157,25 @@ func (t *Tracker) Unused() (unused []uint64) {
 // maxItems bounds how many items are known that nobody has received yet.
 const maxItems = 1 << 16
 
+// item is what lies in the buffer of a channel: for what it was sent, and when, in ns of CLOCK_MONOTONIC.
+type item struct {
+	from *episode
+	sent int64
+}
+
 // send remembers for what an item was sent.
 func (t *Tracker) send(e *Event) {
 	if len(t.items) >= maxItems {
 		clear(t.items)
 	}
 	if _, from := t.actor(e.G, e.GoID, e.Time); from != nil {
-		t.items[e.Item] = from
+		t.items[e.Item] = item{from, e.Time}
 	}
 }
 
 // receive begins an episode of a goroutine that takes an item out of the buffer of a channel for which it waits at home, as handOver does.
 func (t *Tracker) receive(e *Event) {
-	from := t.items[e.Item]
+	taken := t.items[e.Item]
 	delete(t.items, e.Item)
 	g := t.live[e.G]
 	if g == nil || g.life == nil || g.episode == nil || g.home.Source != Channel || g.inlet.find(e.Channel) == nil || e.Time <= g.Start {
@@ -178,10 +184,11 @@ func (t *Tracker) receive(e *Event) {
 	t.confirmVisit(g)
 	at := max(e.Time, g.current.Start) // it may be told late
 	switch {
-	case from == nil:
+	case taken.from == nil:
 		t.beginTaken(g, at, nil, Unknown)
-	case from.root != g.episode.root:
-		t.beginTaken(g, at, from, Exact)
+	case taken.from.root != g.episode.root:
+		t.beginTaken(g, at, taken.from, Exact)
+		g.Queued = max(0, at-taken.sent)
 	}
 }
 

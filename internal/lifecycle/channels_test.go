@@ -97,6 +97,27 @@ func TestItems(t *testing.T) {
 	}
 }
 
+// TestQueued has items lie in the buffer of a channel until a worker takes them.
+func TestQueued(t *testing.T) {
+	s := busyWorker().item(Sent, 4, workChannel, 1).item(Sent, 4, workChannel, 2).item(Received, 2, workChannel, 1).waits(2, receiving, ownPC)
+	tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62, Outlives: time.Second}, fakePlaces{}, NewHomes())
+	var queued []int64
+	for _, e := range s.woken(2, 4).waits(2, receiving, ownPC).events {
+		if e.Channel == workChannel {
+			e.BufferSize = 3
+		}
+		if g := tr.Get(e.G); g != nil && g.idle {
+			learn(tr, g, Hchan{Address: workChannel, Size: 3, Since: 1})
+		}
+		for _, g := range tr.Handle(e) {
+			queued = append(queued, g.Queued)
+		}
+	}
+	if diff := cmp.Diff([]int64{0, 2000, 0}, queued); diff != "" { // it was woken with the first, took the second, and was woken with the third
+		t.Error(diff)
+	}
+}
+
 // playTold handles the events of a script in which a channel has a buffer, of which items are told from a moment on. It checks that they are as long
 // as a worker lives that waits for them.
 func playTold(s *script, since int64) (got []string) {

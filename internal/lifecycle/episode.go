@@ -219,7 +219,7 @@ func (g *Goroutine) lifeRef() Ref { return g.life.last.refOr(g.GoID) }
 
 // reset forgets what was seen of a goroutine until now.
 func (g *Goroutine) reset() {
-	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.folding = g.Intervals[:0], g.Contexts[:0], 0, 0, folding{}
+	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.Queued, g.folding = g.Intervals[:0], g.Contexts[:0], 0, 0, 0, folding{}
 	g.Totals, g.Folded, g.Dropped, g.Unshown = [States]Total{}, [States]Total{}, [States]Total{}, g.Unshown[:0]
 	g.wakers = g.wakers[:0]
 }

@@ -95,6 +95,8 @@ type Goroutine struct {
 	// Handler is what serves the request, if it is one.
 	BegunBy Source
 	Handler Handler
+	// Queued is for how many ns what the episode works on had been in the buffer of a channel, 0 if it was in none or that is not known.
+	Queued int64
 	// Episodes is how many episodes a life has.
 	Episodes uint32
 	// Continues tells that the segment goes on where the one before ended.

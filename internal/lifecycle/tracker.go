@@ -44,8 +44,8 @@ type Tracker struct {
 	asked    map[uint64]uint64 // goids by G
 	// following are the channels whose items are told of, items for what those were sent that nobody has received.
 	following map[uint64]bool
-	items     map[uint64]*episode // by Event.Item
-	told      []*Goroutine        // what has ended, and was not handed on yet
+	items     map[uint64]item // by Event.Item
+	told      []*Goroutine    // what has ended, and was not handed on yet
 }
 
 // NewTracker returns a Tracker that knows no goroutine. Without places, each life is one episode. Homes are shared by the processes of an
@@ -53,7 +53,7 @@ type Tracker struct {
 func NewTracker(limits Limits, places Places, homes *Homes) *Tracker {
 	return &Tracker{
 		limits: limits, live: map[uint64]*Goroutine{}, omitted: map[uint64]*episode{}, inherited: map[uint64]SpanContext{},
-		places: places, homes: homes, asked: map[uint64]uint64{}, following: map[uint64]bool{}, items: map[uint64]*episode{},
+		places: places, homes: homes, asked: map[uint64]uint64{}, following: map[uint64]bool{}, items: map[uint64]item{},
 	}
 }
 
@@ -490,7 +490,7 @@ func (t *Tracker) cut(g *Goroutine, now int64) {
 	g.episode.ref = g.ref()
 	g.budget.left--
 	g.Start = now
-	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.folding = nil, nil, 0, 0, folding{}
+	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.Queued, g.folding = nil, nil, 0, 0, 0, folding{}
 	g.Totals, g.Folded, g.Dropped, g.Unshown = [States]Total{}, [States]Total{}, [States]Total{}, nil
 	g.wakers = nil
 	g.current.Start = max(g.current.Start, now)

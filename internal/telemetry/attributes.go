@@ -15,6 +15,8 @@ const (
 	// Of a goroutine that does one piece of work after the other, how many it has done; of each of them, what is known of its cause.
 	attributeEpisodes = "go.goroutine.episodes"
 	attributeCause    = "go.goroutine.episode.cause"
+	// Of one that works on an item of a channel, for how many seconds that had been in the buffer.
+	attributeQueued = "go.goroutine.queued.duration"
 	// Intervals that are too short for a span, and those for which there was no room.
 	attributeFoldedCount     = "go.goroutine.folded.count"
 	attributeFoldedDuration  = "go.goroutine.folded.duration"

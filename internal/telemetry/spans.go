@@ -288,6 +288,7 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		span.SetName(jobName(start.Function))
 		a.PutStr(attributeCause, g.Cause.String())
 		putCount(a, attributeWaker, int64(g.Waker))
+		putSeconds(a, attributeQueued, uint64(g.Queued))
 	}
 	if g.BegunBy != lifecycle.Elsewhere && g.Handler.Function != "" {
 		span.SetName(requestName(g.Handler.Function))

@@ -87,6 +87,18 @@ func addAs(options SpanOptions, goroutines ...*lifecycle.Goroutine) []ptrace.Spa
 
 func attributes(m pcommon.Map) map[string]any { return m.AsRaw() }
 
+// TestQueuedDuration has the time that an item of a channel has waited for whom it reaches on the span of what is done with it.
+func TestQueuedDuration(t *testing.T) {
+	c := child()
+	c.Cause, c.Queued = lifecycle.Exact, 1_500_000
+	for _, s := range add(StateNone, parent, c) {
+		want := map[int64]any{1: nil, 2: 0.0015}[s.Attributes().AsRaw()["go.goroutine.id"].(int64)]
+		if got := s.Attributes().AsRaw()["go.goroutine.queued.duration"]; got != want {
+			t.Errorf("%s: %v, want %v", s.Name(), got, want)
+		}
+	}
+}
+
 func TestSpanOfGoroutine(t *testing.T) {
 	spans := add(StateSpans, parent, child())
 	if len(spans) != 5 {
