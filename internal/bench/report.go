@@ -60,6 +60,7 @@ func reportServers(w io.Writer, names []string, all map[string]serverResults) {
 		}
 	}
 	t.flush()
+	fmt.Fprintln(w)
 	for _, name := range names {
 		for _, c := range serverCases[1:] {
 			for _, r := range all[name][c.name] {
