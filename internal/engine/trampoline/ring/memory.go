@@ -234,6 +234,12 @@ func (m *Memory) header(cpu uint32, offset uint64) *uint64 {
 // slot holds the words of one slot.
 type slot [SlotSize / 8]uint64
 
+// copy reads a slot whose last word has been read. Its words are loaded in order, and before whatever is loaded atomically after them, so that the
+// head tells whether they were written over meanwhile: arm64 orders ordinary loads in no way.
+func (s *slot) copy(last uint64) slot {
+	return slot{atomic.LoadUint64(&s[0]), atomic.LoadUint64(&s[1]), atomic.LoadUint64(&s[2]), last}
+}
+
 // ring returns the slots of a CPU.
 func (m *Memory) ring(cpu uint32) []slot {
 	first := unsafe.Add(m.slots, uintptr(cpu)*SlotSize<<m.geometry.Bits)

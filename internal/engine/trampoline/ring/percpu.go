@@ -97,7 +97,7 @@ func (r *perCPU) copy(most int, now uint64) {
 		last := atomic.LoadUint64(&s[3])
 		switch uint16(last) {
 		case r.commit(tail):
-			tail = r.take(tail, change{tsc: s[0], who: s[1], what: s[2], where: last})
+			tail = r.take(tail, changeOf(s.copy(last)))
 		case r.commit(tail) | Extra:
 			// Its head is an open hole, and takes it along when it is committed.
 			tail++
@@ -143,7 +143,7 @@ func (r *perCPU) takeExtras(index, n uint64) uint64 {
 		if uint16(last) != r.commit(index)|Extra {
 			break
 		}
-		r.extras = append(r.extras, slot{s[0], s[1], s[2], last})
+		r.extras = append(r.extras, s.copy(last))
 	}
 	return index
 }
@@ -157,7 +157,7 @@ func (r *perCPU) fill(now uint64) {
 		last := atomic.LoadUint64(&s[3])
 		switch commit := uint16(last); {
 		case commit == r.commit(h.index) && r.room():
-			r.take(h.index, change{tsc: s[0], who: s[1], what: s[2], where: last})
+			r.take(h.index, changeOf(s.copy(last)))
 		case commit == r.commit(h.index)|Extra:
 		case r.hopeless(h, full, now):
 			r.lost++

@@ -45,6 +45,8 @@ type change struct {
 	tsc, who, what, where uint64
 }
 
+func changeOf(s slot) change { return change{tsc: s[0], who: s[1], what: s[2], where: s[3]} }
+
 // maxExtraSlots is how many extra slots of a ring's changes there can be for all to be found.
 const maxExtraSlots = 1 << ShiftM
 
