@@ -257,8 +257,7 @@ func (s *shared) samplingRatio() float64 {
 	return s.config.Traces.SamplingRatio
 }
 
-// labels returns the labels that name spans of the program's own. If no tree is sampled there are none: to find them in time, trampolines'
-// records are looked at a thousand times a second.
+// labels returns the labels that name spans of the program's own. If no tree is sampled there are none: nobody would be told of them.
 func (s *shared) labels() engine.LabelNames {
 	if s.samplingRatio() == 0 {
 		return engine.LabelNames{}

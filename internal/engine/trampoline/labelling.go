@@ -16,6 +16,8 @@ type knownLabels struct {
 const (
 	// labelsAge is for how long what was read is believed all the same, in ns.
 	labelsAge = 1e9
+	// labelsUsed is for how long after a goroutine had labels, in ns, a program is taken to use them.
+	labelsUsed = 60e9
 	// maxLate bounds how many goroutines' labels are looked for again.
 	maxLate = 1 << 10
 )
@@ -34,6 +36,8 @@ type labelling struct {
 	late  []lateLabels
 	// losses is how often records were lost, in which goroutines may have got other labels.
 	losses uint16
+	// seen is when a sampled goroutine last had labels, in ns of CLOCK_MONOTONIC, 0 if none ever had.
+	seen int64
 }
 
 // addressBits is how many bits an address has: above these, a goroutine's labels have the number of losses before it was known to have them.
@@ -73,6 +77,9 @@ func (l *labelling) hold(g *goroutine, labels uint64, context lifecycle.SpanCont
 	g.labels = l.since(labels)
 }
 
+// used tells whether the program uses labels, at a time in ns of CLOCK_MONOTONIC, as far as is known.
+func (l *labelling) used(now int64) bool { return l != nil && l.seen != 0 && now-l.seen < labelsUsed }
+
 // forget is called when records were lost: goroutines may have other labels by now.
 func (l *labelling) forget() {
 	if l != nil {
@@ -92,7 +99,13 @@ func (c *change) labelsOf() uint64 {
 // tellLabels tells of a goroutine that has other labels than before.
 func (m *machine) tellLabels(c *change, g *goroutine, parent uint64) {
 	labels := c.labelsOf()
-	if m.labels == nil || m.labels.since(labels) == g.labels {
+	if m.labels == nil {
+		return
+	}
+	if labels != 0 {
+		m.labels.seen = c.now
+	}
+	if m.labels.since(labels) == g.labels {
 		return
 	}
 	m.labels.release(g)

@@ -164,6 +164,26 @@ func TestLabelsAfterALoss(t *testing.T) {
 	require.Equal(t, map[uint64]byte{theParent: 0x22}, traces(m.takeAll(with(labelsAt, changed(parentG, theParent, running, waiting)))))
 }
 
+// TestUsedLabels has a program use labels from the first record of a sampled goroutine that tells some, until a while after the last.
+func TestUsedLabels(t *testing.T) {
+	m, w := newLabelled(t)
+	m.takeAll(created(parentG, theParent, 0, mainStart), changed(parentG, theParent, runnable, running), changed(parentG, theParent, running, waiting))
+	assert.False(t, m.labels.used(m.now))
+	w.labels(labelsAt, oneTrace, oneSpan)
+	w.has(parentG, theParent, labelsAt)
+	again := []ring.Record{
+		changed(parentG, theParent, waiting, runnable), changed(parentG, theParent, runnable, running), with(labelsAt, changed(parentG, theParent, running, waiting)),
+	}
+	m.takeAll(again...)
+	assert.True(t, m.labels.used(m.now))
+	m.now += labelsUsed
+	assert.False(t, m.labels.used(m.now))
+	m.takeAll(again...)
+	assert.True(t, m.labels.used(m.now), "it has them still")
+	var none *labelling
+	assert.False(t, none.used(m.now))
+}
+
 // TestManyLateLabels asks memory that does not answer once for all.
 func TestManyLateLabels(t *testing.T) {
 	m, w := newLabelled(t)

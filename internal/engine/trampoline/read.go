@@ -8,12 +8,14 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
 const (
 	// shortest and longest are how long the reader sleeps between two looks at all rings.
 	shortest, longest = time.Millisecond, 4 * time.Millisecond
-	// longestForLabels is the longest where labels are looked for, which are read of goroutines that still have them.
+	// longestForLabels is the longest while a program uses labels, which are read of goroutines that still have them.
 	longestForLabels = time.Millisecond
 	// manyRecords is how many records of a process in one look make the next come soon.
 	manyRecords = 1 << 11
@@ -30,10 +32,6 @@ func (e *Engine) read() {
 	runtime.LockOSThread() // whose processor time is looked at; it ends with this goroutine, as it is never unlocked
 	hurryThread()
 	pause, beaten, began := shortest, time.Time{}, time.Now()
-	most := longest
-	if e.options.Labels.Used() {
-		most = longestForLabels
-	}
 	limit := budget{limit: e.options.CPU}
 	sleep := time.NewTimer(pause)
 	defer sleep.Stop()
@@ -46,9 +44,12 @@ func (e *Engine) read() {
 				e.summarize(all, limit.over)
 			}
 		}
-		found := 0
+		found, most := 0, longest
 		for _, p := range all {
-			found = max(found, p.read())
+			n, labels := p.read()
+			if found = max(found, n); labels {
+				most = longestForLabels
+			}
 		}
 		pause = min(nextPause(pause, found), most)
 		if len(all) == 0 {
@@ -122,19 +123,19 @@ func (p *Process) tellSilence() {
 		zap.Int("pid", p.machine.pid))
 }
 
-// read reads some of the process's records, and returns how many.
-func (p *Process) read() int {
+// read reads some of the process's records. It returns how many, and whether its goroutines have labels.
+func (p *Process) read() (found int, labels bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.source == nil {
-		return 0
+		return 0, false
 	}
 	if p.engine.queue.full() && p.source.hasRoom() {
 		_, _ = p.source.pass(fewRecords) // only to see how many wait
-		return manyRecords
+		return manyRecords, false
 	}
-	n, _ := p.source.pass(recordsAtOnce)
-	return n
+	found, _ = p.source.pass(recordsAtOnce)
+	return found, p.machine.labels.used(lifecycle.Now())
 }
 
 // catchUp reads what was recorded until now. p.mu is held.
