@@ -544,7 +544,7 @@ func (c *TracesConfig) Validate() error {
 	if c.Noise != telemetry.NoiseFold && c.Noise != telemetry.NoiseKeep {
 		errs = append(errs, fmt.Errorf("noise: %q is not allowed, it must be fold or keep", c.Noise))
 	}
-	if _, known := stackDepths[c.Stacks]; !known {
+	if !slices.Contains([]Stacks{stacksOff, stacksLeaf, stacksFull}, c.Stacks) {
 		errs = append(errs, fmt.Errorf("stacks: %q is not allowed, it must be off, leaf or full", c.Stacks))
 	}
 	for _, n := range []struct {

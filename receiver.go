@@ -201,9 +201,6 @@ func (s *shared) engineOptions() trampoline.Options {
 	}
 }
 
-// stackDepths is how much of a stack is read. Where a goroutine waits for its next piece of work is only known by all of it.
-var stackDepths = map[Stacks]engine.StackDepth{stacksOff: engine.NoStack, stacksLeaf: engine.FullStack, stacksFull: engine.FullStack}
-
 // rootAge is how old a goroutine may be to share its sampling with what it creates. What an older one creates, as one that accepts
 // connections, is sampled by itself.
 const rootAge = 5 * time.Second
@@ -215,7 +212,7 @@ func (s *shared) options() session.Options {
 		Collected:  s.hasMetrics,
 		ByLine:     s.byLine(),
 		Logged:     s.logsTransitions(),
-		Settings:   engine.Settings{RootAge: rootAge, Stacks: stackDepths[s.config.Traces.Stacks]},
+		Settings:   engine.Settings{RootAge: rootAge, Stacks: s.config.Traces.Stacks != stacksOff},
 		FullStacks: s.config.Traces.Stacks == stacksFull,
 		Limits: lifecycle.Limits{
 			Intervals:        s.config.Traces.MaxStates,
@@ -241,7 +238,7 @@ func (s *shared) options() session.Options {
 		o.Limits.Intervals = 0
 	}
 	if s.nextTraces == nil {
-		o.Settings.Stacks = engine.NoStack
+		o.Settings.Stacks = false
 	}
 	if s.config.looksAtEach() {
 		o.BlockedAfter = s.config.Blocked.Threshold

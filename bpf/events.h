@@ -130,18 +130,7 @@ static __always_inline void send_blocking(struct change *c, struct goroutine *g,
 	if (!e)
 		return;
 	fill(&e->event, c, g, EVENT_BLOCKED);
-	walk_in_window(e->pc, LEAF_FRAMES, place_of(c, regs));
-	submit(e, c);
-}
-
-static __always_inline void send_blocking_full(struct change *c, struct goroutine *g, const struct registers *regs)
-{
-	struct blocking_full *e = reserve(c, g, EVENT_BLOCKED, sizeof(*e));
-
-	if (!e)
-		return;
-	fill(&e->event, c, g, EVENT_BLOCKED);
-	walk_in_window(e->pc, FULL_FRAMES, place_of(c, regs));
+	walk_in_window(e->pc, STACK_FRAMES, place_of(c, regs));
 	submit(e, c);
 }
 
@@ -155,14 +144,12 @@ static __always_inline bool blocks(const struct change *c, const struct goroutin
 
 static __always_inline void send_change(struct change *c, struct goroutine *g, const struct registers *regs)
 {
-	if (c->target->stacks != STACK_NONE && leaves_channels(c, g))
+	if (c->target->stacks && leaves_channels(c, g))
 		send_waking(c, g, regs);
-	else if (c->target->stacks == STACK_NONE || !blocks(c, g))
-		send_transition(c, g, regs);
-	else if (c->target->stacks == STACK_LEAF)
+	else if (c->target->stacks && blocks(c, g))
 		send_blocking(c, g, regs);
 	else
-		send_blocking_full(c, g, regs);
+		send_transition(c, g, regs);
 }
 
 static __always_inline __u64 key_of(const struct target *t, __u64 g)

@@ -22,13 +22,6 @@ enum goroutine_flag {
 	GOROUTINE_LABELLED = 16,   /* carried profiler labels when it was last looked at */
 };
 
-/* How much is told of the stack of a goroutine that blocks. */
-enum stack_depth {
-	STACK_NONE,
-	STACK_LEAF, /* enough to find the innermost frame that is the program's own */
-	STACK_FULL,
-};
-
 /* How a Go program keeps the profiler labels that g.labels points at. */
 enum label_form {
 	LABELS_NONE,
@@ -63,7 +56,7 @@ struct target {
 	__u8 preempted;      /* Go's status of a goroutine stopped for a stack scan */
 	__u8 preempted_reason;
 	__u8 late_reasons;   /* a wait that keeps the thread has its reason stored only after the change of state */
-	__u8 stacks;         /* enum stack_depth */
+	__u8 stacks;         /* the stacks of goroutines that block are told */
 	__u8 live_syscalls;  /* g.sched has no frame pointer in a system call: the thread's own is right */
 	__u8 sched_has_ret;  /* g.sched has a field ret before bp */
 	__u8 label_form;     /* enum label_form */
@@ -152,19 +145,12 @@ struct event {
 	__u8 pad[6];
 };
 
-#define LEAF_FRAMES 16
-#define FULL_FRAMES 64
+#define STACK_FRAMES 64
 
 /* EVENT_BLOCKED: return addresses, innermost first, up to the first 0. */
 struct blocking {
 	struct event event;
-	__u64 pc[LEAF_FRAMES];
-};
-
-/* EVENT_BLOCKED with STACK_FULL */
-struct blocking_full {
-	struct event event;
-	__u64 pc[FULL_FRAMES];
+	__u64 pc[STACK_FRAMES];
 };
 
 /* EVENT_WOKEN */

@@ -16,12 +16,6 @@ import (
 type TracerBlocking struct {
 	_     structs.HostLayout
 	Event TracerEvent
-	Pc    [16]uint64
-}
-
-type TracerBlockingFull struct {
-	_     structs.HostLayout
-	Event TracerEvent
 	Pc    [64]uint64
 }
 
@@ -204,14 +198,6 @@ type TracerLives struct {
 	Exited  uint64
 }
 
-type TracerStackDepth uint32
-
-const (
-	TracerStackDepthSTACK_NONE TracerStackDepth = 0
-	TracerStackDepthSTACK_LEAF TracerStackDepth = 1
-	TracerStackDepthSTACK_FULL TracerStackDepth = 2
-)
-
 type TracerState uint32
 
 const (
@@ -291,7 +277,6 @@ const (
 	TracerProgOnChange         = "on_change"
 	TracerProgOnExec           = "on_exec"
 	TracerProgOnExit           = "on_exit"
-	TracerVarBlockingFullType  = "blocking_full_type"
 	TracerVarBlockingType      = "blocking_type"
 	TracerVarBucketBounds      = "bucket_bounds"
 	TracerVarBucketGuess       = "bucket_guess"
@@ -305,7 +290,6 @@ const (
 	TracerVarHistogramKindType = "histogram_kind_type"
 	TracerVarLabelFormType     = "label_form_type"
 	TracerVarLabellingType     = "labelling_type"
-	TracerVarStackDepthType    = "stack_depth_type"
 	TracerVarStateType         = "state_type"
 	TracerVarTargetGoroutines  = "target_goroutines"
 	TracerVarWakeupBytes       = "wakeup_bytes"
@@ -388,7 +372,6 @@ type TracerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TracerVariableSpecs struct {
-	BlockingFullType  *ebpf.VariableSpec `ebpf:"blocking_full_type"`
 	BlockingType      *ebpf.VariableSpec `ebpf:"blocking_type"`
 	BucketBounds      *ebpf.VariableSpec `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.VariableSpec `ebpf:"bucket_guess"`
@@ -402,7 +385,6 @@ type TracerVariableSpecs struct {
 	HistogramKindType *ebpf.VariableSpec `ebpf:"histogram_kind_type"`
 	LabelFormType     *ebpf.VariableSpec `ebpf:"label_form_type"`
 	LabellingType     *ebpf.VariableSpec `ebpf:"labelling_type"`
-	StackDepthType    *ebpf.VariableSpec `ebpf:"stack_depth_type"`
 	StateType         *ebpf.VariableSpec `ebpf:"state_type"`
 	TargetGoroutines  *ebpf.VariableSpec `ebpf:"target_goroutines"`
 	WakeupBytes       *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
@@ -478,7 +460,6 @@ func (m *TracerMaps) Close() error {
 //
 // It can be passed to LoadTracerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TracerVariables struct {
-	BlockingFullType  *ebpf.Variable `ebpf:"blocking_full_type"`
 	BlockingType      *ebpf.Variable `ebpf:"blocking_type"`
 	BucketBounds      *ebpf.Variable `ebpf:"bucket_bounds"`
 	BucketGuess       *ebpf.Variable `ebpf:"bucket_guess"`
@@ -492,7 +473,6 @@ type TracerVariables struct {
 	HistogramKindType *ebpf.Variable `ebpf:"histogram_kind_type"`
 	LabelFormType     *ebpf.Variable `ebpf:"label_form_type"`
 	LabellingType     *ebpf.Variable `ebpf:"labelling_type"`
-	StackDepthType    *ebpf.Variable `ebpf:"stack_depth_type"`
 	StateType         *ebpf.Variable `ebpf:"state_type"`
 	TargetGoroutines  *ebpf.Variable `ebpf:"target_goroutines"`
 	WakeupBytes       *ebpf.Variable `ebpf:"wakeup_bytes"`

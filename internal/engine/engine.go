@@ -112,6 +112,13 @@ type ItemFollower interface {
 	LeaveItems(address uint64)
 }
 
+// EventPauser is a Process to which changes of state cost less while no events are made of them.
+type EventPauser interface {
+	// PauseEvents has events only tell of beginnings and ends of goroutines, and no tree be sampled that begins, or again of all. Those of the
+	// goroutines that are sampled already tell that some are missing.
+	PauseEvents(paused bool)
+}
+
 // Settled is for how long a goroutine must have been in a state, in ns, for Process.Repair to believe that its end was missed: a look at the
 // memory and what is known are not of one moment.
 const Settled = 50e6

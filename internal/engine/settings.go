@@ -43,22 +43,10 @@ type Settings struct {
 	SamplingRatio float64
 	// RootAge is how old a creator may be to share its sampling with what it creates; what an older one creates is sampled by itself.
 	RootAge time.Duration
-	// Stacks says how much is read of the stacks of sampled goroutines that block.
-	Stacks StackDepth
+	// Stacks reads the stacks of sampled goroutines that block: the innermost frames, as many as hardly any stack exceeds, 36 or more.
+	Stacks bool
 }
 
 // Samples draws whether a tree of goroutines is sampled if this share of those that would be are, as the engine does for those that begin
 // while it follows.
 func (s Settings) Samples(share float64) bool { return rand.Float64() < share*s.SamplingRatio }
-
-// StackDepth says how much of a stack is read.
-type StackDepth uint8
-
-const (
-	// NoStack reads nothing.
-	NoStack StackDepth = iota
-	// LeafStack reads enough to find the innermost frame that is the program's own.
-	LeafStack
-	// FullStack reads the innermost frames, as many as hardly any stack exceeds: 36 or more.
-	FullStack
-)

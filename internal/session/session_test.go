@@ -772,7 +772,29 @@ func TestTooManySpans(t *testing.T) {
 		}
 		w.settle()
 		require.EqualValues(t, 1, p.Throttled())
+		require.False(t, p.Paused(), "trees that have begun are told of to their end")
 		require.Equal(t, 1, w.logged("max_spans_per_second"))
+	})
+}
+
+// TestPausedEvents has what is seen cost a process so much that no trees are sampled, and little again.
+func TestPausedEvents(t *testing.T) {
+	in(t, func(o *Options) { budgeted(o); o.Settings.SamplingRatio = 1 }, func(t *testing.T, w *world) {
+		w.engine.Cost = engine.Cost{Usual: time.Microsecond, Most: time.Microsecond}
+		p := w.start()
+		for range 100 {
+			require.False(t, p.Paused() && p.Throttled() < 1, "trees are sampled of which not all is told")
+			w.host.set(func(h *host) { h.cpu += 100 * time.Millisecond })
+			p.Count(lifecycle.Counts{Transitions: 15_000})
+			w.pass(100 * time.Millisecond)
+			if p.Paused() {
+				break
+			}
+		}
+		require.True(t, p.Paused())
+		require.NotZero(t, w.engine.Attached())
+		w.pass(30 * time.Second)
+		require.False(t, p.Paused())
 	})
 }
 

@@ -188,6 +188,9 @@ func (l *loop) throttle(s *session) {
 		return
 	}
 	share := 1 - s.program.governor.Ratio()
+	if p, can := s.window.Process.(engine.EventPauser); can {
+		p.PauseEvents(s.program.governor.Ratio() == 0)
+	}
 	if s.spans.spent {
 		share = 1
 	}

@@ -25,8 +25,7 @@ func (l *loop) open(s *session, w *window) {
 	l.throttle(s)
 	pid, bias, ctx := s.PID, s.bias, l.ctx
 	l.work(func() {
-		stacks := l.options.Settings.Stacks != engine.NoStack
-		err := l.eachLiving(pid, s.program, bias, stacks, func(found []snapshot.Goroutine) {
+		err := l.eachLiving(pid, s.program, bias, l.options.Settings.Stacks, func(found []snapshot.Goroutine) {
 			l.post(func(l *loop) { l.adopt(s, w, found) })
 		})
 		if ctx.Err() == nil {

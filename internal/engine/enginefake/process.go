@@ -106,6 +106,7 @@ type Process struct {
 	counts  lifecycle.Counts
 	adopted []engine.Goroutine
 	share   float64
+	paused  bool // its events are
 	dead    bool // all its goroutines
 }
 
@@ -144,6 +145,20 @@ func (p *Process) Throttled() float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.share
+}
+
+// PauseEvents implements engine.EventPauser.
+func (p *Process) PauseEvents(paused bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = paused
+}
+
+// Paused tells whether events are.
+func (p *Process) Paused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused
 }
 
 // ID implements engine.Process.

@@ -246,11 +246,11 @@ func labels(t *test) {
 // stacks has goroutines block where they do, if stacks are wanted.
 func stacks(t *test) {
 	for _, test := range []struct {
-		depth engine.StackDepth
-		want  string
-	}{{engine.NoStack, ""}, {engine.FullStack, "main.child"}} {
+		wanted bool
+		want   string
+	}{{false, ""}, {true, "main.child"}} {
 		s := everything
-		s.Stacks = test.depth
+		s.Stacks = test.wanted
 		f := t.follow(t.family(), options, s)
 		found, all := f.waiting()
 		at := map[string]int{}

@@ -26,9 +26,9 @@ type Attachment struct {
 
 	recorded recorded // by all its processes
 
-	mu        sync.Mutex // guards what follows
-	processes map[*Process]bool
-	stacks    engine.StackDepth // the deepest that is recorded of any of them
+	mu        sync.Mutex        // guards what follows
+	processes map[*Process]bool // and whether their changes are recorded with stacks
+	stacks    bool              // those of any of them are, or of the last one were
 	closed    bool
 }
 
@@ -91,6 +91,7 @@ func (a *Attachment) begin(p *Process) error {
 	p.installed.Store(source.installed)
 	p.mu.Lock()
 	p.source = source
+	a.recordsStacks(p, p.machine.wantsStacks())
 	p.mu.Unlock()
 	if a.isClosed() {
 		return errors.Join(os.ErrClosed, p.remove())
@@ -114,7 +115,7 @@ func (a *Attachment) machine(memory *liveMemory, bias uint64, s engine.Settings)
 	if o.RunTimes {
 		m.figures.runs = runs{}
 	}
-	if o.ByLine && m.frames() > 0 && m.below > 0 {
+	if o.ByLine && m.wantsStacks() {
 		m.figures.lines = newLines(goexe.NewLeaves(a.binary, bias))
 	}
 	if o.Labels.Used() {
@@ -132,11 +133,21 @@ func (a *Attachment) add(p *Process) error {
 	if a.closed {
 		return os.ErrClosed
 	}
-	a.processes[p] = true
-	if p.machine.below > 0 {
-		a.stacks = max(a.stacks, p.machine.stacks)
-	}
+	a.processes[p] = false
 	return nil
+}
+
+// recordsStacks takes whether a process's changes are recorded with stacks from now on.
+func (a *Attachment) recordsStacks(p *Process, are bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, is := a.processes[p]; !is {
+		return
+	}
+	a.processes[p], a.stacks = are, false
+	for _, with := range a.processes {
+		a.stacks = a.stacks || with
+	}
 }
 
 func (a *Attachment) isClosed() bool {
@@ -167,7 +178,10 @@ func (a *Attachment) HitsOfOthers() (uint64, error) { return 0, nil }
 func (a *Attachment) HitCost() engine.Cost {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.engine.costs.of(a.stacks, a.recorded.share())
+	if !a.stacks {
+		return a.engine.costs.of(0)
+	}
+	return a.engine.costs.of(a.recorded.share())
 }
 
 // Close puts the code of all processes back. What is known of them stays until they are left.

@@ -68,7 +68,7 @@ func (m *machine) follow(memory *ring.Memory, address, size uint64) bool {
 	if m.channels[address] != nil {
 		return true
 	}
-	if m.summaries || m.queue.busy() || address == 0 || size == 0 || size > maxBuffer || m.buffers+size > maxBuffers || !memory.AddChannel(address) {
+	if m.onlyFigures() || m.queue.busy() || address == 0 || size == 0 || size > maxBuffer || m.buffers+size > maxBuffers || !memory.AddChannel(address) {
 		return false
 	}
 	m.channels[address] = &channel{address: address, items: make([]uint64, size)}
@@ -89,7 +89,7 @@ func (m *machine) leave(memory *ring.Memory, address uint64) {
 // many events wait.
 func (m *machine) relieve(memory *ring.Memory) {
 	for address, c := range m.channels {
-		if (m.summaries || c.burdens) && m.tellMissed(address, 0) {
+		if (m.onlyFigures() || c.burdens) && m.tellMissed(address, 0) {
 			m.leave(memory, address)
 		}
 	}
@@ -311,7 +311,7 @@ func (m *machine) tellReceived(c *channel, o *operation, number uint64) {
 
 // tellItem adds an event to the queue, if there is room.
 func (m *machine) tellItem(kind lifecycle.Kind, c *channel, now int64, g *goroutine, number uint64) bool {
-	if m.summaries {
+	if m.onlyFigures() {
 		return false
 	}
 	e := m.queue.add(false)

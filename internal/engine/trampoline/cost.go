@@ -25,28 +25,23 @@ const (
 // assumedRecord and assumedStack are what a record without and with a stack cost where that cannot be measured.
 const assumedRecord, assumedStack = 10 * time.Nanosecond, 60 * time.Nanosecond
 
-// costs are what records cost in a loop of nothing else, without a stack and with those that are recorded at each depth.
-type costs struct {
-	record time.Duration
-	stack  [engine.FullStack + 1]time.Duration
-}
+// costs are what records cost in a loop of nothing else, without a stack and with one.
+type costs struct{ record, stack time.Duration }
+
+// usualFrames is how many frames a stack is taken to have: as many as that of a goroutine of net/http which waits for a request, or has one.
+const usualFrames = 18
 
 // measureCosts measures them on the processor that this process has now.
-func measureCosts() (c costs) {
-	c.record = measured(0, assumedRecord)
-	c.stack[engine.NoStack] = c.record
-	for depth := engine.LeafStack; depth <= engine.FullStack; depth++ {
-		c.stack[depth] = measured(slotsFor(sampling{stacks: depth}.frames()), assumedStack)
-	}
-	return c
+func measureCosts() costs {
+	return costs{measured(0, assumedRecord), measured(usualFrames, assumedStack)}
 }
 
 // of returns what a change costs if a share of them is recorded with a stack.
-func (c *costs) of(depth engine.StackDepth, share float64) engine.Cost {
-	return costOf(c.record + time.Duration(share*float64(c.stack[depth]-c.record)))
+func (c *costs) of(share float64) engine.Cost {
+	return costOf(c.record + time.Duration(share*float64(c.stack-c.record)))
 }
 
-// recorded counts changes of late, and those of them that were recorded with a stack.
+// recorded counts changes of late, while stacks are recorded, and those of them that were recorded with one.
 type recorded struct {
 	mu              sync.Mutex
 	changes, stacks float64
@@ -72,8 +67,8 @@ func (r *recorded) share() float64 {
 	return r.stacks / r.changes
 }
 
-func measured(slots int, otherwise time.Duration) time.Duration {
-	if took, err := code.Measure(uint32(slots)); err == nil {
+func measured(frames int, otherwise time.Duration) time.Duration {
+	if took, err := code.Measure(frames); err == nil {
 		return took
 	}
 	return otherwise
@@ -83,5 +78,5 @@ func costOf(hot time.Duration) engine.Cost {
 	return engine.Cost{Usual: time.Duration(usualColdness * float64(hot)), Most: time.Duration(coldness * float64(hot))}
 }
 
-// slotsFor returns how many extra slots so many frames take.
-func slotsFor(frames int) int { return (frames + ring.AddressesPerSlot - 1) / ring.AddressesPerSlot }
+// stackSlots is how many extra slots a stack takes at the most.
+const stackSlots = (stackFrames + ring.AddressesPerSlot - 1) / ring.AddressesPerSlot

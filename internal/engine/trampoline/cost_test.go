@@ -7,26 +7,22 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-
-	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 )
 
 func TestCosts(t *testing.T) {
 	c := measureCosts()
-	for depth := engine.NoStack; depth <= engine.FullStack; depth++ {
-		cost := c.of(depth, assumedShare)
+	for _, share := range []float64{0, assumedShare} {
+		cost := c.of(share)
 		assert.Positive(t, cost.Usual)
 		assert.Greater(t, cost.Most, cost.Usual)
 	}
-	assert.Greater(t, c.of(engine.FullStack, assumedShare).Usual, c.of(engine.NoStack, assumedShare).Usual)
+	assert.Greater(t, c.of(assumedShare).Usual, c.of(0).Usual)
 	t.Log(c)
 }
 
 // TestHitCostByStacks has a change cost what those cost that were recorded: most of a server's are of system calls, and have no stack.
 func TestHitCostByStacks(t *testing.T) {
-	c := costs{record: 10 * time.Nanosecond}
-	c.stack[engine.LeafStack] = 100 * time.Nanosecond
-	a := &Attachment{engine: &Engine{costs: c}, stacks: engine.LeafStack}
+	a := &Attachment{engine: &Engine{costs: costs{record: 10 * time.Nanosecond, stack: 100 * time.Nanosecond}}, stacks: true}
 	assert.Equal(t, costOf(40*time.Nanosecond), a.HitCost(), "as long as little is known")
 	a.recorded.add(9*enough, 0)
 	assert.Equal(t, costOf(10*time.Nanosecond), a.HitCost())

@@ -7,7 +7,7 @@ import "github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 // event adds an event of a sampled goroutine to the queue. If there is no room, that is counted, on the goroutine too, and it returns nil.
 func (m *machine) event(kind lifecycle.Kind, c *change, g *goroutine) *lifecycle.Event {
 	vital := kind == lifecycle.Created || kind == lifecycle.Exited
-	if m.summaries && !vital { // it is left out, not lost
+	if m.onlyFigures() && !vital { // it is left out, not lost
 		g.lost++
 		return nil
 	}
@@ -63,7 +63,7 @@ func (m *machine) tellChange(c *change, g *goroutine) {
 		e.Channel, e.BufferSize = c.Channel, c.BufferSize
 	}
 	if m.blocks(c, g) {
-		e.Stack = m.queue.keep(c.Stack[:min(len(c.Stack), m.frames())])
+		e.Stack = m.queue.keep(c.Stack[:min(len(c.Stack), stackFrames)])
 	}
 }
 

@@ -29,7 +29,7 @@ func (calls) Frames(pc uint64) []pclntab.Frame {
 // Of all waits that have ended it is known where they were, whether or not the goroutine is sampled: together they last as long as the
 // distributions say.
 func TestLines(t *testing.T) {
-	m := newTested(t, engine.Settings{SamplingRatio: 0, Stacks: engine.LeafStack})
+	m := newTested(t, engine.Settings{SamplingRatio: 0, Stacks: true})
 	m.figures.lines = newLines(goexe.NewLeaves(calls{}, 0))
 	begins := func(stack ...uint64) {
 		r := changed(0x100, 5, running, waiting)

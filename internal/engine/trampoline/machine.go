@@ -27,11 +27,22 @@ type machine struct {
 	buffers    uint64              // how many items they can hold
 	missed     missed
 	itemsSent  uint64
-	summaries  bool // no tree is sampled, and no event made but of ends
+	// summaries tells that only figures are made as reading takes too long, paused that they are because of what records cost the process: no tree
+	// is sampled, and no event made but of beginnings and ends.
+	summaries, paused bool
 
 	taken, withStack uint64    // records of a pass, and those with a stack
 	recorded         *recorded // their sums
 }
+
+// onlyFigures tells whether no tree is sampled, and no event made but of beginnings and ends.
+func (m *machine) onlyFigures() bool { return m.summaries || m.paused }
+
+// tells tells whether events are made of changes.
+func (m *machine) tells() bool { return m.below > 0 && !m.onlyFigures() }
+
+// wantsStacks tells whether changes are to be recorded with stacks.
+func (m *machine) wantsStacks() bool { return m.stacks && m.tells() }
 
 // change is one of state on its way through the machine.
 type change struct {
@@ -177,7 +188,7 @@ func (m *machine) sample(c *change, g *goroutine, parent uint64) {
 	draw := uint64(rand.Uint32())
 	switch {
 	case draw >= m.below:
-	case draw < m.withheld, m.summaries, m.queue.busy():
+	case draw < m.withheld, m.onlyFigures(), m.queue.busy():
 		m.figures.counts.TreesWithheld++
 	default:
 		g.sampled = true

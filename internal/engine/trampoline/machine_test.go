@@ -86,7 +86,7 @@ func changed(g, goid uint64, from, to uint8) ring.Record {
 	return ring.Record{G: g, Old: from, New: to, GoID: goid, M: 1, Reason: chanReceive}
 }
 
-var all = engine.Settings{SamplingRatio: 1, RootAge: time.Hour, Stacks: engine.LeafStack}
+var all = engine.Settings{SamplingRatio: 1, RootAge: time.Hour, Stacks: true}
 
 func TestALife(t *testing.T) {
 	m := newTested(t, all)

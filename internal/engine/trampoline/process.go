@@ -122,6 +122,18 @@ func (p *Process) Throttle(share float64) error {
 	return nil
 }
 
+// PauseEvents has no events made of changes, and the trampolines record no more for them than for figures, or again what they did before.
+func (p *Process) PauseEvents(paused bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left || p.machine.paused == paused {
+		return
+	}
+	p.catchUp()
+	p.machine.paused = paused
+	p.configure()
+}
+
 // Unfollow puts the process's code back and forgets all that is known of it.
 func (p *Process) Unfollow() error {
 	err := p.remove()

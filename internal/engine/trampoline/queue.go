@@ -14,8 +14,8 @@ const (
 	batchEvents = 256
 	// spareBatches is how many are kept for the next events.
 	spareBatches = 32
-	// batchStacks is how many return addresses a batch has room for: leaf stacks of all its events.
-	batchStacks = batchEvents * leafFrames
+	// batchStacks is how many return addresses a batch has room for: half of the most that its events could have.
+	batchStacks = batchEvents * stackFrames / 2
 	// busyShare is the part of the queue from which on no new tree is sampled, reservedShare the part that is kept for creations and exits.
 	busyShare, reservedShare = 2, 4
 )
@@ -116,7 +116,7 @@ func (q *queue) take() *batch {
 		q.free = q.free[:last]
 		return b
 	}
-	return &batch{stacks: make([]uint64, 0, batchStacks+fullFrames)}
+	return &batch{stacks: make([]uint64, 0, batchStacks+stackFrames)}
 }
 
 // poll reads an event that waits.

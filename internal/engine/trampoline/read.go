@@ -157,10 +157,17 @@ const passesToCatchUp = 8
 func (p *Process) summarize() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.catchUp()
 	p.machine.summaries = p.engine.summaries.Load()
+	p.configure()
+}
+
+// configure has the trampolines record what is wanted by now, and charges what that costs. p.mu is held.
+func (p *Process) configure() {
 	if p.source != nil {
 		p.source.configure()
 	}
+	p.attachment.recordsStacks(p, p.machine.wantsStacks())
 }
 
 // readerNice is the nice value of the reader's thread: where programs want more processors than there are, it must have one every few milliseconds, or

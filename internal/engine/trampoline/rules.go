@@ -64,26 +64,12 @@ type sampling struct {
 	below    uint64 // a tree is if what is drawn for it is below
 	withheld uint64 // but not if it is below this
 	rootAge  int64  // ns; a creator that is older does not own what it creates
-	stacks   engine.StackDepth
+	stacks   bool
 }
 
 func samplingOf(s engine.Settings) sampling {
 	return sampling{below: uint64(math.Round(s.SamplingRatio * (1 << 32))), rootAge: s.RootAge.Nanoseconds(), stacks: s.Stacks}
 }
 
-// Frames of stacks: of leaves as many as the kernel's engine has, of whole ones as many as hardly any stack exceeds. Room for all is taken in the rings
-// each time, however deep a stack is.
-const (
-	leafFrames = 16
-	fullFrames = 36
-)
-
-func (s sampling) frames() int {
-	switch s.stacks {
-	case engine.LeafStack:
-		return leafFrames
-	case engine.FullStack:
-		return fullFrames
-	}
-	return 0
-}
+// stackFrames is how many frames of a stack are recorded at the most: as many as hardly any stack exceeds.
+const stackFrames = 36

@@ -76,7 +76,9 @@ func (s *source) pass(limit int) (n int, more bool) {
 	s.machine.settleItems(s.line.Nanos(result.Until))
 	s.machine.relieve(s.memory)
 	s.machine.tellLate()
-	s.machine.recorded.add(s.machine.taken, s.machine.withStack)
+	if s.machine.wantsStacks() {
+		s.machine.recorded.add(s.machine.taken, s.machine.withStack)
+	}
 	s.machine.taken, s.machine.withStack = 0, 0
 	lost := result.Lost
 	if dropped := s.memory.Dropped(); dropped != s.dropped {
@@ -96,12 +98,12 @@ func (s *source) pass(limit int) (n int, more bool) {
 
 // configure has the trampolines record what is wanted beyond changes.
 func (s *source) configure() {
-	frames, labels := s.machine.frames(), s.machine.labels != nil
-	if s.machine.below == 0 || s.machine.summaries {
-		frames, labels = 0, false
+	slots := 0
+	if s.machine.wantsStacks() {
+		slots = stackSlots
 	}
-	s.memory.SetStackSlots(slotsFor(frames))
-	s.memory.SetWantLabels(labels)
+	s.memory.SetStackSlots(slots)
+	s.memory.SetWantLabels(s.machine.labels != nil && s.machine.tells())
 }
 
 // hasRoom tells whether the rings were not half full at the last pass.

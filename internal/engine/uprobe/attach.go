@@ -209,13 +209,6 @@ func (a *Attachment) IgnoreNewcomers() error {
 	return nil
 }
 
-// stackDepths are the kernel's names of how much of a stack is read.
-var stackDepths = map[engine.StackDepth]uint8{
-	engine.NoStack:   uint8(bpf.TracerStackDepthSTACK_NONE),
-	engine.LeafStack: uint8(bpf.TracerStackDepthSTACK_LEAF),
-	engine.FullStack: uint8(bpf.TracerStackDepthSTACK_FULL),
-}
-
 // target returns what the kernel must know of a process that runs the executable, but for its own slot and bias.
 func (a *Attachment) target(s engine.Settings) bpf.TracerTarget {
 	t := layoutOf(a.binary)
@@ -223,7 +216,7 @@ func (a *Attachment) target(s engine.Settings) bpf.TracerTarget {
 	t.SampleBelow = uint64(math.Round(s.SamplingRatio * (1 << 32)))
 	t.RootAge = uint64(s.RootAge)
 	if _, known := a.binary.Layout.G.SchedHasRet(); known {
-		t.Stacks = stackDepths[s.Stacks]
+		t.Stacks = flag(s.Stacks)
 	}
 	t.RunTimes = flag(a.engine.options.RunTimes)
 	if a.engine.options.ByFunction {

@@ -104,10 +104,8 @@ func (t *Engine) decode(raw []byte, e *lifecycle.Event) error {
 // stackOf returns the return addresses behind an event.
 func stackOf(raw []byte) []uint64 {
 	var pcs []uint64
-	if full, ok := as[bpf.TracerBlockingFull](raw); ok {
-		pcs = full.Pc[:]
-	} else if leaf, ok := as[bpf.TracerBlocking](raw); ok {
-		pcs = leaf.Pc[:]
+	if b, ok := as[bpf.TracerBlocking](raw); ok {
+		pcs = b.Pc[:]
 	}
 	if end := slices.Index(pcs, 0); end >= 0 {
 		pcs = pcs[:end]

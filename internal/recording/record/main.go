@@ -68,7 +68,7 @@ func record(program, out string) error {
 		return err
 	}
 	r := &recording.Recording{PID: cmd.Process.Pid, GoVersion: binary.GoVersion, WaitReasons: binary.WaitReasons, Start: lifecycle.Now()}
-	process, err := attachment.Follow(cmd.Process.Pid, 0, engine.Settings{SamplingRatio: 1, RootAge: time.Second, Stacks: engine.FullStack})
+	process, err := attachment.Follow(cmd.Process.Pid, 0, engine.Settings{SamplingRatio: 1, RootAge: time.Second, Stacks: true})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,11 @@ const (
 	pc    = rdx // the next address of the stack, 0 if there is none
 	frame = rsi // the frame pointer whose frame has the one behind it, 0 if there is none
 	last  = r12 // the last address at which a frame can be
+
+	// While it is counted how many slots a stack takes, R8, R9 and R11 have these, and what they had before again afterwards.
+	free    = r8d // for how many more addresses as many slots as are wanted have room
+	highest = r9  // the last address at which a frame can be
+	caller  = r11 // the frame pointer of the next frame
 )
 
 // oneExtra is added to change for each extra slot, aKind begins the kinds.
@@ -116,7 +121,7 @@ func (t *writer) findLabels() {
 	t.onlyIf(notZero, func() { t.or(change, imm(oneExtra+ring.KindLabels*aKind)) })
 }
 
-// findStack finds out how many slots the stack takes. The words of the header are read once, as they can change at any time.
+// findStack finds out how many slots the stack takes: no more than are wanted. The words of the header are read once, as they can change at any time.
 func (t *writer) findStack() {
 	t.mov(eax, change)
 	t.shr(eax, 4) // the new status, and bits above the fifth
@@ -126,10 +131,56 @@ func (t *writer) findStack() {
 	t.onlyIf(carry, func() { t.mov(stack, mem{data, ring.OffStackSlots}) })
 	t.cmp(stack, imm(ring.MaxStackSlots))
 	t.onlyIf(above, func() { t.set(r13d, ring.MaxStackSlots) })
+	t.test(stack, stack)
+	t.jcc(zero, "counted")
+	t.countSlots()
+	t.label("counted")
 	t.mov(eax, r13d)
 	t.shl(eax, ring.ShiftExtras-ring.ShiftOld)
 	t.add(change, eax)
 }
+
+// countSlots leaves in stack how many slots the addresses take. It goes from frame to frame as the walk does, which is short: most stacks have a
+// third of the frames that are wanted at the most, and what is not written needs no room in the ring, and nobody has to read it. If another thread
+// moves the stack meanwhile, the walk finds others: they have the slots that were counted.
+func (t *writer) countSlots() {
+	t.imul(free, r13d, ring.AddressesPerSlot)
+	t.sub(free, imm(1)) // the innermost, which is in no frame
+	t.findBounds(highest, caller, rax, "counting")
+	if t.Layout.Traits().LiveSyscalls {
+		t.mov(eax, change)
+		t.shr(eax, 4)
+		t.and(eax, imm(statusBits))
+		t.cmp(eax, imm(t.syscall))
+		t.mov(rax, rbp)
+		t.jcc(equal, "live")
+	}
+	t.mov(rax, mem{g, int32(t.Layout.G.SchedBP)})
+	t.label("live")
+	t.within(rax, caller, highest)
+	t.test(rax, rax)
+	t.jcc(zero, "outermost")
+	t.label("count")
+	t.sub(free, imm(1))
+	t.jcc(zero, "outermost")
+	t.mov(caller, mem{rax, 0})
+	t.cmp(caller, rax)
+	t.jcc(belowEqual, "outermost")
+	t.mov(rax, caller)
+	t.cmp(rax, highest)
+	t.jcc(belowEqual, "count")
+	t.label("outermost")
+	t.imul(free, free, sixth)
+	t.shr(free, sixthBits)
+	t.sub(r13d, free)
+	t.set(data, t.Data)
+	t.mov(header, cpu)
+	t.shl(header, headerBits)
+	t.add(header, data)
+}
+
+// As many addresses as there can be, times sixth and without the lower sixthBits bits, are how many whole slots of AddressesPerSlot they are.
+const sixth, sixthBits = 43, 8
 
 func (t *writer) firstExtra() {
 	t.mov(extraIndex, index)
@@ -177,7 +228,10 @@ func (t *writer) walk() {
 	t.label("frame")
 	t.nextFrame()
 	t.label("address")
-	t.writeAddress()
+	t.tellAddress()
+	t.label("store")
+	t.store(mem{word, 0}, ecx)
+	t.add(word, imm(4))
 	t.mov(ecx, r9d)
 	t.and(ecx, imm(ring.SlotSize-1))
 	t.cmp(ecx, imm(4*ring.AddressesPerSlot))
@@ -188,12 +242,17 @@ func (t *writer) walk() {
 	t.jcc(zero, "commit")
 	t.nextExtra(8)
 	t.jmp("frame")
+	t.label("end")
+	t.set(esi, 0) // frame
+	t.label("rest")
+	t.set(ecx, 0)
+	t.jmp("store")
 }
 
 // beginWalk finds the innermost address and frame. Where a goroutine goes on is in g.sched. Before Go 1.23 a goroutine that enters a system
 // call has no frame pointer there, but the thread has.
 func (t *writer) beginWalk() {
-	t.findBounds()
+	t.findBounds(last, rcx, rdx, "walking")
 	if t.Layout.Traits().LiveSyscalls {
 		t.shr(rsi, ring.ShiftNew)
 		t.and(esi, imm(statusBits))
@@ -205,60 +264,58 @@ func (t *writer) beginWalk() {
 	t.mov(pc, mem{g, int32(t.Layout.G.SchedPC)})
 	t.mov(frame, mem{g, int32(t.Layout.G.SchedBP)})
 	t.label("place")
-	t.cmp(frame, rcx)
-	t.onlyIf(below, func() { t.set(frame, 0) })
-	t.cmp(frame, last)
-	t.onlyIf(above, func() { t.set(frame, 0) })
+	t.within(frame, rcx, last)
 }
 
-// findBounds puts g.stack.lo, which is g's first word, into RCX, and the last address of a frame below g.stack.hi into last. Behind a Swap,
+// within makes a frame pointer 0 that is not within bounds.
+func (t *writer) within(frame, lowest, highest reg) {
+	t.cmp(frame, lowest)
+	t.onlyIf(below, func() { t.set(frame|half, 0) })
+	t.cmp(frame, highest)
+	t.onlyIf(above, func() { t.set(frame|half, 0) })
+}
+
+// findBounds puts g.stack.lo, which is g's first word, into lowest, and the last address of a frame below g.stack.hi into highest. Behind a Swap,
 // another thread may be moving the stack. Then the old one is not unmapped, but lo may be of one and hi of the other: what is between them is
 // not the power of two that Go's stacks are (stackalloc in runtime/stack.go), but for an accident. No frame is looked at then.
-func (t *writer) findBounds() {
-	t.mov(last, mem{g, 8})
-	t.mov(rdx, last)
-	t.sub(rdx, mem{g, 0})
-	t.lea(rcx, mem{rdx, -1})
-	t.test(rcx, rdx)
-	t.jcc(notZero, "noStack")
-	t.mov(rcx, last)
-	t.sub(rcx, rdx)
-	t.sub(last, imm(16))
-	t.jcc(noCarry, "bounds")
-	t.label("noStack")
-	t.set(r12d, 0)
-	t.label("bounds")
+func (t *writer) findBounds(highest, lowest, size reg, by string) {
+	t.mov(highest, mem{g, 8})
+	t.mov(size, highest)
+	t.sub(size, mem{g, 0})
+	t.lea(lowest, mem{size, -1})
+	t.test(lowest, size)
+	t.jcc(notZero, by+" without")
+	t.mov(lowest, highest)
+	t.sub(lowest, size)
+	t.sub(highest, imm(16))
+	t.jcc(noCarry, by+" within")
+	t.label(by + " without")
+	t.set(highest|half, 0)
+	t.label(by + " within")
 }
 
 // nextFrame reads the next return address, and then goes to the frame of the caller, which must be above: stacks grow down.
 func (t *writer) nextFrame() {
-	t.set(edx, 0)
 	t.test(frame, frame)
-	t.jcc(zero, "address")
+	t.jcc(zero, "rest")
 	t.mov(pc, mem{frame, 8})
 	t.mov(rcx, mem{frame, 0})
 	t.cmp(rcx, frame)
 	t.onlyIf(belowEqual, func() { t.set(ecx, 0) })
 	t.cmp(rcx, last)
 	t.onlyIf(above, func() { t.set(ecx, 0) })
-	t.test(pc, pc)
-	t.onlyIf(zero, func() { t.set(ecx, 0) })
 	t.mov(frame, rcx)
+	t.test(pc, pc)
+	t.jcc(zero, "end")
 }
 
 // textBase is where the text base is meanwhile: in the head slot's third word, which is filled later. No register is left.
 var textBase = mem{slot, 16}
 
-// writeAddress stores an address relative to the text base.
-func (t *writer) writeAddress() {
-	t.set(ecx, 0)
-	t.test(pc, pc)
-	t.jcc(zero, "store")
+// tellAddress puts an address relative to the text base into ECX.
+func (t *writer) tellAddress() {
 	t.sub(pc, textBase)
 	t.mov(ecx, edx)
 	t.cmp(rcx, pc)
 	t.onlyIf(notEqual, func() { t.set(ecx, ring.NoAddress) })
-	t.label("store")
-	t.store(mem{word, 0}, ecx)
-	t.add(word, imm(4))
 }

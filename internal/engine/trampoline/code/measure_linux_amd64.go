@@ -24,26 +24,27 @@ var (
 			Status:    map[string]uint8{"Gidle": 0, "Grunnable": 1, "Grunning": 2, "Gsyscall": 3, "Gwaiting": 4, "Gdead": 6},
 		},
 	}
-	frames = uint64(ring.MaxStackSlots * ring.AddressesPerSlot)
 )
 
 const (
 	gPage, framesOffset, framesSize = 0x1000, 0x800, 0x800
+	maxFrames                       = framesSize / 16
 	codeSize                        = MaxSize + 0x1000
 	rounds, changesPerRound         = 8, 4096
 )
 
-// Measure returns how long this processor takes to record a change with a stack of some slots or none, in a loop of nothing else: at its
-// fastest, as other work on the processor only adds to it. Its error is that of the system if it does not permit the memory to run code.
-func Measure(stackSlots uint32) (time.Duration, error) {
+// Measure returns how long this processor takes to record a change with a stack of some frames, of which there are as many, or none, in a loop of
+// nothing else: at its fastest, as other work on the processor only adds to it. Its error is that of the system if it does not permit the memory to
+// run code.
+func Measure(frames int) (time.Duration, error) {
 	size := measured.Geometry.Size()
 	data, err := unix.Mmap(-1, 0, int(size)+gPage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return 0, fmt.Errorf("map memory for records: %w", err)
 	}
 	defer unix.Munmap(data)
-	fillRings(data, stackSlots)
-	g := fillG(data[size:])
+	fillRings(data, frames > 0)
+	g := fillG(data[size:], min(frames, maxFrames))
 	o := measured
 	o.Data, o.RDPID = addressOf(data), HasRDPID()
 	text, err := loop(o)
@@ -66,16 +67,18 @@ func addressOf(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) 
 func put(b []byte, at uint64, v uint64) { binary.NativeEndian.PutUint64(b[at:], v) }
 
 // fillRings has all records taken for ever.
-func fillRings(data []byte, stackSlots uint32) {
+func fillRings(data []byte, stacks bool) {
 	put(data, ring.OffDeadline, math.MaxUint64)
-	put(data, ring.OffStackSlots, uint64(stackSlots))
+	if stacks {
+		put(data, ring.OffStackSlots, ring.MaxStackSlots)
+	}
 	for cpu := range uint64(measured.Geometry.CPUs) {
 		put(data, ring.OffHeaders+cpu*ring.HeaderSize+ring.OffLimit, math.MaxUint64)
 	}
 }
 
-// fillG makes a goroutine in a page, which is also its m, and returns its address.
-func fillG(page []byte) uint64 {
+// fillG makes a goroutine with a stack of some frames in a page, which is also its m, and returns its address.
+func fillG(page []byte, frames int) uint64 {
 	at := addressOf(page)
 	l := measured.Layout
 	put(page, 0, at+framesOffset)
@@ -83,9 +86,11 @@ func fillG(page []byte) uint64 {
 	put(page, uint64(l.G.M), at)
 	put(page, uint64(l.G.SchedPC), 1)
 	put(page, uint64(l.G.SchedBP), at+framesOffset)
-	for i := range frames {
-		frame := uint64(framesOffset + 16*i)
-		put(page, frame, at+frame+16)
+	for i := range uint64(frames) {
+		frame := framesOffset + 16*i
+		if i+2 < uint64(frames) { // the innermost address is in none
+			put(page, frame, at+frame+16)
+		}
 		put(page, frame+8, i+1)
 	}
 	return at

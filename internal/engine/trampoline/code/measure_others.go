@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// Measure returns how long this processor takes to record a change with a stack of some slots or none.
-func Measure(uint32) (time.Duration, error) { return 0, errors.ErrUnsupported }
+// Measure returns how long this processor takes to record a change with a stack of some frames or none.
+func Measure(int) (time.Duration, error) { return 0, errors.ErrUnsupported }

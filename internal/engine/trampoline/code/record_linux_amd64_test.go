@@ -249,7 +249,7 @@ func TestABlockedGoroutineHasItsStack(t *testing.T) {
 			if depth == 1 {
 				m.field(m.o.Layout.G.SchedBP, 0)
 			}
-			slots := min(wanted, ring.MaxStackSlots)
+			slots := min(wanted, ring.MaxStackSlots, (depth+ring.AddressesPerSlot-1)/ring.AddressesPerSlot)
 			for _, new := range []uint64{waiting, syscall} {
 				m.change(running, new)
 				require.Equal(t, m.word1(running, new, uint64(slots), 0), m.slot(cpu, from)[1])
@@ -277,10 +277,11 @@ func TestASystemCallBeforeGo123IsWalkedFromTheThreadsFramePointer(t *testing.T) 
 	r := registers{rax: m.thing(gAt), rbx: running, rcx: syscall, rbp: m.frames(pcs), r14: m.thing(gAt)}
 	after := m.run(r)
 	require.Equal(t, r[rbp], after[rbp])
-	require.Equal(t, relative(pcs, 3), m.stackIn(cpu, 1, 3))
+	require.Equal(t, relative(pcs, 2), m.stackIn(cpu, 1, 2))
 	r[rcx] = waiting
 	m.run(r)
-	require.Equal(t, relative([]uint64{base + 0x7777}, 3), m.stackIn(cpu, 5, 3))
+	require.Equal(t, relative([]uint64{base + 0x7777}, 1), m.stackIn(cpu, 4, 1))
+	require.EqualValues(t, 5, m.head(cpu))
 }
 
 func TestLabelsComeBeforeTheStack(t *testing.T) {
@@ -307,8 +308,8 @@ func TestLabelsComeBeforeTheStack(t *testing.T) {
 		require.Equal(t, from, m.head(cpu))
 	}
 	for range 20 {
-		change(running, waiting, 0x1234, 2, 3, ring.KindLabels)
-		change(running, waiting, 0, 2, 2, 0)
+		change(running, waiting, 0x1234, 2, 2, ring.KindLabels)
+		change(running, waiting, 0, 2, 1, 0)
 		change(running, waiting, 0x1234, 0, 1, ring.KindLabels)
 		change(running, runnable, 0x1234, 2, 1, ring.KindLabels)
 		change(running, dead, 0x1234, 2, 1, ring.KindLabels)
@@ -316,7 +317,7 @@ func TestLabelsComeBeforeTheStack(t *testing.T) {
 		change(runnable, running, 0x1234, 2, 0, 0)
 		change(syscall, running, 0x1234, 2, 0, 0)
 		change(dead, dead, 0x1234, 2, 0, 0)
-		change(running, syscall, 0x1234, 11, 12, ring.KindLabels)
+		change(running, syscall, 0x1234, 11, 2, ring.KindLabels)
 	}
 }
 
@@ -360,7 +361,8 @@ func TestNoStackCanLeadAway(t *testing.T) {
 		m.field(m.o.Layout.G.SchedBP, c.bp)
 		at := m.head(cpu)
 		m.change(running, waiting)
-		require.Equal(t, relative(c.want, 3), m.stackIn(cpu, at+1, 3), name)
+		require.Equal(t, relative(c.want, 1), m.stackIn(cpu, at+1, 1), name)
+		require.Equal(t, at+2, m.head(cpu), name)
 	}
 }
 
@@ -400,8 +402,8 @@ func TestChangesThatNobodyReadsAreCounted(t *testing.T) {
 	change(runnable, running, 1, math.MaxUint64, 0)
 	change(dead, runnable, 2, math.MaxUint64, 0)
 	change(dead, runnable, 3, math.MaxUint64, 2)
-	change(running, waiting, 6, math.MaxUint64, 0)
-	change(running, waiting, 7, math.MaxUint64, 4)
+	change(running, waiting, 4, math.MaxUint64, 0)
+	change(running, waiting, 5, math.MaxUint64, 2)
 	change(running, waiting, 100, 1, 0)
 	change(running, waiting, 100, 0, 0)
 }

@@ -108,7 +108,7 @@ func (f *follower) carryOut(in instruction, k *knowledge) {
 		return
 	case x86asm.XADD:
 		f.write(k, src.(x86asm.Reg), value{})
-	case x86asm.MOV, x86asm.MOVZX, x86asm.LEA, x86asm.ADD, x86asm.OR, x86asm.AND, x86asm.SUB, x86asm.SHL, x86asm.SHR, x86asm.INC, 0:
+	case x86asm.MOV, x86asm.MOVZX, x86asm.LEA, x86asm.ADD, x86asm.OR, x86asm.AND, x86asm.SUB, x86asm.SHL, x86asm.SHR, x86asm.IMUL, x86asm.INC, 0:
 	default:
 		require.FailNow(f.t, "unknown instruction", "%s", in)
 	}

@@ -46,6 +46,7 @@ func TestASwapDoesWhatItDidBefore(t *testing.T) {
 		put(m.data, ring.OffStackSlots, 3*wants)
 		put(m.data, ring.OffWantLabels, wants)
 		m.field(m.o.Layout.G.Labels, 0x1234)
+		m.field(m.o.Layout.G.SchedBP, m.frames(addresses(10)))
 		for _, pair := range pairs() {
 			gp, new := pair[0], pair[1]
 			p, code := swapPatch(m.o.Layout, gp, new)
@@ -55,7 +56,7 @@ func TestASwapDoesWhatItDidBefore(t *testing.T) {
 			at := m.head(cpu)
 			m.sameAsBefore(p, code, r, running)
 			require.Equal(t, uint32(0x1000|waiting), m.status())
-			require.Equal(t, m.word1(running, waiting, 4*wants, ring.KindLabels*wants), m.slot(cpu, at)[1], "%d %d", gp, new)
+			require.Equal(t, m.word1(running, waiting, 3*wants, ring.KindLabels*wants), m.slot(cpu, at)[1], "%d %d", gp, new)
 			require.Equal(t, m.thing(mAt)<<ring.ShiftM|ring.Committed|at>>4, m.slot(cpu, at)[3])
 		}
 	}
@@ -114,6 +115,7 @@ func TestACallKeepsWhatIsAlive(t *testing.T) {
 	m := newMachine(t, layout(t, "go1.26.8"), 4)
 	p, code := callPatch()
 	m.load(p, code, true)
+	m.field(m.o.Layout.G.SchedBP, m.frames(addresses(20)))
 	for _, stack := range []uint64{0, 11} {
 		for _, limit := range []uint64{0, 1000} {
 			for _, old := range []uint64{dead, running, runnable} {
@@ -129,6 +131,6 @@ func TestACallKeepsWhatIsAlive(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, uint64(4+15), m.head(cpu)) // 2 + 1 + 1 without stacks, 2 + 12 + 1 with
+	require.Equal(t, uint64(4+8), m.head(cpu)) // 2 + 1 + 1 without stacks, 2 + 5 + 1 with
 	require.Equal(t, uint64(6), m.dropped(cpu))
 }

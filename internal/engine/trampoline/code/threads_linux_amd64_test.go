@@ -32,7 +32,7 @@ func TestThreadsShareRings(t *testing.T) {
 	byG := map[uint64]uint64{}
 	var wait sync.WaitGroup
 	for i := range uint64(threads) {
-		g := fillG(data[o.Geometry.Size()+i*gPage:][:gPage])
+		g := fillG(data[o.Geometry.Size()+i*gPage:][:gPage], slots*ring.AddressesPerSlot)
 		byG[g] = 0
 		wait.Go(func() {
 			r := registers{rax: g, rbx: (changes-1)<<4 | running, rcx: waiting, r14: g}

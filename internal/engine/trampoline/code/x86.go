@@ -36,6 +36,7 @@ const (
 	edx  = rdx | half
 	ebx  = rbx | half
 	esi  = rsi | half
+	r8d  = r8 | half
 	r9d  = r9 | half
 	r11d = r11 | half
 	r12d = r12 | half
@@ -216,6 +217,12 @@ func (a *assembler) store(dst mem, src reg)    { a.encode(src.whole(), src.numbe
 func (a *assembler) loadByte(dst reg, src mem) { a.encode(false, dst.number(), src, 0x0f, 0xb6) }
 func (a *assembler) lea(dst reg, src mem)      { a.encode(true, dst.number(), src, 0x8d) }
 func (a *assembler) xchg(x, y reg)             { a.encode(x.whole(), y.number(), x, 0x87) }
+
+// imul multiplies the source by a small number.
+func (a *assembler) imul(dst reg, src operand, by int8) {
+	a.encode(dst.whole(), dst.number(), src, 0x6b)
+	a.emit(byte(by))
+}
 
 func (a *assembler) shl(dst reg, by uint8) {
 	a.encode(dst.whole(), 4, dst, 0xc1)

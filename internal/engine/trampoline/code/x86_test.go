@@ -32,6 +32,8 @@ func TestInstructions(t *testing.T) {
 		"mov rdx, 0x100000000":                      func(a *assembler) { a.set(rdx, 1<<32) },
 		"movzx edx, byte ptr [rdi+0xb0]":            func(a *assembler) { a.loadByte(edx, mem{rdi, 0xb0}) },
 		"lea rax, ptr [r11+0x1]":                    func(a *assembler) { a.lea(rax, mem{r11, 1}) },
+		"imul r8d, r13d, 0x6":                       func(a *assembler) { a.imul(r8d, r13d, 6) },
+		"imul rax, rcx, 0x2b":                       func(a *assembler) { a.imul(rax, rcx, 43) },
 		"xchg rsi, rdi":                             func(a *assembler) { a.xchg(rsi, rdi) },
 		"add r8, rcx":                               func(a *assembler) { a.add(r8, rcx) },
 		"add r8, 0x7000":                            func(a *assembler) { a.add(r8, imm(0x7000)) },

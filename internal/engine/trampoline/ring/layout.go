@@ -18,7 +18,7 @@ const (
 	OffBits = 0x30
 	// OffDeadline is the time-stamp counter after which nobody is taken to read: trampolines then only count what they drop.
 	OffDeadline = 0x40
-	// OffStackSlots is how many extra slots hold the stack of a goroutine that blocks; 0 leaves it out.
+	// OffStackSlots is how many extra slots hold the stack of a goroutine that blocks at the most; 0 leaves it out.
 	OffStackSlots = 0x48
 	// OffWantLabels is not 0 if changes tell the labels of goroutines that stop running.
 	OffWantLabels = 0x50

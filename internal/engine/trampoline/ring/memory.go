@@ -144,7 +144,7 @@ func (m *Memory) SetWord(offset, value uint64) { atomic.StoreUint64(m.word(offse
 // Beat lets trampolines write until the time-stamp counter passes the deadline.
 func (m *Memory) Beat(deadline uint64) { m.SetWord(OffDeadline, deadline) }
 
-// SetStackSlots sets how many extra slots, at most MaxStackSlots, hold the stack of a goroutine that blocks; 0 leaves stacks out.
+// SetStackSlots sets how many extra slots, at most MaxStackSlots, hold the stack of a goroutine that blocks at the most; 0 leaves stacks out.
 func (m *Memory) SetStackSlots(n int) {
 	m.SetWord(OffStackSlots, uint64(min(max(n, 0), MaxStackSlots)))
 }
