@@ -8,6 +8,10 @@ var helpers = map[string]bool{
 	"net/http.(*persistConn).readLoop":      true,
 	"net/http.(*persistConn).writeLoop":     true,
 	"net/http.setRequestCancel.func4":       true,
+	// HTTP/2: net/http, h2_bundle.go; golang.org/x/net/http2, server.go
+	"net/http.(*http2serverConn).writeFrameAsync":           true,
+	"golang.org/x/net/http2.(*serverConn).writeFrameAsync":  true,
+	"net/http/internal/http2.(*serverConn).writeFrameAsync": true,
 	// context: context.go
 	"context.(*cancelCtx).propagateCancel.func2": true,
 	// database/sql: sql.go

@@ -148,6 +148,7 @@ func (p *Places) find(key waitKey) lifecycle.Place {
 	found := lifecycle.Place{
 		Key: p.hash(key.reason, key.stack.PCs), Path: pathOf(body), Source: sources[reason],
 		Own: body.waitsItself(), Select: reason == reasonSelect, Channels: reason == reasonSelect || reason == reasonReceive, Accepts: s.has(acceptCall),
+		Carries: s.carries(),
 	}
 	if home := p.role(key.start).home; home != nil {
 		found.Listed = true

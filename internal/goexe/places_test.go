@@ -44,7 +44,7 @@ func TestPlaces(t *testing.T) {
 		mutex
 		cond
 	)
-	const serve = "net/http.(*conn).serve"
+	const serve, grpc, nats = "net/http.(*conn).serve", "google.golang.org/grpc/internal/transport.", "github.com/nats-io/nats-server/v2/server."
 	for name, c := range map[string]struct {
 		start, stack string
 		reason       uint8
@@ -66,9 +66,12 @@ func TestPlaces(t *testing.T) {
 		"the first request":       {start: serve, stack: "POLL bufio.(*Reader).fill net/http.readRequest net/http.(*conn).readRequest " + serve + " runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Listed: true, Home: true, Opening: true}},
 		"the body of a request":   {start: serve, stack: "POLL bufio.(*Reader).fill bufio.(*Reader).Peek net/http.serverHandler.ServeHTTP " + serve + " runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Listed: true}},
 		"a handler":               {start: serve, stack: "runtime.gopark runtime.chanrecv1 main.handle net/http.serverHandler.ServeHTTP " + serve + " runtime.goexit", reason: receive, want: lifecycle.Place{Source: lifecycle.Channel, Channels: true, Listed: true}},
-		"an HTTP/2 connection":    {start: serve, stack: "runtime.gopark runtime.selectgo net/http.(*http2serverConn).serve net/http.(*http2Server).ServeConn " + serve + " runtime.goexit", reason: selects, want: lifecycle.Place{Source: lifecycle.Channel, Select: true, Channels: true, Listed: true, Home: true}},
-		"frames":                  {start: "net/http.(*http2serverConn).readFrames", stack: "POLL io.ReadFull net/http.http2readFrameHeader net/http.(*http2Framer).ReadFrame net/http.(*http2serverConn).readFrames runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Listed: true, Home: true}},
-		"a frame that is taken":   {start: "net/http.(*http2serverConn).readFrames", stack: "runtime.gopark runtime.selectgo net/http.(*http2serverConn).readFrames runtime.goexit", reason: selects, want: lifecycle.Place{Source: lifecycle.Channel, Own: true, Select: true, Channels: true, Listed: true}},
+		"an HTTP/2 connection":    {start: serve, stack: "runtime.gopark runtime.selectgo net/http.(*http2serverConn).serve net/http.(*http2Server).ServeConn " + serve + " runtime.goexit", reason: selects, want: lifecycle.Place{Source: lifecycle.Channel, Select: true, Channels: true, Listed: true, Home: true, Carries: true}},
+		"frames":                  {start: "net/http.(*http2serverConn).readFrames", stack: "POLL io.ReadFull net/http.http2readFrameHeader net/http.(*http2Framer).ReadFrame net/http.(*http2serverConn).readFrames runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network, Listed: true, Home: true, Carries: true}},
+		"a frame that is taken":   {start: "net/http.(*http2serverConn).readFrames", stack: "runtime.gopark runtime.selectgo net/http.(*http2serverConn).readFrames runtime.goexit", reason: selects, want: lifecycle.Place{Source: lifecycle.Channel, Own: true, Select: true, Channels: true, Listed: true, Carries: true}},
+		"a writer of frames":      {stack: "runtime.gopark runtime.selectgo " + grpc + "(*controlBuffer).get " + grpc + "(*loopyWriter).run " + grpc + "NewServerTransport.func2 runtime.goexit", reason: selects, want: lifecycle.Place{Source: lifecycle.Channel, Select: true, Channels: true, Carries: true}},
+		"a writer of messages":    {stack: "runtime.gopark sync.(*Cond).Wait " + nats + "(*client).writeLoop " + nats + "(*Server).startGoRoutine.func1 runtime.goexit", reason: cond, want: lifecycle.Place{Source: lifecycle.Channel, Carries: true}},
+		"a reader of messages":    {stack: "POLL " + nats + "(*client).readLoop " + nats + "(*Server).startGoRoutine.func1 runtime.goexit", reason: io, want: lifecycle.Place{Source: lifecycle.Network}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls, s := stackOf(c.stack)
@@ -113,7 +116,7 @@ func TestReadsAndWaitsAreCompared(t *testing.T) {
 func TestRoles(t *testing.T) {
 	for function, want := range map[string]lifecycle.Role{
 		"runtime.main": lifecycle.Main, "main.main": lifecycle.Ordinary, "net/http.(*conn).serve": lifecycle.Ordinary,
-		"net/http.(*http2serverConn).runHandler": lifecycle.Request,
+		"net/http.(*http2serverConn).runHandler": lifecycle.Request, "net/http.(*http2serverConn).writeFrameAsync": lifecycle.Helper,
 	} {
 		if got := NewPlaces(program{start: function}, nil, Traits{}, 0).Role(1); got != want {
 			t.Errorf("the role of %s is %d, want %d", function, got, want)

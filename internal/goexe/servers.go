@@ -14,6 +14,10 @@ func (s stack) has(function string) bool {
 	return slices.ContainsFunc(s, func(f pclntab.Frame) bool { return f.Function == function })
 }
 
+func (s stack) carries() bool {
+	return slices.ContainsFunc(s, func(f pclntab.Frame) bool { return carriers[f.Function] })
+}
+
 // hasAny tells whether one of the calls is of a function whose name ends in one of some ways, with which packages are copied.
 func (s stack) hasAny(ends ...string) bool {
 	return slices.ContainsFunc(s, func(f pclntab.Frame) bool {
@@ -52,6 +56,27 @@ var requests = map[string]bool{
 	"net/http/internal/http2.(*serverConn).runHandler":      true,
 	"google.golang.org/grpc.(*Server).serveStreams.func2.1": true,
 	"github.com/miekg/dns.(*Server).serveUDPPacket":         true,
+}
+
+// carriers are functions that read and write for others what comes and goes by a connection. A request has a goroutine of its own, and these do no
+// work for it; NATS's reader does, which is none of them.
+var carriers = map[string]bool{
+	// google.golang.org/grpc/internal/transport: http2_server.go, http2_client.go, controlbuf.go
+	"google.golang.org/grpc/internal/transport.(*http2Server).HandleStreams": true,
+	"google.golang.org/grpc/internal/transport.(*http2Client).reader":        true,
+	"google.golang.org/grpc/internal/transport.(*loopyWriter).run":           true,
+	// net/http: h2_bundle.go; golang.org/x/net/http2: server.go, transport.go
+	"net/http.(*http2serverConn).readFrames":            true,
+	"net/http.(*http2serverConn).serve":                 true,
+	"net/http.(*http2clientConnReadLoop).run":           true,
+	"golang.org/x/net/http2.(*serverConn).readFrames":   true,
+	"golang.org/x/net/http2.(*serverConn).serve":        true,
+	"golang.org/x/net/http2.(*clientConnReadLoop).run":  true,
+	"net/http/internal/http2.(*serverConn).readFrames":  true,
+	"net/http/internal/http2.(*serverConn).serve":       true,
+	"net/http/internal/http2.(*clientConnReadLoop).run": true,
+	// github.com/nats-io/nats-server/v2/server: client.go
+	"github.com/nats-io/nats-server/v2/server.(*client).writeLoop": true,
 }
 
 const (

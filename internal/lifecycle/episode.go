@@ -31,8 +31,9 @@ const (
 	startUp
 	// found is what a goroutine did that was there before, until it is at home: nobody knows for whom.
 	found
-	// accepting is what a goroutine does with a connection that it has accepted.
-	accepting
+	// carrying is what a goroutine does for a connection, and for no piece of work as far as is known: it accepts it, or carries what others read
+	// and write. It is told of in sums only; links lead to the goroutine's life.
+	carrying
 )
 
 // episode is a piece of a goroutine's life, from one wait at home to the next; of one that has no home, all of it.
@@ -43,8 +44,9 @@ type episode struct {
 	root         *episode // with which its trace begins
 	budget       traceBudget
 	episodes     int // of the trace that begins with it
-	// brought tells that another goroutine has begun it, and not the network or a timer.
-	brought bool
+	// brought tells that another goroutine has begun it, and not the network or a timer, carries that it is one of a goroutine that only carries what
+	// others read and write.
+	brought, carries bool
 	// untold tells that nothing of its trace is handed on, hidden that it is that of a goroutine of which nothing is told, on behalf of serves.
 	untold, hidden bool
 	serves         *episode
@@ -54,7 +56,7 @@ type episode struct {
 	// was more than one episode, or a goroutine at home, wokeMore is set.
 	hasChildren, created, wokeMore bool
 	woke                           *episode
-	// moved tells that it has turned out at its end to which trace it belongs.
+	// moved tells that it has turned out at its end to which trace it belongs, or that none tells of it.
 	moved bool
 }
 
@@ -70,7 +72,7 @@ func (e *episode) forget() { e.woke, e.serves = nil, nil }
 
 // mayOwn tells whether an episode may have a child that begins at a time.
 func (t *Tracker) mayOwn(e *episode, at int64) bool {
-	if e == nil || e.part == found || e.part == accepting || e.part == startUp && at-e.begun > startUpLasts {
+	if e == nil || e.part == found || e.part == carrying || e.part == startUp && at-e.begun > startUpLasts {
 		return false
 	}
 	return e.root.ended == 0 || at-e.root.ended <= int64(t.limits.Outlives)
@@ -285,10 +287,7 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause
 	if brought != (g.home.Source == Channel) {
 		g.BegunBy = Elsewhere
 	}
-	parent := by
-	if cause == Unknown || by != nil && by.part != work || !t.mayOwn(by, at) || by == g.last {
-		parent = nil
-	}
+	parent := t.parentOf(g, at, by, cause)
 	var full *traceBudget
 	if parent != nil {
 		if full = parent.fullTrace(); full != nil {
@@ -298,7 +297,7 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause
 		}
 	}
 	e := t.enter(g, at, parent)
-	e.brought = brought
+	e.brought, e.carries = brought, g.home.Carries && t.limits.Hide
 	if full != nil {
 		e.leaveOut(full)
 	}
@@ -308,10 +307,24 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause
 	if parent == nil && t.withheld {
 		e.untold = true
 	}
-	if g.home.Accepts {
-		e.part, e.ref = accepting, g.Life
+	if g.home.Accepts || e.carries && brought && parent == nil {
+		e.part, e.ref = carrying, g.Life
 	}
 }
+
+// parentOf returns the episode of which another is a part that it has begun, nil if that may be another's too, or nobody's.
+func (t *Tracker) parentOf(g *Goroutine, at int64, by *episode, cause Cause) *episode {
+	switch {
+	case cause == Unknown, by == nil, by.part != work, by == g.last, !t.mayOwn(by, at):
+		return nil
+	case g.home.Carries && by.onlyReads(): // a writer answers what only concerns the connection
+		return nil
+	}
+	return by
+}
+
+// onlyReads tells whether an episode is what the network has brought to a goroutine that carries it to others.
+func (e *episode) onlyReads() bool { return e.carries && e.root == e && !e.brought }
 
 // learnHandler looks where a state was for what serves the request.
 func (t *Tracker) learnHandler(g *Goroutine, at *Stack) {
@@ -376,7 +389,7 @@ func (t *Tracker) causeOfTaking(g *Goroutine, e *Event) Cause {
 // settleTrace decides at the end of an episode that the network or a timer began whether it only brought another one what that waited for.
 func (t *Tracker) settleTrace(g *Goroutine, e *episode, exits bool) {
 	to := e.woke
-	if exits || e.root != e || e.brought || g.home.Listed || e.created || e.hasChildren || e.wokeMore || to == nil || to.part != work || to.begun > e.begun {
+	if exits || e.root != e || e.brought || g.home.Listed && !e.carries || e.created || e.hasChildren || e.wokeMore || to == nil || to.part != work || to.begun > e.begun {
 		return
 	}
 	if e.untold || to.untold || !t.mayOwn(to, e.begun) {
@@ -394,14 +407,18 @@ func (t *Tracker) settleTrace(g *Goroutine, e *episode, exits bool) {
 	to.hasChildren = true
 }
 
-// isFolded tells whether nothing is told of an episode: it accepted a connection, or began with the network and only started a goroutine that
-// has a trace of its own, or closed its connection.
+// isFolded tells whether nothing is told of an episode: it accepted a connection, or began with the network and only started goroutines that
+// have traces of their own, or carried what concerns the connection alone, or closed that.
 func (t *Tracker) isFolded(g *Goroutine, e *episode, exits bool) bool {
-	if e.untold || e.part == accepting {
+	if e.untold || e.part == carrying {
 		return true
 	}
 	quiet := e.root == e && !e.brought && !e.hasChildren && e.woke == nil && !e.wokeMore
-	return quiet && (e.created || exits && g.home.Source == Network)
+	if !quiet || !e.created && !e.carries && !(exits && g.home.Source == Network) {
+		return false
+	}
+	e.ref, e.moved = g.lifeRef(), true
+	return true
 }
 
 // Lasting names the span in which an interval will be that began at a time and has just ended: the episode's if it is certain that there will be
@@ -416,7 +433,7 @@ func (g *Goroutine) Lasting(since int64) Ref {
 		return Ref{}
 	case g.life == nil:
 		return g.ref()
-	case e == nil || e.untold || since < g.Start || e.part == accepting || e.root == e && !e.brought && !e.hasChildren && !e.wokeMore:
+	case e == nil || e.untold || since < g.Start || e.part == carrying || e.root == e && !e.brought && !e.hasChildren && !e.wokeMore:
 		return g.lifeRef()
 	}
 	return g.ref()

@@ -17,6 +17,7 @@ const (
 	libraryPC = 0x30 // its homes are known beforehand
 	otherPC   = 0x40
 	helperPC  = 0x50
+	carrierPC = 0x60
 	requestAt = 77
 )
 
@@ -78,7 +79,7 @@ func (fakePlaces) Wait(start uint64, reason uint8, s *Stack) Place {
 	pc := s.PCs[0]
 	return Place{
 		Key: pc, Path: pc, Source: source, Channels: source == Channel, Own: pc != nestedPC, Accepts: pc == acceptPC,
-		Listed: start == libraryPC, Home: pc == peekPC || pc == openPC, Opening: pc == openPC,
+		Listed: start == libraryPC, Home: pc == peekPC || pc == openPC, Opening: pc == openPC, Carries: start == carrierPC,
 	}
 }
 
@@ -325,7 +326,11 @@ func TestEpisodes(t *testing.T) {
 
 // play handles the events of a script, and returns what is told of them.
 func play(s *script, places fakePlaces, direct bool) (got []string) {
-	tr := NewTracker(episodeLimits, places, NewHomes())
+	return playWithin(episodeLimits, s, places, direct)
+}
+
+func playWithin(limits Limits, s *script, places fakePlaces, direct bool) (got []string) {
+	tr := NewTracker(limits, places, NewHomes())
 	for _, e := range s.events {
 		if e.Channel != 0 && !direct {
 			e.BufferSize = 3

@@ -29,8 +29,8 @@ type Place struct {
 	Listed, Home bool
 	// Opening tells that what is awaited is the first request of a connection, of which a read that does not wait tells too.
 	Opening bool
-	// Accepts tells that the goroutine waits for connections.
-	Accepts bool
+	// Accepts tells that the goroutine waits for connections, Carries that it does no work itself, but carries what others read and write over one.
+	Accepts, Carries bool
 }
 
 // Role is what the function that a goroutine was started for says of it.

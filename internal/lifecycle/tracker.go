@@ -16,7 +16,8 @@ type Limits struct {
 	// TreeIntervals is how many goroutines and intervals are told of a tree before those that are created in it are omitted; 0 sets no limit.
 	TreeIntervals int
 	// Hide leaves out goroutines that hide more than they tell: the runtime's own, helpers of libraries, which are counted by the ones that they
-	// serve, and those that were there before and have never left the wait in which they were found.
+	// serve, and those that were there before and have never left the wait in which they were found; and of goroutines that carry what others read
+	// and write, what concerns no piece of work as far as is known.
 	Hide bool
 	// Outlives is how long after its root has ended a trace goes on.
 	Outlives time.Duration
@@ -306,8 +307,9 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 		}
 		g.atHome = false
 		if home {
-			by.wakes(nil)
-			t.cameHome(g, e, by)
+			if t.cameHome(g, e, by); !g.episode.carries {
+				by.wakes(nil)
+			}
 			return
 		}
 		g.hasCurrent = false // its end was lost
@@ -327,7 +329,9 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 	}
 	if e.WakerGoID != 0 {
 		s.Waker = by.refOr(e.WakerGoID)
-		by.wakes(g.at(e.Time))
+		if g.origin != by { // else it has only begun what it was created for
+			by.wakes(g.at(e.Time))
+		}
 		if !g.Hidden {
 			t.linkTo(e.Waker, s)
 		}
