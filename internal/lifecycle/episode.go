@@ -236,9 +236,9 @@ func (g *Goroutine) addTotals(of *Goroutine) {
 }
 
 // addIdle adds a wait at home that ends at a time to the life.
-func (g *Goroutine) addIdle(wait Interval, end int64, limits Limits) {
+func (g *Goroutine) addIdle(wait Interval, end int64, shown bool, limits Limits) {
 	wait.End = end
-	if g.Episodes == 0 { // it may be the only one
+	if shown {
 		g.add(wait, limits)
 	} else if wait.Start = max(wait.Start, g.Start); wait.End > wait.Start {
 		g.Totals[Waiting].Count++
@@ -251,13 +251,13 @@ func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 	t.detachLife(g, e.Time)
 	wait := g.current
 	wait.Waker = by.refOr(e.WakerGoID)
-	g.life.addIdle(wait, e.Time, t.limits)
+	g.life.addIdle(wait, e.Time, !t.limits.Hide && g.life.Episodes == 0, t.limits)
 	brought := e.WakerGoID != 0
 	if brought {
 		g.inlet.cameBy(e.Channel, e.BufferSize, g.home.Select)
 	}
 	cause := Exact
-	if brought && !g.isDirect(e.Time) {
+	if brought && (g.home.Key == 0 || !g.isDirect(e.Time)) {
 		cause = Unknown
 	}
 	t.begin(g, e.Time, by, brought, cause)

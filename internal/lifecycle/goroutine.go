@@ -122,6 +122,8 @@ type Goroutine struct {
 	Start, End int64
 	// Ending says what End is.
 	Ending Ending
+	// Lifetime is how long the life, or the segment, was in ns, if it was at home since End; else 0. Then Ending says how it ended.
+	Lifetime int64
 
 	// Intervals are those of the segment in the order of time, clipped to the segment; a gap is an interval that nothing is known of.
 	Intervals []Interval

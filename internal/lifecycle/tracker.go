@@ -16,8 +16,8 @@ type Limits struct {
 	// TreeIntervals is how many goroutines and intervals are told of a tree before those that are created in it are omitted; 0 sets no limit.
 	TreeIntervals int
 	// Hide leaves out goroutines that hide more than they tell: the runtime's own, helpers of libraries, which are counted by the ones that they
-	// serve, and those that were there before and have never left the wait in which they were found; and of goroutines that carry what others read
-	// and write, what concerns no piece of work as far as is known.
+	// serve, and those that were there before and have never left the wait in which they were found; of goroutines that carry what others read
+	// and write, what concerns no piece of work as far as is known; and of others the time at home.
 	Hide bool
 	// Outlives is how long after its root has ended a trace goes on.
 	Outlives time.Duration
@@ -411,12 +411,10 @@ func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
 	if life.last.untold || t.limits.Hide && life.Preexisting && life.Episodes == 0 && len(life.Intervals) == 0 {
 		return // or it has never left its home
 	}
-	if g.idle && life.Episodes == 0 && g.hasCurrent {
-		wait := g.current
-		wait.End = at
-		life.add(wait, t.limits)
+	if g.idle && g.hasCurrent {
+		t.addLastIdle(life, g.current, at)
 	}
-	life.End, life.Ending = at, why
+	t.endLife(life, at, why)
 	t.tell(life)
 }
 
@@ -461,6 +459,9 @@ func (t *Tracker) Segments(now int64, limit int) []*Goroutine {
 			break
 		}
 		t.detachLife(g, now)
+		if t.isResting(g, now) {
+			t.rest(g)
+		}
 		if g.GoID == 0 || g.idle || g.episode.untold || t.neverMoved(g) {
 			continue
 		}

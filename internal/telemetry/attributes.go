@@ -11,6 +11,8 @@ const (
 	// The goroutine goes on for long after the trace of its creator.
 	attributeOutlives = "go.goroutine.outlives"
 	attributeEnding   = "go.goroutine.ending"
+	// Of a goroutine whose span ends where it waits for work for the first time, how long it lived.
+	attributeLifetime = "go.goroutine.lifetime"
 	attributeSegment  = "go.goroutine.segment"
 	// Of a goroutine that does one piece of work after the other, how many it has done; of each of them, what is known of its cause.
 	attributeEpisodes = "go.goroutine.episodes"

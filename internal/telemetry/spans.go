@@ -282,6 +282,7 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	putIf(a, attributePreexisting, g.Preexisting)
 	putIf(a, attributeOutlives, g.Outlives)
 	a.PutStr(attributeEnding, g.Ending.String())
+	putSeconds(a, attributeLifetime, uint64(g.Lifetime))
 	putCount(a, attributeSegment, int64(g.Ordinal()))
 	putCount(a, attributeEpisodes, int64(g.Episodes))
 	if g.Cause != lifecycle.NoEpisode {

@@ -34,7 +34,7 @@ func (s *Spans) summarize(a pcommon.Map, p *Process, g *lifecycle.Goroutine) {
 			s.spent[stateName(state, "", "")] += total - shown[state]
 		}
 	}
-	s.putDominant(a, uint64(max(g.End-g.Start, 1)))
+	s.putDominant(a, uint64(max(g.Lifetime, g.End-g.Start, 1)))
 	for _, w := range g.Unshown {
 		waited[w.Reason] += w.Nanoseconds
 	}

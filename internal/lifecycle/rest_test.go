@@ -1,0 +1,99 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// span is from when to when that of a life is, in µs, of what states, and for how many µs the goroutine lived, if that is longer.
+type span struct {
+	Start, End int64
+	States     []State
+	Lifetime   int64
+}
+
+func spanOf(g *Goroutine) span {
+	s := span{Start: g.Start / 1000, End: g.End / 1000, Lifetime: g.Lifetime / 1000}
+	for _, i := range g.Intervals {
+		s.States = append(s.States, i.State)
+	}
+	return s
+}
+
+// minute is the time in ns after which goroutines are looked at that wait.
+const minute = int64(time.Minute)
+
+// TestLivesEndAtHome looks at the spans of lives, in the whole or in parts: where noise is folded they end where the goroutine waits for work, but
+// what it did in its life is all counted.
+func TestLivesEndAtHome(t *testing.T) {
+	for name, c := range map[string]struct {
+		script       *script
+		of           uint64
+		folded, kept []span
+	}{
+		"a connection": {
+			connection().waits(2, reading, openPC).later(9000).woken(2, 0).calls(2, bodyPC, 9000).exits(2), 2,
+			[]span{{4, 5, []State{Running}, 24}},
+			[]span{{4, 28, []State{Running, Waiting}, 0}},
+		},
+		"what start-up leaves behind": {
+			newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC), 2,
+			[]span{{1, 2, []State{Running}, 2*minute/1000 + 2}},
+			[]span{{1, 2*minute/1000 + 3, []State{Running, Waiting}, 0}},
+		},
+		"main waits for a signal": {
+			newScript().start(1, 0, mainPC).waits(1, receiving, ownPC), 1,
+			[]span{{0, 1, []State{Running}, 2*minute/1000 + 2}},
+			[]span{{0, 2*minute/1000 + 2, []State{Running, Waiting}, 0}},
+		},
+		"main waits for what it has started": {
+			newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(1, locking, 0).woken(1, 2).exits(1), 1,
+			[]span{{0, 5, []State{Running, Waiting, Runnable, Running}, 0}},
+			[]span{{0, 5, []State{Running, Waiting, Runnable, Running}, 0}},
+		},
+		"what a request leaves behind": {
+			newScript().start(3, 0, requestPC).start(2, 3, otherPC).waits(2, receiving, ownPC).exits(3), 2,
+			[]span{{1, 2*minute/1000 + 4, []State{Running, Waiting}, 0}},
+			[]span{{1, 2*minute/1000 + 4, []State{Running, Waiting}, 0}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for hide, want := range map[bool][]span{true: c.folded, false: c.kept} {
+				limits := episodeLimits
+				limits.Hide, limits.ShortestInterval = hide, 0
+				tr := NewTracker(limits, fakePlaces{}, NewHomes())
+				all := handle(tr, c.script.events...)
+				all = append(all, tr.Segments(c.script.now+minute, 100)...)
+				all = append(all, tr.Interrupt(c.script.now+2*minute, Unfollowed)...)
+				var got []span
+				for _, g := range all {
+					if g.GoID == c.of && g.Cause == NoEpisode {
+						got = append(got, spanOf(g))
+					}
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("hide=%v: %s", hide, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestRestingIsWoken has main wait for long, and do something in the end: that is a piece of work, of which nobody knows whose it is.
+func TestRestingIsWoken(t *testing.T) {
+	limits := episodeLimits
+	limits.Hide = true
+	tr := NewTracker(limits, fakePlaces{}, NewHomes())
+	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(1, locking, 0).start(3, 0, requestPC)
+	handle(tr, s.events...)
+	if got := told(tr.Segments(s.now+minute, 100)); got != nil {
+		t.Errorf("%v is told of at once", got)
+	}
+	from := len(s.events)
+	all := handle(tr, s.later(minute).woken(1, 3).exits(1).exits(3).events[from:]...)
+	if diff := cmp.Diff([]string{"1.1 in 1.1 after 3.0 unknown", "1.0 life of 1 in 1.0", "3.0 in 3.0"}, told(all)); diff != "" {
+		t.Error(diff)
+	}
+}
