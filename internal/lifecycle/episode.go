@@ -261,6 +261,7 @@ func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 		cause = Unknown
 	}
 	t.begin(g, e.Time, by, brought, cause)
+	t.linkEpisode(g, e, by)
 	g.Waker = e.WakerGoID
 }
 
@@ -417,7 +418,7 @@ func (t *Tracker) isFolded(g *Goroutine, e *episode, exits bool) bool {
 	if !quiet || !e.created && !e.carries && !(exits && g.home.Source == Network) {
 		return false
 	}
-	e.ref, e.moved = g.lifeRef(), true
+	e.part, e.ref, e.moved = carrying, g.lifeRef(), true
 	return true
 }
 
@@ -443,8 +444,17 @@ func (g *Goroutine) Lasting(since int64) Ref {
 func (t *Tracker) tell(g *Goroutine) {
 	g.fold(t.limits)
 	for _, w := range g.wakers {
-		if i, kept := g.endedAt(w.at); kept && (w.episode.moved || w.episode.untold) {
-			g.Intervals[i].Waker = w.episode.refOr(w.episode.ref.GoID)
+		if !w.episode.moved && !w.episode.untold {
+			continue
+		}
+		now := w.episode.refOr(w.episode.ref.GoID)
+		if w.episode.part == carrying {
+			now = now.unlinked()
+		}
+		if i, kept := g.endedAt(w.at); kept {
+			g.Intervals[i].Waker = now
+		} else if w.at == g.Start && g.Follows {
+			g.Parent = now
 		}
 	}
 	g.wakers = g.wakers[:0]

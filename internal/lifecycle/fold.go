@@ -35,7 +35,7 @@ func (g *Goroutine) fold(limits Limits) {
 	g.folding.done, g.folding.next = len(g.Intervals), max(leastFold, 2*len(g.Intervals))
 	g.wakers = slices.DeleteFunc(g.wakers, func(w waker) bool {
 		_, kept := g.endedAt(w.at)
-		return !kept
+		return !kept && w.at != g.Start
 	})
 }
 

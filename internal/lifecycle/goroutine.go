@@ -186,7 +186,7 @@ func (s Interval) continues(with Interval) bool {
 // Stack returns where the goroutine blocks now, nil if that is not known.
 func (g *Goroutine) Stack() *Stack { return g.current.Stack }
 
-// waker is an episode that has ended an interval at a time, and of which it is not yet known to which trace it belongs.
+// waker is an episode that has ended an interval at a time, or what was before the segment, and of which it is not yet known to which trace it belongs.
 type waker struct {
 	at      int64
 	episode *episode
@@ -202,6 +202,7 @@ func (g *Goroutine) add(s Interval, limits Limits) bool {
 	g.Totals[s.State].Nanoseconds += uint64(s.End - s.Start)
 	if n := len(g.Intervals); n > 0 && g.Intervals[n-1].continues(s) {
 		g.Intervals[n-1].End = s.End
+		g.Intervals[n-1].Linked = g.Intervals[n-1].Linked || s.Linked
 		return false
 	}
 	g.Totals[s.State].Count++

@@ -144,6 +144,9 @@ func (t *Tracker) create(e *Event) {
 	}
 	if owner == nil && creator != nil {
 		g.Parent, g.Follows = creator.lasting(), true
+		if creator.life == nil {
+			t.keepAt(e.Parent, origin, e.Time)
+		}
 		if origin != nil {
 			origin.created = true
 			began.untold = origin.untold
@@ -243,14 +246,6 @@ func (g *Goroutine) ref() Ref {
 	return Ref{GoID: g.GoID, StartPC: g.StartPC, Segment: g.Segment, Tree: g.Tree}
 }
 
-// linkTo remembers of what a goroutine does now that a link leads to it, if the wait that it has ended is one that is told of.
-func (t *Tracker) linkTo(address uint64, wait Interval) {
-	waker := t.live[address]
-	if waker != nil && !waker.Hidden && waker.GoID == wait.Waker.GoID && waker.current.State == Running && wait.Duration() >= int64(t.limits.ShortestInterval) {
-		waker.current.Linked = true
-	}
-}
-
 // change ends the interval that an event tells the end of and begins the next.
 func (t *Tracker) change(g *Goroutine, e *Event) {
 	g.name(e.GoID)
@@ -325,18 +320,19 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 	}
 	t.learnHandler(g, s.Stack)
 	if waker := t.live[e.Waker]; by != nil && waker != nil && t.places != nil { // one that was omitted is not among those that live
-		by = t.handOver(waker, e, g)
+		takes := t.handOver(waker, e, g)
+		s.Linked = s.Linked || takes != by && waker.Follows // this one offered what begins that one's episode
+		by = takes
 	}
 	if e.WakerGoID != 0 {
-		s.Waker = by.refOr(e.WakerGoID)
 		if g.origin != by { // else it has only begun what it was created for
 			by.wakes(g.at(e.Time))
 		}
 		if !g.Hidden {
-			t.linkTo(e.Waker, s)
+			t.linkWait(&s, e, by)
 		}
 	}
-	if s.State != Dead && g.add(s, t.limits) && by != nil && by.root == by && by.ended == 0 {
+	if s.State != Dead && g.add(s, t.limits) && s.Waker.Followed() && by.mayMove() {
 		g.wakers = append(g.wakers, waker{s.End, by})
 	}
 }

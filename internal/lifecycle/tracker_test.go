@@ -252,6 +252,7 @@ func TestWaker(t *testing.T) {
 		tr,
 		created(100, parentG, 41, 0, true),
 		created(100, childG, 42, 0, true),
+		changed(100, 110, parentG, 41, Runnable, Running),
 		woken(200, parentG, 41),
 		woken(300, parentG, 40), // another had the g when it woke this one
 		woken(400, 0, 0),

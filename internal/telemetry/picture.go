@@ -25,9 +25,13 @@ func (r Reading) life(g *lifecycle.Goroutine) (start, end pcommon.Timestamp) {
 }
 
 // between returns the whole microseconds of an interval, of which the last is left free, so that it ends before the next interval begins.
-// They are none, or less, if the interval is too short to be seen.
-func (r Reading) between(from, to int64) (start, end pcommon.Timestamp) {
-	return floor(r.Timestamp(from)), floor(r.Timestamp(to)) - microsecond
+// They are none, or less, if the interval is too short to be seen; of one to which a link leads they are one at least, which may touch the next.
+func (r Reading) between(i lifecycle.Interval) (start, end pcommon.Timestamp) {
+	start, end = floor(r.Timestamp(i.Start)), floor(r.Timestamp(i.End))-microsecond
+	if i.Linked {
+		end = max(end, start+microsecond)
+	}
+	return start, end
 }
 
 func floor(t pcommon.Timestamp) pcommon.Timestamp { return t - t%microsecond }

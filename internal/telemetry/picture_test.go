@@ -63,6 +63,21 @@ func TestPicture(t *testing.T) {
 	assert.Less(t, missing, time.Duration(len(spans))*3*time.Microsecond)
 }
 
+// TestLinkedIsSeen has an interval that is too short to be seen, and to which a link leads.
+func TestLinkedIsSeen(t *testing.T) {
+	for linked, want := range map[bool]int{false: 1, true: 2} {
+		g := &lifecycle.Goroutine{GoID: 1, Tree: lifecycle.Tree{Root: 1}, Start: 100, End: 900}
+		g.Intervals = []lifecycle.Interval{{Start: 300, End: 800, State: lifecycle.Running, Linked: linked}}
+		spans := addAs(SpanOptions{States: StateSpans, Noise: NoiseFold}, g)
+		require.Len(t, spans, want)
+		for _, s := range spans[1:] {
+			assert.Greater(t, s.EndTimestamp(), s.StartTimestamp())
+			assert.GreaterOrEqual(t, s.StartTimestamp(), spans[0].StartTimestamp())
+			assert.LessOrEqual(t, s.EndTimestamp(), spans[0].EndTimestamp())
+		}
+	}
+}
+
 // TestKeepShowsAll has a span of each state, if nothing is to be folded.
 func TestKeepShowsAll(t *testing.T) {
 	const states = 1000

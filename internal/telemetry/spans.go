@@ -142,7 +142,7 @@ func kindOf(g *lifecycle.Goroutine) ptrace.SpanKind {
 // addStates makes spans of a goroutine's intervals, and folds those that are too short to be seen.
 func (s *Spans) addStates(spans ptrace.SpanSlice, of ptrace.Span, p *Process, g *lifecycle.Goroutine, folded *lifecycle.Total) {
 	for i, interval := range g.Intervals {
-		start, end := s.reading.between(interval.Start, interval.End)
+		start, end := s.reading.between(interval)
 		if end <= start && s.options.Noise != NoiseKeep {
 			folded.Add(interval)
 			continue
