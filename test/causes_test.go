@@ -4,7 +4,6 @@ package test
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -88,8 +87,14 @@ func TestBufferedChannels(t *testing.T) {
 }
 
 func testCauses(t *testing.T, exe, engine string, l load) {
+	testLoad(t, l, func() ([]worked, []ptrace.Span) { return serveCauses(t, exe, engine, l) })
+}
+
+// testLoad compares the traces of a run with the truth.
+func testLoad(t *testing.T, l load, serve func() ([]worked, []ptrace.Span)) {
+	t.Helper()
 	for attempt := range attempts {
-		truth, spans := serveCauses(t, exe, engine, l)
+		truth, spans := serve()
 		off := causesOff(l, truth, spans)
 		if len(off) == 0 {
 			return
@@ -152,14 +157,7 @@ func serveCauses(t *testing.T, exe, engine string, l load) (truth []worked, span
 	}
 	all.Wait()
 	time.Sleep(50 * time.Millisecond) // what outlives its request ends
-	response, err := http.Get(url + "/truth")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(&truth); err != nil {
-		t.Fatal(err)
-	}
+	truth = truthOf(t, url)
 	http.DefaultClient.CloseIdleConnections()
 	c.Stop()
 	return truth, b.Spans()

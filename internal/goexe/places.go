@@ -106,6 +106,9 @@ func (p *Places) Sends(reason uint8) (may, has bool) {
 	return text == reasonSend || text == reasonSelect, text == reasonSend
 }
 
+// Reads tells whether a goroutine has waited for a file descriptor by a reason.
+func (p *Places) Reads(reason uint8) bool { return sources[p.reason(reason)] == lifecycle.Network }
+
 // Wait tells of a place at which a goroutine that begins at startPC waits.
 func (p *Places) Wait(startPC uint64, reason uint8, at *lifecycle.Stack) lifecycle.Place {
 	if sources[p.reason(reason)] == lifecycle.Elsewhere {

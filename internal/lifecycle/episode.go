@@ -249,10 +249,10 @@ func (g *Goroutine) addIdle(wait Interval, end int64, shown bool, limits Limits)
 // cameHome takes the end of a wait at home: an episode begins. by is the episode that has woken the goroutine, if one has.
 func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 	t.detachLife(g, e.Time)
-	wait := g.current
-	wait.Waker = by.refOr(e.WakerGoID)
+	wait, id := g.current, t.wokenBy(e)
+	wait.Waker = by.refOr(id)
 	g.life.addIdle(wait, e.Time, !t.limits.Hide && g.life.Episodes == 0, t.limits)
-	brought := e.WakerGoID != 0
+	brought := id != 0
 	if brought {
 		g.inlet.cameBy(e.Channel, e.BufferSize, g.home.Select)
 	}
@@ -262,7 +262,7 @@ func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 	}
 	t.begin(g, e.Time, by, brought, cause)
 	t.linkEpisode(g, e, by)
-	g.Waker = e.WakerGoID
+	g.Waker = id
 }
 
 // refOr returns what names an episode, or only the goroutine if it is not known, or nothing is told of it.

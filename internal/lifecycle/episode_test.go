@@ -64,6 +64,8 @@ func (fakePlaces) Sends(reason uint8) (may, has bool) {
 	return reason == sending || reason == selecting, reason == sending
 }
 
+func (fakePlaces) Reads(reason uint8) bool { return reason == reading }
+
 func (fakePlaces) Handler(start uint64, s *Stack) (h Handler) {
 	if pc := s.PCs[0]; (start == libraryPC || start == requestPC) && (pc == bodyPC || pc == nestedPC) {
 		h = Handler{fmt.Sprint("handler ", pc), int(pc)}
@@ -295,6 +297,16 @@ func TestEpisodes(t *testing.T) {
 			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).waits(3, receiving, nestedPC).
 				woken(2, 0).woken(3, 2).waits(2, reading, ownPC).exits(3),
 			want: []string{"2.1 in 3.0 of 3.0 exact", "3.0 in 3.0"},
+		},
+		"a request that came while the world was stopped": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).woken(2, 3).start(4, 2, otherPC).exits(4).
+				waits(2, reading, ownPC).exits(3),
+			want: []string{"4.0 in 2.1 of 2.1", "2.1 in 2.1 exact", "3.0 in 3.0"},
+		},
+		"an answer that came while the world was stopped": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).waits(3, reading, nestedPC).
+				woken(2, 0).woken(3, 2).waits(2, reading, ownPC).exits(3),
+			want: []string{"2.1 in 2.1 exact", "3.0 in 3.0"},
 		},
 		"a function that a timer starts": {
 			script: newScript().start(1, 0, mainPC).start(3, 0, requestPC).waits(3, receiving, nestedPC).start(2, 0, otherPC).woken(3, 2).exits(2).exits(3),

@@ -70,4 +70,6 @@ type Places interface {
 	LateReasons() bool
 	// Sends tells whether a goroutine may have sent to a channel that has waited for a reason, a value of g.waitreason, and whether it certainly has.
 	Sends(reason uint8) (may, has bool)
+	// Reads tells whether a goroutine has waited for a file descriptor by a reason.
+	Reads(reason uint8) bool
 }

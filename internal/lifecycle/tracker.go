@@ -324,7 +324,7 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 		s.Linked = s.Linked || takes != by && waker.Follows // this one offered what begins that one's episode
 		by = takes
 	}
-	if e.WakerGoID != 0 {
+	if t.wokenBy(e) != 0 {
 		if g.origin != by { // else it has only begun what it was created for
 			by.wakes(g.at(e.Time))
 		}
@@ -337,9 +337,18 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 	}
 }
 
+// wokenBy returns the id of the goroutine that has ended a wait, 0 if none has. Of a wait for the network none has: who starts the world after a collection
+// of garbage wakes all for which something has come meanwhile (startTheWorldWithSema in runtime/proc.go, Go 1.27).
+func (t *Tracker) wokenBy(e *Event) uint64 {
+	if t.places != nil && t.places.Reads(e.FromReason) {
+		return 0
+	}
+	return e.WakerGoID
+}
+
 // waker returns the episode that has ended a wait, nil if it is not known.
 func (t *Tracker) waker(e *Event) *episode {
-	if e.WakerGoID == 0 || e.Waker == e.G {
+	if t.wokenBy(e) == 0 || e.Waker == e.G {
 		return nil
 	}
 	g, by := t.actor(e.Waker, e.WakerGoID, e.Time)
