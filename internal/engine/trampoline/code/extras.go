@@ -242,11 +242,7 @@ func (t *writer) walk() {
 	t.jcc(zero, "commit")
 	t.nextExtra(8)
 	t.jmp("frame")
-	t.label("end")
-	t.set(esi, 0) // frame
-	t.label("rest")
-	t.set(ecx, 0)
-	t.jmp("store")
+	t.atTheEnd()
 }
 
 // beginWalk finds the innermost address and frame. Where a goroutine goes on is in g.sched. Before Go 1.23 a goroutine that enters a system
@@ -301,12 +297,28 @@ func (t *writer) nextFrame() {
 	t.mov(pc, mem{frame, 8})
 	t.mov(rcx, mem{frame, 0})
 	t.cmp(rcx, frame)
-	t.onlyIf(belowEqual, func() { t.set(ecx, 0) })
+	t.jcc(belowEqual, "outermost frame")
 	t.cmp(rcx, last)
-	t.onlyIf(above, func() { t.set(ecx, 0) })
+	t.jcc(above, "outermost frame")
 	t.mov(frame, rcx)
+	t.label("returns to")
 	t.test(pc, pc)
 	t.jcc(zero, "end")
+}
+
+// atTheEnd is what the walk does seldom, out of the way.
+func (t *writer) atTheEnd() {
+	t.label("outermost frame")
+	t.set(esi, 0) // frame
+	t.jmp("returns to")
+	t.label("end")
+	t.set(esi, 0)
+	t.label("rest")
+	t.set(ecx, 0)
+	t.jmp("store")
+	t.label("far")
+	t.set(ecx, ring.NoAddress)
+	t.jmp("store")
 }
 
 // textBase is where the text base is meanwhile: in the head slot's third word, which is filled later. No register is left.
@@ -317,5 +329,5 @@ func (t *writer) tellAddress() {
 	t.sub(pc, textBase)
 	t.mov(ecx, edx)
 	t.cmp(rcx, pc)
-	t.onlyIf(notEqual, func() { t.set(ecx, ring.NoAddress) })
+	t.jcc(notEqual, "far")
 }
