@@ -56,7 +56,7 @@ struct target {
 	__u8 preempted;      /* Go's status of a goroutine stopped for a stack scan */
 	__u8 preempted_reason;
 	__u8 late_reasons;   /* a wait that keeps the thread has its reason stored only after the change of state */
-	__u8 stacks;         /* the stacks of goroutines that block are told */
+	__u8 stacks;         /* the stacks of goroutines that block, or create others, are told */
 	__u8 live_syscalls;  /* g.sched has no frame pointer in a system call: the thread's own is right */
 	__u8 sched_has_ret;  /* g.sched has a field ret before bp */
 	__u8 label_form;     /* enum label_form */
@@ -179,6 +179,13 @@ struct labelling {
 	struct label label[LABELS];
 };
 
+#define CREATOR_FRAMES 24
+
+/* Return addresses, as in struct blocking. */
+struct creator_stack {
+	__u64 pc[CREATOR_FRAMES];
+};
+
 /* EVENT_CREATED */
 struct creation {
 	struct event event;
@@ -186,6 +193,7 @@ struct creation {
 	__u64 parent_goid;
 	__u64 start_pc;
 	__u64 creation_pc;
+	struct creator_stack stack; /* empty if there is no creator or stacks are not told */
 };
 
 /* EVENT_EXITED */

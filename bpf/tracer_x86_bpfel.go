@@ -73,6 +73,10 @@ type TracerCreation struct {
 	ParentGoid uint64
 	StartPc    uint64
 	CreationPc uint64
+	Stack      struct {
+		_  structs.HostLayout
+		Pc [24]uint64
+	}
 }
 
 type TracerDistribution struct {

@@ -75,7 +75,7 @@ var onARM64 = []struct {
 	name, directory, tests string
 	programs               map[string][]string // with their releases
 }{
-	{name: "code", directory: "code", tests: "^(TestARMRecords|TestARMCreationsAndLabels|TestARMStacks|TestARMWakingTellsTheChannel|TestNoARMStackCanLeadAway|TestARMDrops)$"},
+	{name: "code", directory: "code", tests: "^(TestARMRecords|TestARMCreationsAndLabels|TestAnARMCreationHasTheStackOfItsCreator|TestARMStacks|TestARMWakingTellsTheChannel|TestNoARMStackCanLeadAway|TestARMDrops)$"},
 	{
 		name: "inject", directory: "inject", programs: map[string][]string{"exact": {"", "go1.20.14", "go1.26.8"}},
 		tests: "^(TestInstall|TestTakeOver|TestUndoOther|TestStubCode|TestStub|TestBreakpointOnJump|TestSuspended)$/^(go.*|geometry|version|running)$",

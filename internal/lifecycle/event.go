@@ -92,6 +92,9 @@ type Event struct {
 
 	// With Created: the creator (0 if none or not known), and where the goroutine starts and was created.
 	Parent, ParentGoID, StartPC, CreationPC uint64
+	// CreatorStack holds the return addresses of the creator, innermost first, from CreationPC on, as far as the source looks; none if that is not
+	// known. It is valid until the next event is read.
+	CreatorStack []uint64
 
 	// Stack holds return addresses of the goroutine, innermost first, with a Transition that blocks it, as far as the source looks. It is
 	// valid until the next event is read.

@@ -114,6 +114,8 @@ type Goroutine struct {
 	System, Preexisting, Hidden bool
 	Helpers                     uint32
 	StartPC, CreationPC         uint64
+	// Creator is where the goroutine that created this one was then, from CreationPC on, nil if that is not known.
+	Creator *Stack
 
 	// Segment numbers the parts in which a long life is told: from 0, or of a preexisting goroutine from the µs of CLOCK_MONOTONIC at which it was
 	// found, so that no number is given twice although it may have been followed before. Start and End are the segment's, in ns of

@@ -122,7 +122,7 @@ func (t *Tracker) create(e *Event) {
 	*g = Goroutine{
 		G: e.G, GoID: e.GoID, ParentGoID: e.ParentGoID,
 		System: e.System, Preexisting: e.Preexisting,
-		StartPC: e.StartPC, CreationPC: e.CreationPC,
+		StartPC: e.StartPC, CreationPC: e.CreationPC, Creator: t.stacks.intern(e.CreatorStack),
 		Start: e.Time, Lost: e.Lost,
 		current:    Interval{Start: e.Time, State: e.To, Reason: e.ToReason, Stack: t.stacks.intern(e.Stack)},
 		hasCurrent: true,

@@ -371,6 +371,24 @@ func TestStacks(t *testing.T) {
 	}
 }
 
+func TestCreators(t *testing.T) {
+	tr := NewTracker(Limits{Intervals: 5, Segment: time.Second, Outlives: time.Second}, nil, nil)
+	created := created(100, childG, 42, 0, true)
+	created.CreatorStack = []uint64{7, 8}
+	handle(tr, created)
+	created.CreatorStack[0] = 9 // as the source does with the next event
+	segments := tr.Segments(int64(2*time.Second), 10)
+	ended := handle(tr, exited(100, int64(3*time.Second), childG, 42))
+	for _, g := range append(segments, ended...) {
+		if diff := cmp.Diff(&Stack{PCs: []uint64{7, 8}}, g.Creator); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if len(segments) != 1 || len(ended) != 1 {
+		t.Errorf("%d segments, then %d", len(segments), len(ended))
+	}
+}
+
 func TestFullTree(t *testing.T) {
 	const late, lateChild, other = 0x3000, 0x4000, 0x5000
 	tr := NewTracker(Limits{Intervals: 10, Segment: time.Second, Outlives: time.Second, TreeIntervals: 3}, nil, nil)

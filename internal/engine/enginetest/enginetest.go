@@ -96,9 +96,12 @@ func (t *test) attach(e engine.Engine, p *program, o engine.AttachOptions) engin
 }
 
 // build returns a program of testdata that does not run yet.
-func (t *test) build(name string) *program {
+func (t *test) build(name string) *program { return t.buildBy("", name) }
+
+// buildBy does so with a release of Go, or with that of the test if it is "".
+func (t *test) buildBy(release, name string) *program {
 	t.Helper()
-	p := &program{t: t, exe: testbuild.Program(t, name, testbuild.Options{})}
+	p := &program{t: t, exe: testbuild.Program(t, name, testbuild.Options{Version: release})}
 	var err error
 	p.binary, err = goexe.Open(p.exe)
 	require.NoError(t, err)

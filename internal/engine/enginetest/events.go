@@ -24,6 +24,7 @@ var events = []subtest{
 	{"ThreadsAndWakers", threadsAndWakers},
 	{"Labels", labels},
 	{"Stacks", stacks},
+	{"CreatorStacks", creatorStacks},
 	{"WholeTrees", wholeTrees},
 	{"RootAge", rootAge},
 	{"Throttle", throttle},

@@ -198,7 +198,7 @@ func (t *test) pending(e engine.Engine, pid int) (all []lifecycle.Event) {
 			return all
 		}
 		if event.PID == pid {
-			event.Stack = slices.Clone(event.Stack)
+			event.Stack, event.CreatorStack = slices.Clone(event.Stack), slices.Clone(event.CreatorStack)
 			all = append(all, event)
 		}
 	}

@@ -2,7 +2,10 @@
 
 package trampoline
 
-import "github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+import (
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
+	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
+)
 
 // event adds an event of a sampled goroutine to the queue. If there is no room, that is counted, on the goroutine too, and it returns nil.
 func (m *machine) event(kind lifecycle.Kind, c *change, g *goroutine) *lifecycle.Event {
@@ -36,6 +39,9 @@ func (m *machine) tellCreation(c *change, g *goroutine, parent uint64) {
 	}
 	e.Parent, e.StartPC, e.CreationPC = parent, g.startPC, g.creationPC
 	e.ParentGoID = m.goid(parent)
+	if stack := engine.CreatorStack(c.Stack, g.creationPC); parent != 0 && len(stack) > 0 {
+		e.CreatorStack = m.queue.keep(stack[:min(len(stack), stackFrames)])
+	}
 }
 
 // goid returns the id of the goroutine that has a g, 0 if it is not known.

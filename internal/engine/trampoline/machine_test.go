@@ -128,6 +128,30 @@ func TestALife(t *testing.T) {
 	assert.EqualValues(t, 2000, d.Histograms[lifecycle.HistogramKey{Kind: lifecycle.Wait, Reason: chanReceive}].Sum)
 }
 
+func TestCreatorStacks(t *testing.T) {
+	with := func(r ring.Record, stack ...uint64) ring.Record {
+		r.Stack = stack
+		return r
+	}
+	m := newTested(t, all)
+	many := make([]uint64, 100)
+	for i := range many {
+		many[i] = mainStart + 1
+	}
+	var got [][]uint64
+	for _, e := range m.takeAll(
+		created(0x200, 1, 0, mainStart),
+		with(created(0x300, 2, 0x200, mainStart), 1, 2, mainStart+1, 3, 0, 4),
+		with(created(0x400, 3, 0x200, mainStart), 1, 2, 3), // not of the go statement
+		with(created(0x500, 4, 0, mainStart), mainStart+1, 3),
+		with(created(0x600, 5, 0x200, mainStart), many...),
+	) {
+		got = append(got, e.CreatorStack)
+		require.Empty(t, e.Stack)
+	}
+	require.Equal(t, [][]uint64{nil, {mainStart + 1, 3, 0, 4}, nil, nil, many[:stackFrames]}, got)
+}
+
 func TestWakers(t *testing.T) {
 	m := newTested(t, all)
 	by := func(r ring.Record, thread uint64) ring.Record { r.M = thread; return r }

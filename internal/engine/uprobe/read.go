@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/otelgoroutine/goroutinereceiver/bpf"
+	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 )
 
@@ -80,6 +81,7 @@ func (t *Engine) decode(raw []byte, e *lifecycle.Event) error {
 		}
 		e.Kind = lifecycle.Created
 		e.Parent, e.ParentGoID, e.StartPC, e.CreationPC = c.Parent, c.ParentGoid, c.StartPc, c.CreationPc
+		e.CreatorStack = engine.CreatorStack(untilZero(c.Stack.Pc[:]), e.CreationPC)
 	case bpf.TracerEventKindEVENT_EXITED:
 		x, ok := as[bpf.TracerEnding](raw)
 		if !ok {
@@ -107,8 +109,12 @@ func stackOf(raw []byte) []uint64 {
 	if b, ok := as[bpf.TracerBlocking](raw); ok {
 		pcs = b.Pc[:]
 	}
+	return untilZero(pcs)
+}
+
+func untilZero(pcs []uint64) []uint64 {
 	if end := slices.Index(pcs, 0); end >= 0 {
-		pcs = pcs[:end]
+		return pcs[:end]
 	}
 	return pcs
 }

@@ -108,7 +108,7 @@ func read(e engine.Engine, r *recording.Recording) error {
 		case !ok:
 			quiet++
 		case event.PID == r.PID:
-			event.Stack = slices.Clone(event.Stack)
+			event.Stack, event.CreatorStack = slices.Clone(event.Stack), slices.Clone(event.CreatorStack)
 			r.Events = append(r.Events, event)
 		}
 	}
@@ -143,7 +143,7 @@ func symbols(binary *goexe.Binary, r *recording.Recording) recording.Symbols {
 			s.Starts[e.StartPC] = binary.StartFunction(e.StartPC)
 			s.Calls[e.CreationPC-1] = binary.Frames(e.CreationPC - 1)
 		}
-		for _, pc := range e.Stack {
+		for _, pc := range slices.Concat(e.Stack, e.CreatorStack) {
 			s.Calls[pc-1] = binary.Frames(pc - 1)
 		}
 	}

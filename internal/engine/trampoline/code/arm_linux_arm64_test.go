@@ -32,12 +32,11 @@ type armFunction struct {
 }
 
 const (
-	armGAt, armMAt, armStackAt, armStackSize, armThings = 0x1000, 0x2000, 0x4000, 0x1000, 0x6000
-	armTrampolinesAt                                    = 0x1000
-	armBase, armCurg                                    = 0x400000, 0x4000001180
-	armRunnable, armRunning, armSyscall, armWaiting     = 1, 2, 3, 4
-	armDead                                             = 6
-	armSend                                             = 15 // a reason to wait for a channel
+	armGAt, armCurgAt, armMAt, armStackAt, armStackSize, armThings = 0x1000, 0x1800, 0x2000, 0x4000, 0x1000, 0x6000
+	armTrampolinesAt, armBase                                      = 0x1000, 0x400000
+	armRunnable, armRunning, armSyscall, armWaiting                = 1, 2, 3, 4
+	armDead                                                        = 6
+	armSend                                                        = 15 // a reason to wait for a channel
 )
 
 func armMapped(t *testing.T, size uint64) []byte {
@@ -61,12 +60,14 @@ func newARMMachine(t *testing.T, release string, p goexe.Patch) *armMachine {
 	m.header(ring.OffDeadline, math.MaxUint64)
 	m.header(ring.OffTextBase, armBase)
 	m.header(m.word(ring.OffLimit), math.MaxUint64)
-	m.put(armGAt, m.thing(armStackAt))
-	m.put(armGAt+8, m.thing(armStackAt+armStackSize))
+	for _, g := range []uint64{armGAt, armCurgAt} {
+		m.put(g, m.thing(armStackAt))
+		m.put(g+8, m.thing(armStackAt+armStackSize))
+	}
 	m.field(m.o.Layout.G.M, m.thing(armMAt))
 	m.field(m.o.Layout.G.Goid, 4711)
 	m.reason(42)
-	m.put(armMAt+uint64(m.o.Layout.M.Curg), armCurg)
+	m.put(armMAt+uint64(m.o.Layout.M.Curg), m.thing(armCurgAt))
 	m.load(p)
 	return m
 }
@@ -190,7 +191,7 @@ func TestARMCreationsAndLabels(t *testing.T) {
 			s := m.change(armDead, armRunnable, 0)
 			require.Len(t, s, 2, name)
 			require.EqualValues(t, ring.KindCreation, s[0][1]>>ring.ShiftKinds)
-			require.Equal(t, []uint64{0x111111, 0x222222, 0x333333, armCurg}, append(s[1][:3:3], s[1][3]>>ring.ShiftM))
+			require.Equal(t, []uint64{0x111111, 0x222222, 0x333333, m.thing(armCurgAt)}, append(s[1][:3:3], s[1][3]>>ring.ShiftM))
 			require.Len(t, m.change(armDead, armDead, 0), 1)
 			s = m.change(armRunning, armRunnable, 0)
 			require.EqualValues(t, ring.KindLabels, s[0][1]>>ring.ShiftKinds)
@@ -281,6 +282,37 @@ func TestARMStacks(t *testing.T) {
 	}
 }
 
+func TestAnARMCreationHasTheStackOfItsCreator(t *testing.T) {
+	for name, p := range armPatches() {
+		for _, release := range []string{"go1.20.14", "go1.26.8"} {
+			m := newARMMachine(t, release, p)
+			m.field(m.o.Layout.G.StartPC, 0x111111)
+			for _, wanted := range []uint64{0, 1, 3, 11, 1000} {
+				for _, depth := range []uint64{1, 5, 6, 30, 100} {
+					m.header(ring.OffStackSlots, wanted)
+					m.put(armCurgAt+uint64(m.o.Layout.G.SchedPC), armBase+0x7777)
+					m.put(armCurgAt+uint64(m.o.Layout.G.SchedBP), m.frames(depth))
+					want := []uint32{0x7777}
+					for i := range depth {
+						want = append(want, uint32(i+1))
+					}
+					want = append(want, make([]uint32, 100)...)
+					s := m.change(armDead, armRunnable, 0)
+					slots := int(min(wanted, ring.MaxStackSlots))
+					require.Len(t, s, 2+slots, name)
+					require.EqualValues(t, ring.KindCreation, s[0][1]>>ring.ShiftKinds)
+					require.Equal(t, []uint64{0x111111, m.thing(armCurgAt)}, []uint64{s[1][0], s[1][3] >> ring.ShiftM})
+					require.Equal(t, want[:6*slots], append([]uint32{}, stack32(s[2:])...))
+				}
+			}
+			m.put(armMAt+uint64(m.o.Layout.M.Curg), 0)
+			s := m.change(armDead, armRunnable, 0)
+			require.Len(t, s, 2, "no creator")
+			require.Zero(t, s[1][3]>>ring.ShiftM)
+		}
+	}
+}
+
 func TestNoARMStackCanLeadAway(t *testing.T) {
 	m := newARMMachine(t, "go1.26.8", armPatches()["swap"])
 	require.NoError(t, unix.Mprotect(m.things[armStackAt-0x1000:armStackAt], unix.PROT_NONE))
@@ -316,10 +348,9 @@ func TestARMDrops(t *testing.T) {
 	for name, p := range armPatches() {
 		m := newARMMachine(t, "go1.26.8", p)
 		m.header(ring.OffStackSlots, 3)
-		m.header(m.word(ring.OffLimit), 5)
-		require.Len(t, m.change(armDead, armRunnable, 0), 2, name)
+		m.header(m.word(ring.OffLimit), 6)
+		require.Len(t, m.change(armDead, armRunnable, 0), 5, name)
 		require.Empty(t, m.change(armRunning, armWaiting, 0))
-		require.Len(t, m.change(armDead, armRunnable, 0), 2)
 		require.Empty(t, m.change(armDead, armRunnable, 0))
 		require.Len(t, m.change(armRunnable, armRunning, 0), 1)
 		require.Empty(t, m.change(armRunnable, armRunning, 0))

@@ -46,7 +46,9 @@ func (w *armWriter) countExtras() {
 	w.isOf(w.dead, 4)
 	w.tbnz(w.t, 0, "counted")
 	w.addExtra(ring.KindCreation)
-	w.b("counted")
+	w.findOrigin("originKnown")
+	w.cbz(w.u, "counted")
+	w.b("countStack")
 
 	w.label("wasRunning")
 	w.ldr(w.t, w.data, ring.OffWantLabels)
@@ -58,6 +60,7 @@ func (w *armWriter) countExtras() {
 	w.label("noLabels")
 	w.isOf(w.blocked, 4)
 	w.tbz(w.t, 0, "counted")
+	w.label("countStack")
 	w.ldr(w.t, w.data, ring.OffStackSlots) // once, as it can change at any time
 	w.set(w.u, ring.MaxStackSlots)
 	w.cmp(w.t, w.u)
@@ -109,17 +112,27 @@ func (w *armWriter) commitExtra(m xreg, away uint64) {
 
 const lapBits = 14 // ring.LapMask
 
+// findOrigin puts m.curg, the goroutine that creates another, into u, 0 if there is none.
+func (w *armWriter) findOrigin(known string) {
+	w.ldr(w.u, x28, uint64(w.Layout.G.M))
+	w.cbz(w.u, known)
+	w.ldr(w.u, w.u, uint64(w.Layout.M.Curg))
+	w.label(known)
+}
+
+// creation writes its slot, and goes on to the stack of the goroutine that creates.
 func (w *armWriter) creation() {
 	for i, offset := range []uint16{w.Layout.G.StartPC, w.Layout.G.GoPC, w.Layout.G.Labels} {
 		w.ldr(w.t, w.gp, uint64(offset))
 		w.str(w.t, w.word, uint64(8*i))
 	}
-	w.ldr(w.u, x28, uint64(w.Layout.G.M))
-	w.cbz(w.u, "noM")
-	w.ldr(w.u, w.u, uint64(w.Layout.M.Curg))
-	w.label("noM")
+	w.findOrigin("toCommit")
 	w.commitExtra(w.u, 24)
-	w.b("commit")
+	w.findOrigin("toWalk")
+	w.cbz(w.u, "commit")
+	w.mov(w.gp, w.u)
+	w.nextExtra("created", ring.SlotSize)
+	w.b("walk")
 }
 
 // woken records by which channel a wait for channels ends, as on amd64.
@@ -148,8 +161,9 @@ func (w *armWriter) writeLabels() {
 	w.nextExtra("labelled", ring.SlotSize)
 }
 
-// walk writes the stack's slots, if there are any, and goes on to commit the head.
+// walk writes the slots of the stack of the goroutine in gp, if there are any, and goes on to commit the head.
 func (w *armWriter) walk() {
+	w.label("walk")
 	w.ifEnded("walked")
 	w.beginWalk()
 	w.cbnz(w.pc, "address")

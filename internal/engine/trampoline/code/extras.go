@@ -6,6 +6,7 @@ import "github.com/otelgoroutine/goroutinereceiver/internal/engine/trampoline/ri
 const (
 	extras = r11 // how many there will be, until they are reserved
 	labels = r12 // g.labels or 0, until they are written
+	origin = r12 // of a creation, the goroutine that creates, or 0
 	stack  = r13 // how many slots of the stack remain
 
 	extraIndex = r11 // of the extra slot
@@ -13,6 +14,7 @@ const (
 
 	pc    = rdx // the next address of the stack, 0 if there is none
 	frame = rsi // the frame pointer whose frame has the one behind it, 0 if there is none
+	whose = rsi // the goroutine that has the stack, until its frame pointer is known
 	last  = r12 // the last address at which a frame can be
 
 	// While it is counted how many slots a stack takes, R8, R9 and R11 have these, and what they had before again afterwards.
@@ -51,14 +53,16 @@ func (t *writer) withExtras() {
 	t.exit()
 }
 
-// creation records that a goroutine begins, unless one is dead still. EAX is the set of dead statuses.
+// creation records that a goroutine begins, unless one is dead still, with the stack of the one that creates it if stacks are wanted. EAX is the set
+// of dead statuses.
 func (t *writer) creation() {
 	t.mov(r11d, change)
 	t.shr(r11d, 4)
 	t.bt(eax, r11d)
 	t.jcc(carry, "single")
 	t.or(change, imm(oneExtra+ring.KindCreation*aKind))
-	t.set(extras, 1)
+	t.findOrigin()
+	t.lea(extras, mem{stack, 1})
 	t.reserve(extras)
 	t.head()
 	t.firstExtra()
@@ -66,12 +70,27 @@ func (t *writer) creation() {
 		t.mov(rdx, mem{g, int32(offset)})
 		t.store(mem{word, int32(8 * i)}, rdx)
 	}
-	t.mov(rdx, mem{current, int32(t.Layout.G.M)})
-	t.test(rdx, rdx)
-	t.onlyIf(notZero, func() { t.mov(rdx, mem{rdx, int32(t.Layout.M.Curg)}) })
+	t.mov(rdx, origin)
 	t.shl(rdx, ring.ShiftM)
 	t.commitExtra(24)
-	t.jmp("commit")
+	t.test(stack, stack)
+	t.jcc(zero, "commit")
+	t.nextExtra(ring.SlotSize)
+	t.mov(whose, origin)
+	t.jmp("walk")
+}
+
+// findOrigin finds m.curg, and how many slots its stack takes.
+func (t *writer) findOrigin() {
+	t.set(r13d, 0)
+	t.mov(origin, mem{current, int32(t.Layout.G.M)})
+	t.test(origin, origin)
+	t.jcc(zero, "origin")
+	t.mov(origin, mem{origin, int32(t.Layout.M.Curg)})
+	t.test(origin, origin)
+	t.onlyIf(notZero, func() { t.mov(stack, mem{data, ring.OffStackSlots}) })
+	t.label("origin")
+	t.countStack(origin, "creator")
 }
 
 // woken records by which channel a wait for channels ends: whoever ends it leaves what waited in g.param (runtime/chan.go).
@@ -110,6 +129,7 @@ func (t *writer) wasRunning() {
 	t.label("noLabels")
 	t.test(stack, stack)
 	t.jcc(zero, "commit")
+	t.mov(whose, g)
 	t.walk()
 }
 
@@ -121,7 +141,7 @@ func (t *writer) findLabels() {
 	t.onlyIf(notZero, func() { t.or(change, imm(oneExtra+ring.KindLabels*aKind)) })
 }
 
-// findStack finds out how many slots the stack takes: no more than are wanted. The words of the header are read once, as they can change at any time.
+// findStack finds out how many slots the stack takes. The words of the header are read once, as they can change at any time.
 func (t *writer) findStack() {
 	t.mov(eax, change)
 	t.shr(eax, 4) // the new status, and bits above the fifth
@@ -129,12 +149,17 @@ func (t *writer) findStack() {
 	t.bt(r13d, eax)
 	t.set(r13d, 0)
 	t.onlyIf(carry, func() { t.mov(stack, mem{data, ring.OffStackSlots}) })
+	t.countStack(g, "blocked")
+}
+
+// countStack has no more slots in stack than there are wanted, or than the stack of a goroutine takes, and adds them to the extra ones.
+func (t *writer) countStack(of reg, by string) {
 	t.cmp(stack, imm(ring.MaxStackSlots))
 	t.onlyIf(above, func() { t.set(r13d, ring.MaxStackSlots) })
 	t.test(stack, stack)
-	t.jcc(zero, "counted")
-	t.countSlots()
-	t.label("counted")
+	t.jcc(zero, by+" counted")
+	t.countSlots(of, by)
+	t.label(by + " counted")
 	t.mov(eax, r13d)
 	t.shl(eax, ring.ShiftExtras-ring.ShiftOld)
 	t.add(change, eax)
@@ -143,33 +168,33 @@ func (t *writer) findStack() {
 // countSlots leaves in stack how many slots the addresses take. It goes from frame to frame as the walk does, which is short: most stacks have a
 // third of the frames that are wanted at the most, and what is not written needs no room in the ring, and nobody has to read it. If another thread
 // moves the stack meanwhile, the walk finds others: they have the slots that were counted.
-func (t *writer) countSlots() {
+func (t *writer) countSlots(of reg, by string) {
 	t.imul(free, r13d, ring.AddressesPerSlot)
 	t.sub(free, imm(1)) // the innermost, which is in no frame
-	t.findBounds(highest, caller, rax, "counting")
+	t.findBounds(of, highest, caller, rax, by)
 	if t.Layout.Traits().LiveSyscalls {
 		t.mov(eax, change)
 		t.shr(eax, 4)
 		t.and(eax, imm(statusBits))
 		t.cmp(eax, imm(t.syscall))
 		t.mov(rax, rbp)
-		t.jcc(equal, "live")
+		t.jcc(equal, by+" live")
 	}
-	t.mov(rax, mem{g, int32(t.Layout.G.SchedBP)})
-	t.label("live")
+	t.mov(rax, mem{of, int32(t.Layout.G.SchedBP)})
+	t.label(by + " live")
 	t.within(rax, caller, highest)
 	t.test(rax, rax)
-	t.jcc(zero, "outermost")
-	t.label("count")
+	t.jcc(zero, by+" outermost")
+	t.label(by + " count")
 	t.sub(free, imm(1))
-	t.jcc(zero, "outermost")
+	t.jcc(zero, by+" outermost")
 	t.mov(caller, mem{rax, 0})
 	t.cmp(caller, rax)
-	t.jcc(belowEqual, "outermost")
+	t.jcc(belowEqual, by+" outermost")
 	t.mov(rax, caller)
 	t.cmp(rax, highest)
-	t.jcc(belowEqual, "count")
-	t.label("outermost")
+	t.jcc(belowEqual, by+" count")
+	t.label(by + " outermost")
 	t.imul(free, free, sixth)
 	t.shr(free, sixthBits)
 	t.sub(r13d, free)
@@ -216,9 +241,10 @@ func (t *writer) writeLabels() {
 	t.nextExtra(ring.SlotSize)
 }
 
-// walk writes the stack's slots: the addresses at which its functions go on, innermost first. Go keeps frame pointers: one points at its
+// walk writes the slots of a stack, that of whose: the addresses at which its functions go on, innermost first. Go keeps frame pointers: one points at its
 // caller's, and behind that is the return address (cmd/compile/abi-internal.md).
 func (t *writer) walk() {
+	t.label("walk")
 	t.set(rcx, t.Data)
 	t.mov(rcx, mem{rcx, ring.OffTextBase})
 	t.store(textBase, rcx)
@@ -248,17 +274,20 @@ func (t *writer) walk() {
 // beginWalk finds the innermost address and frame. Where a goroutine goes on is in g.sched. Before Go 1.23 a goroutine that enters a system
 // call has no frame pointer there, but the thread has.
 func (t *writer) beginWalk() {
-	t.findBounds(last, rcx, rdx, "walking")
+	t.findBounds(whose, last, rcx, rdx, "walking")
 	if t.Layout.Traits().LiveSyscalls {
-		t.shr(rsi, ring.ShiftNew)
-		t.and(esi, imm(statusBits))
-		t.cmp(esi, imm(t.syscall))
+		t.mov(pc, mem{slot, 8})
+		t.shr(pc, ring.ShiftNew)
+		t.and(edx, imm(statusBits))
+		t.cmp(edx, imm(t.syscall))
+		t.jcc(notEqual, "switched")
 		t.set(edx, 0)
 		t.mov(frame, rbp)
-		t.jcc(equal, "place")
+		t.jmp("place")
+		t.label("switched")
 	}
-	t.mov(pc, mem{g, int32(t.Layout.G.SchedPC)})
-	t.mov(frame, mem{g, int32(t.Layout.G.SchedBP)})
+	t.mov(pc, mem{whose, int32(t.Layout.G.SchedPC)})
+	t.mov(frame, mem{whose, int32(t.Layout.G.SchedBP)})
 	t.label("place")
 	t.within(frame, rcx, last)
 }
@@ -271,13 +300,13 @@ func (t *writer) within(frame, lowest, highest reg) {
 	t.onlyIf(above, func() { t.set(frame|half, 0) })
 }
 
-// findBounds puts g.stack.lo, which is g's first word, into lowest, and the last address of a frame below g.stack.hi into highest. Behind a Swap,
+// findBounds puts stack.lo of a goroutine, its first word, into lowest, and the last address of a frame below stack.hi into highest. Behind a Swap,
 // another thread may be moving the stack. Then the old one is not unmapped, but lo may be of one and hi of the other: what is between them is
 // not the power of two that Go's stacks are (stackalloc in runtime/stack.go), but for an accident. No frame is looked at then.
-func (t *writer) findBounds(highest, lowest, size reg, by string) {
-	t.mov(highest, mem{g, 8})
+func (t *writer) findBounds(of, highest, lowest, size reg, by string) {
+	t.mov(highest, mem{of, 8})
 	t.mov(size, highest)
-	t.sub(size, mem{g, 0})
+	t.sub(size, mem{of, 0})
 	t.lea(lowest, mem{size, -1})
 	t.test(lowest, size)
 	t.jcc(notZero, by+" without")

@@ -161,7 +161,7 @@ func TestLapsBeginAnew(t *testing.T) {
 		m.change(dead, runnable)
 		for i := from; i < from+4; i += 2 {
 			require.Equal(t, m.thing(mAt)<<ring.ShiftM|ring.Committed|i>>4&ring.LapMask, m.slot(cpu, i)[3])
-			require.Equal(t, curg<<ring.ShiftM|ring.Committed|ring.Extra|(i+1)>>4&ring.LapMask, m.slot(cpu, i+1)[3])
+			require.Equal(t, m.thing(curgAt)<<ring.ShiftM|ring.Committed|ring.Extra|(i+1)>>4&ring.LapMask, m.slot(cpu, i+1)[3])
 		}
 	}
 }
@@ -182,11 +182,52 @@ func TestACreationHasAnExtraSlot(t *testing.T) {
 		head, extra := m.slot(cpu, i), m.slot(cpu, i+1)
 		require.Equal(t, m.word1(dead, runnable, 1, ring.KindCreation), head[1])
 		require.Equal(t, m.thing(mAt)<<ring.ShiftM|ring.Committed|i>>4, head[3])
-		require.Equal(t, [4]uint64{0x111111, 0x222222, 0x333333, curg<<ring.ShiftM | ring.Committed | ring.Extra | (i+1)>>4}, extra)
+		require.Equal(t, [4]uint64{0x111111, 0x222222, 0x333333, m.thing(curgAt)<<ring.ShiftM | ring.Committed | ring.Extra | (i+1)>>4}, extra)
 	}
 	put(m.things, gAt+uint64(m.o.Layout.G.M), 0)
 	m.change(dead, runnable)
 	require.Equal(t, uint64(ring.Committed|ring.Extra|42>>4), m.slot(cpu, 42)[3], "no m")
+}
+
+// The creator's stack is behind the creation, if stacks are wanted and there is a creator.
+func TestACreationHasTheStackOfItsCreator(t *testing.T) {
+	cpu := onOneCPU(t)
+	for _, release := range []string{"go1.20.14", "go1.26.8"} {
+		m := newMachine(t, layout(t, release), 4)
+		p, code := callPatch()
+		m.load(p, code, true)
+		put(m.data, ring.OffTextBase, base)
+		m.field(m.o.Layout.G.StartPC, 0x111111)
+		m.field(m.o.Layout.G.Goid, 4711)
+		from := uint64(0)
+		create := func(creator uint64, want []uint32) {
+			m.change(dead, runnable)
+			slots := uint64(len(want) / ring.AddressesPerSlot)
+			head, extra := m.slot(cpu, from), m.slot(cpu, from+1)
+			require.Equal(t, m.word1(dead, runnable, 1+slots, ring.KindCreation), head[1])
+			require.Equal(t, uint64(4711), head[2])
+			require.Equal(t, []uint64{0x111111, creator<<ring.ShiftM | ring.Committed | ring.Extra | (from+1)>>4}, []uint64{extra[0], extra[3]})
+			require.Equal(t, want, append([]uint32{}, m.stackIn(cpu, from+2, slots)...))
+			from += 2 + slots
+			require.Equal(t, from, m.head(cpu))
+		}
+		for _, wanted := range []int{1, 3, 11, 1000} {
+			for _, depth := range []int{2, 6, 7, 40, 100} {
+				put(m.data, ring.OffStackSlots, uint64(wanted))
+				pcs := addresses(depth)
+				put(m.things, curgAt+uint64(m.o.Layout.G.SchedPC), pcs[0])
+				put(m.things, curgAt+uint64(m.o.Layout.G.SchedBP), m.frames(pcs[1:]))
+				create(m.thing(curgAt), relative(pcs, min(wanted, ring.MaxStackSlots, (depth+ring.AddressesPerSlot-1)/ring.AddressesPerSlot)))
+			}
+		}
+		put(m.data, ring.OffStackSlots, 0)
+		create(m.thing(curgAt), []uint32{})
+		put(m.data, ring.OffStackSlots, 3)
+		put(m.things, mAt+uint64(m.o.Layout.M.Curg), 0)
+		create(0, []uint32{})
+		m.field(m.o.Layout.G.M, 0)
+		create(0, []uint32{})
+	}
 }
 
 // frames makes a stack whose frames have these return addresses, and returns its frame pointer.
@@ -353,16 +394,22 @@ func TestNoStackCanLeadAway(t *testing.T) {
 		"no frame pointer":      {lo, hi, 0, 0, []uint64{base + 1}},
 		"far away":              {lo, hi, math.MaxUint64, 0, []uint64{base + 1}},
 	} {
-		put(m.things, gAt, c.lo)
-		put(m.things, gAt+8, c.hi)
+		for _, g := range []uint64{gAt, curgAt} {
+			put(m.things, g, c.lo)
+			put(m.things, g+8, c.hi)
+			put(m.things, g+uint64(m.o.Layout.G.SchedPC), base+1)
+			put(m.things, g+uint64(m.o.Layout.G.SchedBP), c.bp)
+		}
 		put(m.things, stackAt, c.caller)
 		put(m.things, stackAt+8, base+0x55)
-		m.field(m.o.Layout.G.SchedPC, base+1)
-		m.field(m.o.Layout.G.SchedBP, c.bp)
 		at := m.head(cpu)
 		m.change(running, waiting)
 		require.Equal(t, relative(c.want, 1), m.stackIn(cpu, at+1, 1), name)
 		require.Equal(t, at+2, m.head(cpu), name)
+		at = m.head(cpu)
+		m.change(dead, runnable)
+		require.Equal(t, relative(c.want, 1), m.stackIn(cpu, at+2, 1), "a creator's, %s", name)
+		require.Equal(t, at+3, m.head(cpu), name)
 	}
 }
 
@@ -400,10 +447,10 @@ func TestChangesThatNobodyReadsAreCounted(t *testing.T) {
 	put(m.data, ring.OffStackSlots, 3)
 	change(runnable, running, 1, math.MaxUint64, 1)
 	change(runnable, running, 1, math.MaxUint64, 0)
-	change(dead, runnable, 2, math.MaxUint64, 0)
-	change(dead, runnable, 3, math.MaxUint64, 2)
-	change(running, waiting, 4, math.MaxUint64, 0)
-	change(running, waiting, 5, math.MaxUint64, 2)
+	change(dead, runnable, 3, math.MaxUint64, 0)
+	change(dead, runnable, 4, math.MaxUint64, 3)
+	change(running, waiting, 5, math.MaxUint64, 0)
+	change(running, waiting, 6, math.MaxUint64, 2)
 	change(running, waiting, 100, 1, 0)
 	change(running, waiting, 100, 0, 0)
 }

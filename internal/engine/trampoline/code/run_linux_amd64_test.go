@@ -23,12 +23,10 @@ type machine struct {
 
 const (
 	// Offsets in things.
-	gAt, mAt, stackAt, stackSize = 0x1000, 0x2000, 0x4000, 0x1000
-	thingsSize                   = 0x6000
+	gAt, curgAt, mAt, stackAt, stackSize = 0x1000, 0x1800, 0x2000, 0x4000, 0x1000
+	thingsSize                           = 0x6000
 	// trampolinesAt is the offset of the trampolines in text, which begins with the function.
 	trampolinesAt, textSize = 0x1000, 0x4000
-
-	curg = 0xc000001180
 )
 
 func mapped(t *testing.T, size uint64) []byte {
@@ -48,10 +46,12 @@ func newMachine(t *testing.T, l *goexe.Layout, bits uint32) *machine {
 	for cpu := range uint64(geometry.CPUs) {
 		put(m.data, ring.OffHeaders+cpu*ring.HeaderSize+ring.OffLimit, math.MaxUint64)
 	}
-	put(m.things, gAt, m.thing(stackAt))
-	put(m.things, gAt+8, m.thing(stackAt+stackSize))
+	for _, g := range []uint64{gAt, curgAt} {
+		put(m.things, g, m.thing(stackAt))
+		put(m.things, g+8, m.thing(stackAt+stackSize))
+	}
 	m.field(l.G.M, m.thing(mAt))
-	put(m.things, mAt+uint64(l.M.Curg), curg)
+	put(m.things, mAt+uint64(l.M.Curg), m.thing(curgAt))
 	return m
 }
 

@@ -131,6 +131,6 @@ func TestACallKeepsWhatIsAlive(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, uint64(4+8), m.head(cpu)) // 2 + 1 + 1 without stacks, 2 + 5 + 1 with
+	require.Equal(t, uint64(4+9), m.head(cpu)) // 2 + 1 + 1 without stacks, 3 + 5 + 1 with
 	require.Equal(t, uint64(6), m.dropped(cpu))
 }

@@ -18,7 +18,7 @@ const (
 	OffBits = 0x30
 	// OffDeadline is the time-stamp counter after which nobody is taken to read: trampolines then only count what they drop.
 	OffDeadline = 0x40
-	// OffStackSlots is how many extra slots hold the stack of a goroutine that blocks at the most; 0 leaves it out.
+	// OffStackSlots is how many extra slots hold the stack of a goroutine that blocks, or creates another, at the most; 0 leaves it out.
 	OffStackSlots = 0x48
 	// OffWantLabels is not 0 if changes tell the labels of goroutines that stop running.
 	OffWantLabels = 0x50
@@ -74,7 +74,8 @@ const (
 // An item is a head alone: the goroutine that runs has put an item into a channel's buffer, or taken one out of it, with the positions as they are
 // then. If it takes one that another waits to send, word 2 has that one's g (48) and the lower bits of recvx (16) as it was before.
 //
-// A creation comes before labels, labels before stacks; a channel, by which a goroutine was woken, comes alone. The store of the last word commits a slot; the head is committed last of all.
+// A creation comes before labels, labels before stacks; the stack behind a creation is that of m.curg, which creates. A channel, by which a goroutine
+// was woken, comes alone. The store of the last word commits a slot; the head is committed last of all.
 const (
 	ShiftOld    = 48
 	ShiftNew    = 52

@@ -34,8 +34,8 @@ type Record struct {
 	Item         uint8
 	SendX, RecvX uint32
 	Sender       uint64
-	// Stack holds the return addresses of a goroutine that blocks, innermost first, 0 for one that could not be told. It is valid until the
-	// next record.
+	// Stack holds the return addresses of a goroutine that blocks, or if it is Created of its creator, innermost first, 0 for one that could not be
+	// told. It is valid until the next record.
 	Stack []uint64
 }
 
