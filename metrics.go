@@ -121,7 +121,7 @@ func (s *shared) tellBlocked(figures []telemetry.ProcessStats) {
 		return
 	}
 	for _, f := range figures {
-		s.blocked.AddChanges(f.Process, f.Changes, f.Time)
+		s.blocked.AddChanges(f.Process, f.Changes, f.Creators, f.Time)
 	}
 	if s.blocked.Len() > 0 {
 		s.outlet.Logs(s.blocked.Take())

@@ -29,6 +29,8 @@ type Binary struct {
 	GOARCH string
 	// MainPath and MainVersion are the main package's path and the main module's version; Revision is vcs.revision.
 	MainPath, MainVersion, Revision string
+	// Modules are those that it was built of.
+	Modules Modules
 	// Settings are the build settings that the toolchain recorded, such as -ldflags, by their keys.
 	Settings map[string]string
 	// Layout holds the offsets for GoVersion.
@@ -97,6 +99,7 @@ func analyse(im *image) (*Binary, error) {
 		GoVersion:   release(info.GoVersion),
 		MainPath:    info.Path,
 		MainVersion: info.Main.Version,
+		Modules:     modulesOf(info),
 		Base:        im.base(),
 		image:       im,
 	}

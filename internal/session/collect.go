@@ -66,18 +66,22 @@ func (m *Manager) Collect(ctx context.Context) ([]telemetry.ProcessStats, error)
 	}
 	looks := m.collector.look(ctx, live, m.options.BlockedAfter)
 	errs := []error{counted.err}
-	for i := range live {
-		c := &live[i]
+	var known []collected
+	for _, c := range live {
 		if c.window != nil {
 			of := distributions[c.window.ID()]
 			c.ProcessStats.Add(lifecycle.Totals{Counts: c.counts, Histograms: of.Histograms, Functions: of.Functions, System: of.System, Runs: of.Runs, Lines: of.Lines})
 		}
-		if err := m.collector.fill(c, looks[c.of], counted); err != nil {
+		if err := m.collector.fill(&c, looks[c.of], counted); err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		c.CPU = c.cpu.Read()
-		all = append(all, c.ProcessStats)
+		known = append(known, c)
+	}
+	m.findCreators(ctx, known)
+	for i := range known {
+		all = append(all, known[i].ProcessStats)
 	}
 	return all, errors.Join(errs...)
 }

@@ -81,7 +81,7 @@ func (l *loop) keepEarly(to *[]lifecycle.Event, e *lifecycle.Event) {
 	}
 	l.early++
 	kept := *e
-	kept.Stack = slices.Clone(e.Stack)
+	kept.Stack, kept.CreatorStack = slices.Clone(e.Stack), slices.Clone(e.CreatorStack)
 	*to = append(*to, kept)
 }
 
@@ -235,7 +235,9 @@ func (m *Manager) read(p processes.Process, program *program) (facts, error) {
 		return facts{}, err
 	}
 	identity := telemetry.IdentityOf(p)
-	of := telemetry.Program{Symbols: program.Binary, WaitReasons: program.Binary.WaitReasons, FullStacks: m.options.FullStacks}
+	of := telemetry.Program{
+		Symbols: program.Binary, WaitReasons: program.Binary.WaitReasons, Modules: program.Binary.Modules, FullStacks: m.options.FullStacks,
+	}
 	return facts{bias: bias, cpu: cpu, telemetry: telemetry.NewProcess(identity, m.options.Resource(p, program.Binary), of, bias)}, nil
 }
 

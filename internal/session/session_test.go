@@ -1028,6 +1028,35 @@ func TestBlocked(t *testing.T) {
 	})
 }
 
+// TestCreatorsOfTheBlocked has two sampled goroutines that wait at one place, another one at another, and one that does not wait.
+func TestCreatorsOfTheBlocked(t *testing.T) {
+	in(t, func(o *Options) { o.BlockedAfter = time.Nanosecond }, func(t *testing.T, w *world) {
+		w.host.living = []snapshot.Goroutine{{G: 1 << 8, GoID: 1, State: lifecycle.Waiting, WaitReason: 5, CreationPC: 9}}
+		w.start()
+		for goid, of := range map[uint64]struct {
+			creation uint64
+			reason   uint8
+			to       lifecycle.State
+		}{2: {9, 5, lifecycle.Waiting}, 3: {9, 5, lifecycle.Waiting}, 4: {9, 6, lifecycle.Waiting}, 5: {8, 5, lifecycle.Waiting}, 6: {9, 5, lifecycle.Syscall}} {
+			born, waits := create(goid), change(goid)
+			born.CreationPC, born.CreatorStack = of.creation, []uint64{of.creation, 20}
+			waits.From, waits.To, waits.ToReason = lifecycle.Running, of.to, of.reason
+			w.engine.Emit(born, waits)
+		}
+		w.settle()
+		time.Sleep(time.Millisecond)
+		site := waitstats.Site{Reason: 5, CreationPC: 9}
+		creators := w.collect()[0].Creators
+		require.Len(t, creators, 1)
+		require.Len(t, creators[site], 1)
+		for creator, n := range creators[site] {
+			require.Equal(t, []uint64{9, 20}, creator.PCs)
+			require.EqualValues(t, 2, n)
+		}
+		require.Nil(t, w.collect()[0].Creators, "nothing is new")
+	})
+}
+
 // TestEvents has one that cannot be read, and many more than a burst.
 func TestEvents(t *testing.T) {
 	in(t, nil, func(t *testing.T, w *world) {

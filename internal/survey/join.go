@@ -120,7 +120,7 @@ func (s *Surveyor) locate(ctx context.Context, p processes.Process, binary *goex
 		return nil, err
 	}
 	identity := telemetry.IdentityOf(p)
-	program := telemetry.Program{Symbols: binary, WaitReasons: binary.WaitReasons}
+	program := telemetry.Program{Symbols: binary, WaitReasons: binary.WaitReasons, Modules: binary.Modules}
 	return &process{
 		Process: p, binary: binary, look: NewLook(p.PID, binary, bias), cpu: cpuusage.NewMeter(p), since: lifecycle.Now(),
 		telemetry: telemetry.NewProcess(identity, s.options.Resource(p, binary), program, bias),

@@ -12,11 +12,16 @@ import (
 
 // AddChanges gathers a record of each site at which goroutines have begun to be blocked, or are no longer, at a time in ns of
 // CLOCK_MONOTONIC.
-func (l *Logs) AddChanges(p *Process, c waitstats.Changes, at int64) {
+func (l *Logs) AddChanges(p *Process, c waitstats.Changes, creators Creators, at int64) {
 	for _, b := range c.Began {
 		r := l.addSite(p, b.Site, eventBlocked, plog.SeverityNumberWarn, at)
 		r.Attributes().PutInt(attributeBlockedCount, b.Count)
-		r.Body().SetStr(fmt.Sprintf("%d goroutines are blocked (%s), created by %s", b.Count, p.waitReason(b.Reason), p.creatorAt(b.CreationPC)))
+		body := fmt.Sprintf("%d goroutines are blocked (%s), created by %s", b.Count, p.waitReason(b.Reason), p.creatorAt(b.CreationPC))
+		if caller := p.commonCaller(b.CreationPC, creators[b.Site]); caller.Function != "" {
+			putCaller(r.Attributes(), caller)
+			body += ", called from " + caller.Function
+		}
+		r.Body().SetStr(body)
 	}
 	for _, site := range c.Cleared {
 		r := l.addSite(p, site, eventCleared, plog.SeverityNumberInfo, at)

@@ -43,6 +43,8 @@ type ProcessStats struct {
 	Waiting map[uint8]int64
 	Blocked map[waitstats.Site]int64
 	Changes waitstats.Changes
+	// Creators is from where goroutines were created that have begun to be blocked, as far as that is known; nil if it is of none.
+	Creators Creators
 	// CountsOnly says that the figures are of a look at the process, and all but the numbers of goroutines is not known.
 	CountsOnly bool
 	// Taken is to be called when the Last stats are not needed any more; nil if nobody waits for that.

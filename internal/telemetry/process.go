@@ -20,6 +20,7 @@ type Process struct {
 	ids      ids
 	symbols  Symbols
 	bias     uint64
+	modules  goexe.Modules
 	// fullStacks says that all of a stack is told.
 	fullStacks bool
 	exemplars  exemplars
@@ -32,9 +33,10 @@ type Process struct {
 	// reasons are the texts of wait reasons, waiting those of waiting for them.
 	reasons, waiting []string
 
-	mu     sync.Mutex
-	places map[uint64]place
-	sites  map[siteKey]site
+	mu      sync.Mutex
+	places  map[uint64]place
+	sites   map[siteKey]site
+	callers map[callerKey]pclntab.Frame
 }
 
 // Symbols tells what addresses in an executable mean, by their link-time values; *goexe.Binary does.
@@ -64,6 +66,8 @@ type Program struct {
 	Symbols Symbols
 	// WaitReasons are the texts of the values of g.waitreason.
 	WaitReasons []string
+	// Modules tell which of its functions are its own.
+	Modules goexe.Modules
 	// FullStacks tells the whole stack of a goroutine that blocks, as far as it is known.
 	FullStacks bool
 }
@@ -73,9 +77,9 @@ type Program struct {
 func NewProcess(i Identity, r pcommon.Resource, program Program, bias uint64) *Process {
 	validResource(r)
 	p := &Process{
-		resource: r, ids: newIDs(i), symbols: validSymbols{program.Symbols}, fullStacks: program.FullStacks, bias: bias,
+		resource: r, ids: newIDs(i), symbols: validSymbols{program.Symbols}, fullStacks: program.FullStacks, bias: bias, modules: program.Modules,
 		reasons: validStrings(program.WaitReasons),
-		places:  map[uint64]place{}, sites: map[siteKey]site{}, waits: waits{}, sampledWaits: waits{},
+		places:  map[uint64]place{}, sites: map[siteKey]site{}, callers: map[callerKey]pclntab.Frame{}, waits: waits{}, sampledWaits: waits{},
 		runs: shares[string]{compare: strings.Compare}, estimatedRuns: shares[string]{compare: strings.Compare},
 	}
 	for _, reason := range p.reasons {

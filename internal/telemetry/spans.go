@@ -274,6 +274,9 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 		a.PutStr(attributeCreator, call.Function)
 		putLine(a, attributeCreatorFile, attributeCreatorLine, call.File, call.Line)
 	}
+	if !g.System { // which the runtime starts by the way
+		putCaller(a, p.callerOf(g.CreationPC, g.Creator))
+	}
 	for s := lifecycle.Runnable; s < lifecycle.States; s++ {
 		putSeconds(a, stateAttributes[s].duration, g.Totals[s].Nanoseconds)
 		putCount(a, stateAttributes[s].count, int64(g.Totals[s].Count))

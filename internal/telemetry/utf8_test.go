@@ -90,7 +90,7 @@ func hostileProcess(t *testing.T, bytes string) *Process {
 func tracesOf(p *Process, states States) ptrace.Traces {
 	spans := NewSpans(scope, testClock(), SpanOptions{States: states, Noise: NoiseFold})
 	g := child()
-	g.CreationPC, g.StartPC = 1, 2
+	g.CreationPC, g.StartPC, g.Creator = 1, 2, &lifecycle.Stack{PCs: []uint64{1, 3}}
 	g.Intervals[1].Stack = &lifecycle.Stack{PCs: []uint64{3, 4}}
 	spans.Add(p, g)
 	return spans.Take()
@@ -101,7 +101,7 @@ func logsOf(p *Process) plog.Logs {
 	logs.Add(p, child(), &lifecycle.Event{From: lifecycle.Running, To: lifecycle.Waiting, ToReason: 1})
 	logs.AddLevelChange(p, LevelChange{From: "full", To: "slices"})
 	site := waitstats.Site{CreationPC: 1, Reason: 1}
-	logs.AddChanges(p, waitstats.Changes{Began: []waitstats.Blocked{{Site: site, Count: 2}}, Cleared: []waitstats.Site{site}}, 5)
+	logs.AddChanges(p, waitstats.Changes{Began: []waitstats.Blocked{{Site: site, Count: 2}}, Cleared: []waitstats.Site{site}}, Creators{site: {{PCs: []uint64{1, 3}}: 1}}, 5)
 	return logs.Take()
 }
 
