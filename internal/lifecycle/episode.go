@@ -47,6 +47,8 @@ type episode struct {
 	// brought tells that another goroutine has begun it, and not the network or a timer, carries that it is one of a goroutine that only carries what
 	// others read and write.
 	brought, carries bool
+	// early tells that it began a goroutine at start-up, or one that was there before, or one that such a one created.
+	early bool
 	// untold tells that nothing of its trace is handed on, hidden that it is that of a goroutine of which nothing is told, on behalf of serves.
 	untold, hidden bool
 	serves         *episode
@@ -235,23 +237,12 @@ func (g *Goroutine) addTotals(of *Goroutine) {
 	}
 }
 
-// addIdle adds a wait at home that ends at a time to the life.
-func (g *Goroutine) addIdle(wait Interval, end int64, shown bool, limits Limits) {
-	wait.End = end
-	if shown {
-		g.add(wait, limits)
-	} else if wait.Start = max(wait.Start, g.Start); wait.End > wait.Start {
-		g.Totals[Waiting].Count++
-		g.Totals[Waiting].Nanoseconds += uint64(wait.End - wait.Start)
-	}
-}
-
 // cameHome takes the end of a wait at home: an episode begins. by is the episode that has woken the goroutine, if one has.
 func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 	t.detachLife(g, e.Time)
 	wait, id := g.current, t.wokenBy(e)
 	wait.Waker = by.refOr(id)
-	g.life.addIdle(wait, e.Time, !t.limits.Hide && g.life.Episodes == 0, t.limits)
+	t.addIdle(g.life, wait, e.Time)
 	brought := id != 0
 	if brought {
 		g.inlet.cameBy(e.Channel, e.BufferSize, g.home.Select)

@@ -35,7 +35,7 @@ func (t *Tracker) detachLife(g *Goroutine, at int64) {
 	life, first := *g.life, g.life.last
 	end := max(g.last.ended, min(first.root.ended+int64(t.limits.Outlives), at))
 	if g.idle && g.hasCurrent && g.current.State == Waiting {
-		t.addLastIdle(&life, g.current, end)
+		t.addIdle(&life, g.current, end)
 	}
 	t.endLife(&life, end, SegmentEnd)
 	if !first.untold {
@@ -44,7 +44,7 @@ func (t *Tracker) detachLife(g *Goroutine, at int64) {
 	next := g.life
 	next.Previous, next.Continues = life.ref(), true
 	next.Segment, next.Start, next.Episodes = g.nextSegment(), end, 0
-	next.last = &episode{begun: end, ended: end, part: first.part}
+	next.last = &episode{begun: end, ended: end}
 	t.root(next, next.last)
 	next.Intervals, next.Contexts, next.Unshown, next.wakers = nil, nil, nil, nil
 	next.reset()

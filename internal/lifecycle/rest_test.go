@@ -22,6 +22,15 @@ func spanOf(g *Goroutine) span {
 	return s
 }
 
+// second is in µs.
+const second = int64(1e6)
+
+// preexisting has the first goroutine of a script be there before it is followed.
+func preexisting(s *script) *script {
+	s.events[0].Preexisting = true
+	return s
+}
+
 // minute is the time in ns after which goroutines are looked at that wait.
 const minute = int64(time.Minute)
 
@@ -57,6 +66,21 @@ func TestLivesEndAtHome(t *testing.T) {
 			newScript().start(3, 0, requestPC).start(2, 3, otherPC).waits(2, receiving, ownPC).exits(3), 2,
 			[]span{{1, 2*minute/1000 + 4, []State{Running, Waiting}, 0}},
 			[]span{{1, 2*minute/1000 + 4, []State{Running, Waiting}, 0}},
+		},
+		"a worker that begins to wait after its request": {
+			newScript().start(3, 0, requestPC).start(2, 3, otherPC).exits(3).waits(2, receiving, ownPC), 2,
+			[]span{{1, 3, []State{Running}, second + 1}, {second + 2, second + 2, nil, 2*minute/1000 + 4 - (second + 2)}},
+			[]span{{1, second + 2, []State{Running, Waiting}, 0}, {second + 2, 2*minute/1000 + 4, []State{Waiting}, 0}},
+		},
+		"what the child of one has created that was there before": {
+			preexisting(newScript().start(1, 0, mainPC)).start(2, 1, otherPC).start(4, 2, otherPC).waits(4, locking, 0), 4,
+			[]span{{2, 3, []State{Running}, 2*minute/1000 + 2}},
+			[]span{{2, 2*minute/1000 + 4, []State{Running, Waiting}, 0}},
+		},
+		"what it has created much later": {
+			preexisting(newScript().start(1, 0, mainPC)).later(startUpLasts).start(2, 1, otherPC).waits(2, locking, 0), 2,
+			[]span{{5*second + 1, 5*second + 2*minute/1000 + 3, []State{Running, Waiting}, 0}},
+			[]span{{5*second + 1, 5*second + 2*minute/1000 + 3, []State{Running, Waiting}, 0}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

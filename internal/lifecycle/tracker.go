@@ -139,6 +139,7 @@ func (t *Tracker) create(e *Event) {
 	}
 	began := t.enter(g, e.Time, owner)
 	began.part = t.partOf(g, owner)
+	began.early = began.part != work || origin.isEarlyAt(e.Time)
 	if t.places != nil && t.places.Role(e.StartPC) == Request {
 		g.BegunBy = Network
 	}
@@ -417,7 +418,7 @@ func (t *Tracker) close(g *Goroutine, at int64, why Ending) {
 		return // or it has never left its home
 	}
 	if g.idle && g.hasCurrent {
-		t.addLastIdle(life, g.current, at)
+		t.addIdle(life, g.current, at)
 	}
 	t.endLife(life, at, why)
 	t.tell(life)
