@@ -211,7 +211,7 @@ func (t *traced) quality() (q quality) {
 		}
 	}
 	q.spans = int(medianOf(spans, func(t *trace) float64 { return float64(t.spans) }))
-	q.links, q.good = wakerLinks(t.spans)
+	q.links, q.good = e2etest.WakerLinks(t.spans)
 	q.place, q.amongWork = t.placeIn(traces), t.placeIn(slices.DeleteFunc(slices.Clone(traces), func(of *trace) bool { return !of.isWork() }))
 	if q.place != 1 && len(traces) > 0 {
 		q.before = traces[0].root.Name()
@@ -237,35 +237,4 @@ func frequent(traces []*trace) string {
 		text = append(text, fmt.Sprintf("%d %s", times[name], name))
 	}
 	return strings.Join(text, ", ")
-}
-
-// clockStep is how far the ends of spans may be apart that are of the same moment.
-const clockStep = 2 * time.Microsecond
-
-// wakerLinks counts links to who ended a wait, and how many of those lead to a span of which a state is known at that moment.
-func wakerLinks(spans []ptrace.Span) (links, good int) {
-	states := map[pcommon.SpanID][]ptrace.Span{}
-	for _, s := range spans {
-		if _, is := e2etest.State(s); is {
-			states[s.ParentSpanID()] = append(states[s.ParentSpanID()], s)
-		}
-	}
-	for _, s := range spans {
-		for _, l := range s.Links().All() {
-			if kind, _ := l.Attributes().Get("go.goroutine.link"); kind.Str() != "waker" {
-				continue
-			}
-			links++
-			at, step := s.StartTimestamp(), pcommon.Timestamp(clockStep) // a piece of work begins when it is woken
-			if _, is := e2etest.State(s); is {
-				at = s.EndTimestamp() // and a wait ends
-			}
-			if slices.ContainsFunc(states[l.SpanID()], func(of ptrace.Span) bool {
-				return of.TraceID() == l.TraceID() && of.StartTimestamp() <= at+step && at <= of.EndTimestamp()+step
-			}) {
-				good++
-			}
-		}
-	}
-	return links, good
 }
