@@ -144,3 +144,36 @@ func TestJobsAreInTheirRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopsGiveTheirNames has a package's function literal call workers: they and their jobs have the name of what it calls.
+func TestLoopsGiveTheirNames(t *testing.T) {
+	testbuild.RequireRoot(t)
+	exe := testbuild.Program(t, "pool", testbuild.Options{})
+	b := e2etest.NewBackend(t)
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	url := "http://" + testbuild.Start(t, exe).Line() + "/called"
+	c := e2etest.StartCollector(t, e2etest.Exporting(e2etest.Following(exe), b.Endpoint()))
+	c.Await("Following process")
+	names := func() map[string]int {
+		all := map[string]int{}
+		for _, s := range b.Spans() {
+			if e2etest.StartFunction(s) == "main.start.func1" {
+				all[s.Name()]++
+			}
+		}
+		return all
+	}
+	e2etest.Eventually(t, "jobs to be told of", func() bool {
+		ask(t, client, url, 1)
+		return names()["main.takeCalled"] >= keepAlive
+	}, c.Out.String)
+	c.Stop()
+	for name := range names() {
+		if name != "main.takeCalled" && name != "go main.takeCalled" {
+			t.Errorf("of what the literal calls, a span is called %q", name)
+		}
+	}
+	if names()["go main.takeCalled"] == 0 {
+		t.Error("no worker has a span")
+	}
+}

@@ -26,16 +26,16 @@ var (
 	ofGRPC = &dispatch{"google.golang.org/grpc", nil, ""}
 )
 
-// dispatches are those of goroutines that libraries start to serve requests.
+// dispatches are those of goroutines that libraries start to serve requests; literals are without their numbers.
 var dispatches = map[string]*dispatch{
-	"net/http.(*conn).serve":                                ofHTTP,
-	"net/http.(*http2serverConn).runHandler":                ofHTTP,
-	"golang.org/x/net/http2.(*serverConn).runHandler":       ofHTTP,
-	"net/http/internal/http2.(*serverConn).runHandler":      ofHTTP,
-	"google.golang.org/grpc.(*Server).serveStreams.func2.1": ofGRPC,
-	"github.com/miekg/dns.(*Server).serveUDPPacket":         ofDNS,
-	"github.com/miekg/dns.(*Server).serveTCPConn":           ofDNS,
-	"github.com/nats-io/nats%2ego.(*Conn).waitForMsgs":      ofNATS,
+	"net/http.(*conn).serve":                             ofHTTP,
+	"net/http.(*http2serverConn).runHandler":             ofHTTP,
+	"golang.org/x/net/http2.(*serverConn).runHandler":    ofHTTP,
+	"net/http/internal/http2.(*serverConn).runHandler":   ofHTTP,
+	"google.golang.org/grpc.(*Server).serveStreams.func": ofGRPC,
+	"github.com/miekg/dns.(*Server).serveUDPPacket":      ofDNS,
+	"github.com/miekg/dns.(*Server).serveTCPConn":        ofDNS,
+	"github.com/nats-io/nats%2ego.(*Conn).waitForMsgs":   ofNATS,
 }
 
 // handler returns the innermost of a stack's functions that was called for a request: what others that have passed the request on have called. Its

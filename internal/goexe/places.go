@@ -14,9 +14,17 @@ type Symbols interface {
 	Frames(pc uint64) []pclntab.Frame
 }
 
+// Code tells what the code of an executable does besides; *Binary does.
+type Code interface {
+	Symbols
+	// Loop returns which of the functions that make the call that returns to pc may make it again before it returns itself, as an index into what
+	// Frames tells of the call; -1 if none may. later tells that something else is repeated behind the call.
+	Loop(pc uint64) (index int, later bool)
+}
+
 // Places tells what addresses in a process mean for the work of goroutines. It is not safe for concurrent use.
 type Places struct {
-	symbols Symbols
+	symbols Code
 	reasons []string
 	late    bool
 	bias    uint64
@@ -24,6 +32,7 @@ type Places struct {
 	// handlers are those that stacks lead to.
 	handlers map[handlerKey]lifecycle.Handler
 	roles    map[uint64]role
+	loops    map[uint64]loop // by return addresses
 }
 
 type waitKey struct {
@@ -40,6 +49,7 @@ type handlerKey struct {
 
 type role struct {
 	lifecycle.Role
+	function string
 	home     home
 	dispatch *dispatch
 }
@@ -47,10 +57,10 @@ type role struct {
 var _ lifecycle.Places = (*Places)(nil)
 
 // NewPlaces returns the places of a process whose addresses are bias higher than linked; reasons are the texts of the values of g.waitreason.
-func NewPlaces(s Symbols, reasons []string, traits Traits, bias uint64) *Places {
+func NewPlaces(s Code, reasons []string, traits Traits, bias uint64) *Places {
 	return &Places{
 		symbols: s, reasons: reasons, late: traits.LateReasons, bias: bias,
-		waits: map[waitKey]lifecycle.Place{}, handlers: map[handlerKey]lifecycle.Handler{}, roles: map[uint64]role{},
+		waits: map[waitKey]lifecycle.Place{}, handlers: map[handlerKey]lifecycle.Handler{}, roles: map[uint64]role{}, loops: map[uint64]loop{},
 	}
 }
 
@@ -69,11 +79,11 @@ func (p *Places) role(startPC uint64) role {
 		return known
 	}
 	function := p.symbols.StartFunction(startPC - p.bias).Function
-	r := role{home: homes[function], dispatch: dispatches[function]}
+	r := role{function: function, home: homes[function], dispatch: dispatches[unnumbered(function)]}
 	switch {
 	case function == "runtime.main":
 		r.Role = lifecycle.Main
-	case requests[function]:
+	case requests[unnumbered(function)]:
 		r.Role = lifecycle.Request
 	case helpers[function]:
 		r.Role = lifecycle.Helper
@@ -140,6 +150,7 @@ func (p *Places) at(key waitKey) lifecycle.Place {
 // find tells of a place for the first time. What is not known to its end, or is about writing, brings no work.
 func (p *Places) find(key waitKey) lifecycle.Place {
 	s := p.callsOf(key.stack)
+	r := p.role(key.start)
 	reason := p.reason(key.reason)
 	if key.read {
 		reason = reasonIO
@@ -148,14 +159,18 @@ func (p *Places) find(key waitKey) lifecycle.Place {
 	if !whole || key.read && !s.reads() || reason == reasonIO && s.writes() {
 		return lifecycle.Place{}
 	}
+	repeats := ""
+	if i, ok := p.loopOf(key.stack, s, r.function); ok && s[i].Function != r.function {
+		repeats, body = s[i].Function, written(s[:i+1])
+	}
 	found := lifecycle.Place{
 		Key: p.hash(key.reason, key.stack.PCs), Path: pathOf(body), Source: sources[reason],
-		Own: body.waitsItself(), Select: reason == reasonSelect, Channels: reason == reasonSelect || reason == reasonReceive, Accepts: s.has(acceptCall),
+		Own: body.waitsItself(), Loop: repeats, Select: reason == reasonSelect, Channels: reason == reasonSelect || reason == reasonReceive, Accepts: s.has(acceptCall),
 		Carries: s.carries(),
 	}
-	if home := p.role(key.start).home; home != nil {
+	if r.home != nil {
 		found.Listed = true
-		found.Home, found.Opening = home(reason, s)
+		found.Home, found.Opening = r.home(reason, s)
 	}
 	return found
 }

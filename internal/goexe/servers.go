@@ -49,13 +49,13 @@ var homes = map[string]home{
 	"golang.org/x/net/http2.(*serverConn).serve":       ofHTTP2,
 }
 
-// requests are functions of which each goroutine serves one request.
+// requests are functions of which each goroutine serves one request; literals are without their numbers, which differ between releases.
 var requests = map[string]bool{
-	"net/http.(*http2serverConn).runHandler":                true,
-	"golang.org/x/net/http2.(*serverConn).runHandler":       true,
-	"net/http/internal/http2.(*serverConn).runHandler":      true,
-	"google.golang.org/grpc.(*Server).serveStreams.func2.1": true,
-	"github.com/miekg/dns.(*Server).serveUDPPacket":         true,
+	"net/http.(*http2serverConn).runHandler":             true,
+	"golang.org/x/net/http2.(*serverConn).runHandler":    true,
+	"net/http/internal/http2.(*serverConn).runHandler":   true,
+	"google.golang.org/grpc.(*Server).serveStreams.func": true,
+	"github.com/miekg/dns.(*Server).serveUDPPacket":      true,
 }
 
 // carriers are functions that read and write for others what comes and goes by a connection. A request has a goroutine of its own, and these do no
@@ -123,19 +123,25 @@ func (s stack) reads() bool {
 // body returns the calls from the function on that the goroutine was started for, without wrappers of the compiler. ok is false if that
 // function is not among them.
 func (s stack) body() (body stack, ok bool) {
-	for _, f := range s {
-		if IsBottom(f) {
-			ok = true
-			break
-		}
-		if !isCompilers(f) {
-			body = append(body, f)
-		}
+	bottom := slices.IndexFunc(s, IsBottom)
+	if bottom < 0 {
+		return nil, false
 	}
+	body = written(s[:bottom])
 	for n := len(body); n > 1 && IsPassthrough(body[n-1]) && !IsPassthrough(body[n-2]); n-- { // runtime.main, and sync.(*WaitGroup).Go
 		body = body[:n-1]
 	}
-	return body, ok && len(body) > 0
+	return body, len(body) > 0
+}
+
+// written returns the calls without those of wrappers of the compiler.
+func written(s stack) (all stack) {
+	for _, f := range s {
+		if !isCompilers(f) {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // isCompilers tells whether a function is one that the compiler makes for a go or defer statement with arguments

@@ -100,6 +100,8 @@ type instructionSet interface {
 	patches(f function, what swapped) ([]Patch, error)
 	// findAllgs returns the addresses of runtime.allglen and runtime.allgptr, as the code of runtime.allgadd shows them.
 	findAllgs(f function) (length, pointer uint64, err error)
+	// steps returns what is next behind each instruction of a function.
+	steps(f function) ([]step, error)
 	// addresses returns the addresses that the code of a function loads into registers.
 	addresses(f function) []uint64
 	// findWaitReasons reads runtime.waitReasonStrings, which the code of waitReason.String names, with the number of its elements.

@@ -211,6 +211,7 @@ func (t *Tracker) leave(g *Goroutine, at int64) {
 
 // beginLife makes what there is of a goroutine its life, which is told of at its end, apart from its episodes.
 func (g *Goroutine) beginLife() {
+	g.Loop = g.home.Loop
 	life := *g
 	life.habits = habits{}
 	g.life = &life
@@ -274,7 +275,7 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause
 	g.Start, g.Ending, g.Waker = at, Exit, 0
 	g.Joined, g.Parent, g.Previous = SpanContext{}, Ref{}, Ref{}
 	g.Follows, g.Continues, g.Outlives = false, false, false
-	g.Life = g.lifeRef()
+	g.Life, g.Loop = g.lifeRef(), g.home.Loop
 	g.Cause, g.Handler, g.BegunBy = cause, Handler{}, g.home.Source
 	if brought != (g.home.Source == Channel) {
 		g.BegunBy = Elsewhere

@@ -97,6 +97,8 @@ type Goroutine struct {
 	Handler Handler
 	// Queued is for how many ns what the episode works on had been in the buffer of a channel, 0 if it was in none or that is not known.
 	Queued int64
+	// Loop is the function that does its pieces of work, where that it was started for only calls it, and its home is known; empty else.
+	Loop string
 	// Episodes is how many episodes a life has.
 	Episodes uint32
 	// Continues tells that the segment goes on where the one before ended.

@@ -1,22 +1,28 @@
 package lifecycle
 
-// Homes are the places to which goroutines return when a piece of work is done, by the function that they were started for. One is shared by
-// all processes of an executable, so that a goroutine's home is known at its first visit if one like it has been seen.
+// Homes are the places to which goroutines return when a piece of work is done, by what they were started for. One is shared by all processes of
+// an executable, so that a goroutine's home is known at its first visit if one like it has been seen.
 type Homes struct {
-	known map[uint64]uint64 // Place.Key by the link-time address of the start function
+	known map[started]uint64 // Place.Key
+}
+
+// started is what goroutines were started for: a function by its link-time address, and the Place.Loop that it calls.
+type started struct {
+	start uint64
+	loop  string
 }
 
 // NewHomes returns a Homes that knows none.
-func NewHomes() *Homes { return &Homes{known: map[uint64]uint64{}} }
+func NewHomes() *Homes { return &Homes{known: map[started]uint64{}} }
 
-// maxHomes bounds how many start functions are remembered; a program has no more go statements than that.
+// maxHomes bounds how many of them are remembered; a program has no more go statements than that.
 const maxHomes = 1 << 14
 
-func (h *Homes) learn(start, key uint64) {
+func (h *Homes) learn(of started, key uint64) {
 	if len(h.known) >= maxHomes {
 		clear(h.known)
 	}
-	h.known[start] = key
+	h.known[of] = key
 }
 
 // Ranks of candidates, the best first.
@@ -73,7 +79,8 @@ func (h *habits) visit(p Place, start uint64, homes *Homes) bool {
 	if !is {
 		return false
 	}
-	if known, ok := homes.known[start]; ok && known == p.Key {
+	of := started{start, p.Loop}
+	if known, ok := homes.known[of]; ok && known == p.Key {
 		*h = habits{home: p.Key, candidates: append(h.candidates[:0], candidate{key: p.Key, count: repeated}), began: true}
 		return true
 	}
@@ -83,7 +90,7 @@ func (h *habits) visit(p Place, start uint64, homes *Homes) bool {
 		h.home = best.key
 	}
 	if h.home == p.Key && c != nil && c.count == repeated {
-		homes.learn(start, p.Key)
+		homes.learn(of, p.Key)
 	}
 	return h.home == p.Key
 }

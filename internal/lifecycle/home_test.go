@@ -42,7 +42,7 @@ func TestHomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			homes, h := NewHomes(), habits{}
 			if c.known != 0 {
-				homes.learn(1, placesOfWorker[c.known].Key)
+				homes.learn(started{start: 1}, placesOfWorker[c.known].Key)
 			}
 			got := []byte(c.waits)
 			for i := range got {
@@ -54,6 +54,23 @@ func TestHomes(t *testing.T) {
 				t.Errorf("%s are waits at home as in %s, want %s", c.waits, got, c.want)
 			}
 		})
+	}
+}
+
+// TestHomesOfLoops has goroutines that were started for one function call different loops, which have different homes.
+func TestHomesOfLoops(t *testing.T) {
+	homes := NewHomes()
+	nested := func(key uint64, loop string) Place { return Place{Key: key, Source: Channel, Loop: loop} }
+	h := habits{}
+	for range repeated {
+		h.visit(nested(1, "main.reads"), 1, homes)
+	}
+	h = habits{}
+	for range repeated {
+		h.visit(nested(2, "main.writes"), 1, homes)
+	}
+	if h = (habits{}); !h.visit(nested(1, "main.reads"), 1, homes) {
+		t.Error("what reads does not know its home, after another has been learnt for what writes")
 	}
 }
 

@@ -23,6 +23,9 @@ type Place struct {
 	Source Source
 	// Own tells that the function that the goroutine was started for waits itself, and nothing that it has called to do its work.
 	Own bool
+	// Loop is the function, as linked, that does one piece of work after the other, where the one that the goroutine was started for only calls it;
+	// empty else.
+	Loop string
 	// Select tells that it waits in a select, Channels that it waits for channels, there or in a receive.
 	Select, Channels bool
 	// Listed tells that the homes of the start function are known beforehand: Home whether this is one.

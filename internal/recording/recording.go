@@ -31,7 +31,7 @@ type Histogram struct {
 	lifecycle.Histogram
 }
 
-// Symbols are those that a run has come upon. It implements telemetry.Symbols.
+// Symbols are those that a run has come upon. It implements telemetry.Symbols and goexe.Code.
 type Symbols struct {
 	Starts map[uint64]pclntab.Frame
 	Calls  map[uint64][]pclntab.Frame
@@ -42,6 +42,9 @@ func (s Symbols) StartFunction(pc uint64) pclntab.Frame { return s.Starts[pc] }
 
 // Frames returns the source-level calls at an address, innermost first.
 func (s Symbols) Frames(pc uint64) []pclntab.Frame { return s.Calls[pc] }
+
+// Loop knows no function that repeats a call: a recording has no code.
+func (Symbols) Loop(uint64) (index int, later bool) { return -1, false }
 
 // Load reads a recording from a file.
 func Load(path string) (*Recording, error) {

@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,5 +56,21 @@ func TestRequestName(t *testing.T) {
 		"github.com/coredns/coredns/plugin/forward.(*Forward).ServeDNS": "forward.(*Forward).ServeDNS",
 	} {
 		assert.Equal(t, want, requestName(handler))
+	}
+}
+
+// TestNamesOfLoops has a goroutine whose work another function does than the one that it was started for, and a piece of that.
+func TestNamesOfLoops(t *testing.T) {
+	p := hostileProcess(t, "func1")
+	s := NewSpans(scope, testClock(), SpanOptions{States: StateSpans})
+	for _, cause := range []lifecycle.Cause{lifecycle.NoEpisode, lifecycle.Exact} {
+		s.Add(p, &lifecycle.Goroutine{GoID: 9, Tree: lifecycle.Tree{Root: 9}, StartPC: 1, End: 1_000_000, Cause: cause, Loop: "example.com/shop.(*Cart).run"})
+	}
+	var names []string
+	for _, span := range s.Take().ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+		names = append(names, span.Name())
+	}
+	if want := []string{"go shop.(*Cart).run", "shop.(*Cart).run"}; !slices.Equal(names, want) {
+		t.Errorf("they are called %q, want %q", names, want)
 	}
 }

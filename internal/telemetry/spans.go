@@ -268,6 +268,9 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	at := p.place(g.StartPC)
 	start := at.start
 	span.SetName(at.name)
+	if g.Loop != "" {
+		span.SetName(goName(valid(g.Loop)))
+	}
 	a.PutStr(attributeFunction, cmp.Or(start.Function, unknownFunction))
 	putLine(a, attributeFile, attributeLine, start.File, start.Line)
 	if call := p.callAt(g.CreationPC); call.Function != "" {
@@ -289,7 +292,7 @@ func describe(span ptrace.Span, p *Process, g *lifecycle.Goroutine) {
 	putCount(a, attributeSegment, int64(g.Ordinal()))
 	putCount(a, attributeEpisodes, int64(g.Episodes))
 	if g.Cause != lifecycle.NoEpisode {
-		span.SetName(jobName(start.Function))
+		span.SetName(jobName(cmp.Or(valid(g.Loop), start.Function)))
 		a.PutStr(attributeCause, g.Cause.String())
 		putCount(a, attributeWaker, int64(g.Waker))
 		putSeconds(a, attributeQueued, uint64(g.Queued))

@@ -1,5 +1,5 @@
 // Program pool serves HTTP requests by workers that live on: /direct gives one a job through a channel without a buffer, /queued through
-// one with a buffer. It writes its address on standard output and serves until it is told to end.
+// one with a buffer, /called through one without a buffer to a worker that a function literal calls. It writes its address on standard output and serves until it is told to end.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -15,13 +16,15 @@ type job struct {
 }
 
 func main() {
-	direct, queued := make(chan job), make(chan job, 64)
+	direct, queued, called := make(chan job), make(chan job, 64), make(chan job)
 	for i := 0; i < 2; i++ {
 		go takeDirect(direct)
 		go takeQueued(queued)
+		start(func() { takeCalled(called) })
 	}
 	http.HandleFunc("/direct", func(http.ResponseWriter, *http.Request) { hand(direct) })
 	http.HandleFunc("/queued", func(http.ResponseWriter, *http.Request) { hand(queued) })
+	http.HandleFunc("/called", func(http.ResponseWriter, *http.Request) { hand(called) })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -48,6 +51,23 @@ func takeQueued(jobs chan job) {
 	for j := range jobs {
 		work(j)
 	}
+}
+
+func takeCalled(jobs chan job) {
+	for j := range jobs {
+		work(j)
+	}
+}
+
+var running sync.WaitGroup
+
+// start has a goroutine call f, as packages do that count those that run.
+func start(f func()) {
+	running.Add(1)
+	go func() {
+		defer running.Done()
+		f()
+	}()
 }
 
 func work(j job) {
