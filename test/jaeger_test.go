@@ -71,6 +71,7 @@ type jaegerSpan struct {
 	StartTime, Duration int64 // µs, both rounded down
 	References          []struct{ RefType, SpanID string }
 	SpanID              string
+	Warnings            []string
 	Tags                []struct {
 		Key   string
 		Value any

@@ -20,6 +20,7 @@ const requests = 3
 // ownSpan is what the instrumented server tells of one of its spans.
 type ownSpan struct {
 	name, trace, span, parent string
+	start, end                int64 // ns since 1970
 }
 
 // TestApplicationTraces follows a server that OpenTelemetry's SDK instruments: its goroutines are linked to the server's own spans, or
@@ -55,11 +56,18 @@ func followInstrumented(t *testing.T, exe string, join bool) (own map[string]own
 	b := e2etest.NewBackend(t)
 	receiver := e2etest.Following(exe)
 	receiver.Traces.Join = join
-	c := e2etest.StartCollector(t, e2etest.Exporting(receiver, b.Endpoint()))
+	own = askInstrumented(t, exe, e2etest.Exporting(receiver, b.Endpoint()))
+	return own, b.Spans()
+}
+
+// askInstrumented makes requests of the server while a collector follows it, and returns the server's own spans, by their ids.
+func askInstrumented(t *testing.T, exe string, config *e2etest.Config) map[string]ownSpan {
+	t.Helper()
+	c := e2etest.StartCollector(t, config)
 	p := testbuild.Start(t, exe)
 	address := p.Line()
 	c.Await("Following process")
-	own = map[string]ownSpan{}
+	own := map[string]ownSpan{}
 	for range requests {
 		response, err := http.Get("http://" + address)
 		if err != nil {
@@ -68,7 +76,7 @@ func followInstrumented(t *testing.T, exe string, join bool) (own map[string]own
 		response.Body.Close()
 		for range 2 {
 			var s ownSpan
-			if _, err := fmt.Sscan(p.Line(), &s.name, &s.trace, &s.span, &s.parent); err != nil {
+			if _, err := fmt.Sscan(p.Line(), &s.name, &s.trace, &s.span, &s.parent, &s.start, &s.end); err != nil {
 				t.Fatal(err)
 			}
 			own[s.span] = s
@@ -76,7 +84,7 @@ func followInstrumented(t *testing.T, exe string, join bool) (own map[string]own
 	}
 	http.DefaultClient.CloseIdleConnections()
 	c.Stop()
-	return own, b.Spans()
+	return own
 }
 
 // linkedTo returns the server's own spans of a name that a span has a link to.

@@ -1,6 +1,6 @@
 // Program instrumented is an HTTP server that OpenTelemetry's SDK and otelhttp instrument, and that tells the profiler, by labels, for
 // which span its goroutines work. It writes the address at which it listens, and then for each span that has ended its name, trace id, span
-// id, and parent's span id.
+// id, parent's span id, and when it began and ended in ns since 1970.
 package main
 
 import (
@@ -76,7 +76,7 @@ type lines struct{}
 
 func (lines) ExportSpans(_ context.Context, spans []sdk.ReadOnlySpan) error {
 	for _, s := range spans {
-		fmt.Println(s.Name(), s.SpanContext().TraceID(), s.SpanContext().SpanID(), s.Parent().SpanID())
+		fmt.Println(s.Name(), s.SpanContext().TraceID(), s.SpanContext().SpanID(), s.Parent().SpanID(), s.StartTime().UnixNano(), s.EndTime().UnixNano())
 	}
 	return nil
 }
