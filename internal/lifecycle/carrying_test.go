@@ -98,11 +98,32 @@ func TestCarriersAreCounted(t *testing.T) {
 	}
 }
 
-// TestWhoIsWokenByCarriers has a request that is woken by a reader that then has nothing to tell of: the link leads to the connection.
+// TestWhoIsWokenByCarriers has a request that is woken by a reader that then has nothing to tell of: no link leads there.
 func TestWhoIsWokenByCarriers(t *testing.T) {
 	const reader, request = 2, 4
 	s := newScript().start(1, 0, mainPC).start(reader, 1, carrierPC).waits(reader, reading, ownPC).woken(reader, 0).start(request, reader, requestPC).
-		waits(request, receiving, nestedPC).woken(request, reader).waits(reader, reading, ownPC).exits(request)
+		waits(request, receiving, nestedPC).later(5000).woken(request, reader).waits(reader, reading, ownPC).exits(request)
+	limits := episodeLimits
+	limits.Hide = true
+	all := handle(NewTracker(limits, fakePlaces{}, NewHomes()), s.events...)
+	if len(all) != 1 {
+		t.Fatalf("%v is told", told(all))
+	}
+	i := slices.IndexFunc(all[0].Intervals, func(i Interval) bool { return i.State == Waiting })
+	if i < 0 {
+		t.Fatal("its wait is not told of")
+	}
+	if got, want := all[0].Intervals[i].Waker, (Ref{GoID: reader, StartPC: carrierPC}); got != want {
+		t.Errorf("it was woken by %+v, want %+v", got, want)
+	}
+}
+
+// TestWakersThatVanish has a reader create a request and wake it, and be for nothing else: it has no span, so that no link may lead to it, although the
+// request is told of before the reader is at home.
+func TestWakersThatVanish(t *testing.T) {
+	const reader, request = 2, 4
+	s := newScript().start(1, 0, mainPC).start(reader, 1, carrierPC).waits(reader, reading, ownPC).woken(reader, 0).start(request, reader, requestPC).
+		waits(request, receiving, nestedPC).later(5000).woken(request, reader).exits(request).waits(reader, reading, ownPC)
 	limits := episodeLimits
 	limits.Hide = true
 	all := handle(NewTracker(limits, fakePlaces{}, NewHomes()), s.events...)
@@ -110,8 +131,8 @@ func TestWhoIsWokenByCarriers(t *testing.T) {
 		t.Fatalf("%v is told", told(all))
 	}
 	for _, i := range all[0].Intervals {
-		if want := (Ref{GoID: reader, StartPC: carrierPC, Tree: Tree{Root: 1}}); i.State == Waiting && i.Waker != want {
-			t.Errorf("it was woken by %+v, want %+v", i.Waker, want)
+		if i.Waker.Followed() {
+			t.Errorf("its %s has a link to %+v", i.State, i.Waker)
 		}
 	}
 }

@@ -169,6 +169,7 @@ func (t *Tracker) send(e *Event) {
 		clear(t.items)
 	}
 	if _, from := t.actor(e.G, e.GoID, e.Time); from != nil {
+		from.wakes(nil) // somebody who is, or was, at home
 		t.items[e.Item] = item{from, e.Time}
 	}
 }

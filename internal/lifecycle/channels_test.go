@@ -54,6 +54,13 @@ func TestItems(t *testing.T) {
 			},
 			[]string{"2.1 in 3.0 of 3.0 exact", "2.2 in 2.2 unknown"},
 		},
+		"a reader has sent it, and started a request": {
+			func() *script {
+				return busyWorker().start(6, 1, otherPC).waits(6, reading, ownPC).woken(6, 0).item(Sent, 6, workChannel, 1).start(8, 6, requestPC).exits(8).
+					waits(6, reading, ownPC).item(Received, 2, workChannel, 1).waits(2, receiving, ownPC)
+			},
+			[]string{"8.0 in 8.0 after 6.0", "6.1 in 6.1 exact", "2.1 in 3.0 of 3.0 exact", "2.2 in 6.1 of 6.1 exact"},
+		},
 		"it is of another channel": {
 			func() *script {
 				return busyWorker().item(Sent, 4, semaphore, 1).item(Received, 2, semaphore, 1).waits(2, receiving, ownPC)
@@ -115,6 +122,35 @@ func TestQueued(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int64{0, 2000, 0}, queued); diff != "" { // it was woken with the first, took the second, and was woken with the third
 		t.Error(diff)
+	}
+}
+
+// TestTakenIsLinked has a reader offer something to a worker that is busy, and then do what leaves the reader without a span, or makes it a part of
+// another trace, if it has done nothing else: the link of the worker's piece of work leads to one that is told of.
+func TestTakenIsLinked(t *testing.T) {
+	for name, then := range map[string]func(*script) *script{
+		"it starts a request": func(s *script) *script { return s.start(8, 6, requestPC).exits(8) },
+		"it brings an answer": func(s *script) *script { return s.woken(7, 6) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := busyWorker().start(6, 1, otherPC).waits(6, reading, ownPC).start(7, 1, requestPC).waits(7, receiving, nestedPC).woken(6, 0).waits(6, sending, 0).woken(6, 2)
+			tr := NewTracker(Limits{Intervals: 100, Segment: 1 << 62, Outlives: time.Second}, fakePlaces{}, NewHomes())
+			are, linked := map[Ref]bool{}, Ref{}
+			for _, e := range then(s).waits(6, reading, ownPC).waits(2, receiving, ownPC).exits(7).events {
+				if e.Channel != 0 {
+					e.BufferSize = 3
+				}
+				for _, g := range tr.Handle(e) {
+					are[Ref{g.GoID, g.StartPC, g.Segment, g.Tree}] = true
+					if g.GoID == 2 && g.Follows {
+						linked = g.Parent
+					}
+				}
+			}
+			if linked.GoID != 6 || !are[linked] {
+				t.Errorf("the link leads to %+v, of what is told: %v", linked, are)
+			}
+		})
 	}
 }
 

@@ -29,10 +29,10 @@ const (
 	work part = iota
 	// startUp is what the main goroutine does until it serves, and what it creates meanwhile.
 	startUp
-	// found is what a goroutine did that was there before, until it is at home: nobody knows for whom.
+	// found is what a goroutine did that was there before, or does after it has rested, until it is at home: nobody knows for whom.
 	found
 	// carrying is what a goroutine does for a connection, and for no piece of work as far as is known: it accepts it, or carries what others read
-	// and write. It is told of in sums only; links lead to the goroutine's life.
+	// and write. It is told of in sums only, and no link leads to it.
 	carrying
 )
 
@@ -249,7 +249,7 @@ func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 		g.inlet.cameBy(e.Channel, e.BufferSize, g.home.Select)
 	}
 	cause := Exact
-	if brought && (g.home.Key == 0 || !g.isDirect(e.Time)) {
+	if g.home.Key == 0 || brought && !g.isDirect(e.Time) {
 		cause = Unknown
 	}
 	t.begin(g, e.Time, by, brought, cause)
@@ -300,8 +300,11 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause
 	if parent == nil && t.withheld {
 		e.untold = true
 	}
-	if g.home.Accepts || e.carries && brought && parent == nil {
+	switch {
+	case g.home.Accepts || e.carries && brought && parent == nil:
 		e.part, e.ref = carrying, g.Life
+	case g.home.Key == 0: // it only rested
+		e.part = found
 	}
 }
 
@@ -360,6 +363,9 @@ func (t *Tracker) beginTaken(g *Goroutine, at int64, from *episode, cause Cause)
 	g.addOpen(at, t.limits)
 	t.leave(g, at)
 	t.begin(g, at, from, true, cause)
+	if !g.episode.carries {
+		from.wakes(nil)
+	}
 	g.current.Start = max(g.current.Start, at)
 }
 

@@ -20,7 +20,8 @@ const leastFold = maxSpareIntervals
 
 // fold leaves out of a goroutine's intervals what hides more than it tells, and counts it: those shorter than limits.ShortestInterval, and the
 // shortest of the others where there are more than limits.Intervals or than the trace has room for. Repeated waits at one place that only
-// short intervals interrupt become one. An interval that a link leads to stays, however short it is.
+// short intervals interrupt become one. An interval that a link leads to stays, however short it
+// is, but between waits that become one.
 func (g *Goroutine) fold(limits Limits) {
 	before := len(g.Intervals)
 	g.foldShort(int64(limits.ShortestInterval))

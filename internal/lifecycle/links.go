@@ -37,10 +37,16 @@ func (g *Goroutine) keepPast(at int64) bool {
 // unlinked names the goroutine alone.
 func (r Ref) unlinked() Ref { return Ref{GoID: r.GoID, StartPC: r.StartPC} }
 
-// linkWait has a wait that another goroutine has ended name that one's episode, which is kept to show what it did then. A wait that is folded needs none.
+// mayVanish tells whether an episode will have no span if it does no more than it has done: it has only created a goroutine that is no part of it.
+func (e *episode) mayVanish() bool {
+	return e.mayMove() && e.created && !e.hasChildren && e.woke == nil && !e.wokeMore
+}
+
+// linkWait has a wait that another goroutine has ended name that one's episode, which is kept to show what it did then. A wait that is folded needs none; of an episode that may have no span
+// in the end, it is too late to know that when the wait is told of.
 func (t *Tracker) linkWait(s *Interval, e *Event, by *episode) {
 	s.Waker = by.refOr(e.WakerGoID)
-	if (s.Linked || s.Duration() >= int64(t.limits.ShortestInterval)) && !t.keepAt(e.Waker, by, e.Time) {
+	if by != nil && by.mayVanish() || (s.Linked || s.Duration() >= int64(t.limits.ShortestInterval)) && !t.keepAt(e.Waker, by, e.Time) {
 		s.Waker = s.Waker.unlinked()
 	}
 }

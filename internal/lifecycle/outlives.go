@@ -29,7 +29,7 @@ func (t *Tracker) root(g *Goroutine, e *episode) {
 // detachLife ends the part of a life that is told in the trace of the goroutine's creator, if that is over at a time: what its episodes link to from
 // now on is a trace of its own.
 func (t *Tracker) detachLife(g *Goroutine, at int64) {
-	if g.life == nil || !t.isOver(g.life.last, at) {
+	if g.life == nil || !t.isOver(g.life.last, at) || t.limits.Hide && g.life.last.early { // that makes no trace long: its span ends at home
 		return
 	}
 	life, first := *g.life, g.life.last

@@ -13,15 +13,19 @@ func (t *Tracker) isResting(g *Goroutine, at int64) bool {
 		g.hasCurrent && g.current.State == Waiting && at-g.current.Start > int64(t.limits.Outlives)
 }
 
-// rest has a goroutine be at home since it waits.
+// rest has a goroutine be at home since it waits. It may be so already, but for the work that had created it.
 func (t *Tracker) rest(g *Goroutine) {
 	t.confirmVisit(g)
-	g.home, g.inlet = Place{}, inlet{changes: g.inlet.changes + 1}
+	if !g.atHome {
+		g.home, g.inlet = Place{}, inlet{changes: g.inlet.changes + 1}
+	}
+	g.atHome = false
 	t.leave(g, g.current.Start)
 }
 
 // endLife ends the life of a goroutine that has been at home, or a part of it, at a time.
 func (t *Tracker) endLife(life *Goroutine, at int64, why Ending) {
+	at = max(at, life.Start) // what is told late may be of the part before
 	life.End, life.Ending = at, why
 	if t.limits.Hide {
 		life.End, life.Lifetime = life.last.ended, at-life.Start

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +120,77 @@ func TestRestingIsWoken(t *testing.T) {
 	from := len(s.events)
 	all := handle(tr, s.later(minute).woken(1, 3).exits(1).exits(3).events[from:]...)
 	if diff := cmp.Diff([]string{"1.1 in 1.1 after 3.0 unknown", "1.0 life of 1 in 1.0", "3.0 in 3.0"}, told(all)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTickingMain has main rest, and start a job each time that a timer wakes it: each is on its own, as nobody knows what main does.
+func TestTickingMain(t *testing.T) {
+	limits := episodeLimits
+	limits.Hide = true
+	tr := NewTracker(limits, fakePlaces{}, NewHomes())
+	s := newScript().start(1, 0, mainPC)
+	var got []string
+	from := 0
+	for job := uint64(10); job < 13; job++ {
+		s.waits(1, receiving, ownPC).later(minute)
+		handle(tr, s.events[from:]...)
+		got = append(got, told(tr.Segments(s.now, 100))...)
+		from = len(s.events)
+		got = append(got, told(handle(tr, s.woken(1, 0).start(job, 1, otherPC).exits(job).events[from:]...))...)
+		from = len(s.events)
+	}
+	jobs := slices.DeleteFunc(got, func(of string) bool { return strings.HasPrefix(of, "1.") })
+	if diff := cmp.Diff([]string{"10.0 in 10.0 after 1.0", "11.0 in 11.0 after 1.0", "12.0 in 12.0 after 1.0"}, jobs); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestLifetimeOfUnseenEnd has a worker's exit be lost long after main has rested: its g is another's.
+func TestLifetimeOfUnseenEnd(t *testing.T) {
+	limits := episodeLimits
+	limits.Hide = true
+	tr := NewTracker(limits, fakePlaces{}, NewHomes())
+	s := newScript().start(3, 0, requestPC).start(2, 3, otherPC).exits(3).waits(2, receiving, ownPC)
+	all := handle(tr, s.events...)
+	all = append(all, tr.Segments(s.now+minute, 100)...)
+	all = append(all, handle(tr, created(s.now+2*minute, 2, 77, 0, false))...)
+	if len(all) < 2 {
+		t.Fatalf("%v are told", told(all))
+	}
+	for _, g := range all {
+		if g.Lifetime < 0 || g.End < g.Start {
+			t.Errorf("%d.%d from %d to %d has lived for %d ns", g.GoID, g.Segment, g.Start, g.End, g.Lifetime)
+		}
+	}
+}
+
+// TestStartUpIsOneTrace has main rest when it has started workers that wait: none of them needs a trace of its own.
+func TestStartUpIsOneTrace(t *testing.T) {
+	limits := episodeLimits
+	limits.Hide = true
+	tr := NewTracker(limits, fakePlaces{}, NewHomes())
+	s := newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, receiving, ownPC).start(3, 1, otherPC).waits(3, receiving, ownPC).waits(1, receiving, ownPC)
+	got := told(handle(tr, s.events...))
+	got = append(got, told(tr.Segments(s.now+minute, 100))...)
+	got = append(got, told(tr.Interrupt(s.now+minute+1, ProcessExit))...)
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"1.0 in 1.0", "2.0 in 1.0 of 1.0", "3.0 in 1.0 of 1.0"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestRestingWorker has a goroutine that was there before start another, whose worker waits at home for long before that one's work is over.
+func TestRestingWorker(t *testing.T) {
+	limits := episodeLimits
+	limits.Hide = true
+	tr := NewTracker(limits, fakePlaces{}, NewHomes())
+	s := preexisting(newScript().start(1, 0, mainPC)).start(2, 1, otherPC).start(3, 2, otherPC).waits(3, receiving, ownPC)
+	got := told(handle(tr, s.events...))
+	got = append(got, told(tr.Segments(s.now+minute, 100))...)
+	from := len(s.events)
+	got = append(got, told(handle(tr, s.later(2*minute).woken(3, 0).exits(3).exits(2).events[from:]...))...)
+	if diff := cmp.Diff([]string{"3.1 in 3.1 exact", "3.0 life of 1 in 2.0 of 2.0", "2.0 in 2.0 after 1.0"}, got); diff != "" {
 		t.Error(diff)
 	}
 }
