@@ -35,8 +35,11 @@ type load struct {
 	clients, rounds int
 	// queued tells that work waits in buffers for so long that spans must say so.
 	queued bool
-	// known is how many goroutines that begin in a function have episodes whose cause is exact before it begins.
-	known map[string]int
+	// shares are the least shares of the work of others that are in the request's trace, 0 if it is not named.
+	shares map[string]float64
+	// known is how many goroutines that begin in a function have episodes whose cause is exact before it begins, assumed the same of those that are
+	// assumed.
+	known, assumed map[string]int
 }
 
 // simple has work that is handed over, with some of which it is not known for which request it is: of remote not always for which the answers are
@@ -132,21 +135,8 @@ func serveCauses(t *testing.T, exe, engine string, l load) (truth []worked, span
 	c.Await("Following process")
 	e2etest.Eventually(t, "it to be known by which channels work comes", func() bool {
 		askAll(t, url, "early", slices.Concat(l.certain, l.others))
-		known := map[string]map[int64]bool{} // goroutines
-		for function := range l.known {
-			known[function] = map[int64]bool{}
-		}
-		for _, s := range b.Spans() {
-			if of := known[e2etest.StartFunction(s)]; of != nil && e2etest.IsEpisode(s) {
-				cause, _ := s.Attributes().Get("go.goroutine.episode.cause")
-				id, _ := s.Attributes().Get("go.goroutine.id")
-				if cause.Str() == "exact" {
-					of[id.Int()] = true
-				}
-			}
-		}
-		return !slices.ContainsFunc(slices.Collect(maps.Keys(l.known)), func(function string) bool { return len(known[function]) < l.known[function] })
-	}, c.Out.String)
+		return areKnown(b.Spans(), "exact", l.known) && areKnown(b.Spans(), "assumed", l.assumed)
+	}, func() string { return fmt.Sprint(causesOf(b.Spans()), "\n", c.Out.String()) })
 	var all sync.WaitGroup
 	for n := range l.clients {
 		all.Go(func() {
@@ -161,6 +151,35 @@ func serveCauses(t *testing.T, exe, engine string, l load) (truth []worked, span
 	http.DefaultClient.CloseIdleConnections()
 	c.Stop()
 	return truth, b.Spans()
+}
+
+// areKnown tells whether so many goroutines that begin in some functions have episodes with a cause.
+func areKnown(spans []ptrace.Span, cause string, want map[string]int) bool {
+	known := causesOf(spans)
+	return !slices.ContainsFunc(slices.Collect(maps.Keys(want)), func(function string) bool { return len(known[function+" "+cause]) < want[function] })
+}
+
+// causesOf returns how many episodes goroutines have, by the function that they begin in and the cause.
+func causesOf(spans []ptrace.Span) map[string]map[int64]int {
+	known := map[string]map[int64]int{}
+	for _, s := range spans {
+		if !e2etest.IsEpisode(s) {
+			continue
+		}
+		id, _ := s.Attributes().Get("go.goroutine.id")
+		what := e2etest.StartFunction(s) + " " + causeOf(s)
+		if known[what] == nil {
+			known[what] = map[int64]int{}
+		}
+		known[what][id.Int()]++
+	}
+	return known
+}
+
+// causeOf returns the cause of an episode, "" if a span is none.
+func causeOf(s ptrace.Span) string {
+	cause, _ := s.Attributes().Get("go.goroutine.episode.cause")
+	return cause.Str()
 }
 
 // askAll sends one request for each way by one connection.
@@ -245,15 +264,19 @@ func causesOff(l load, truth []worked, spans []ptrace.Span) map[string]int {
 	if missing := l.clients*l.rounds*(len(l.certain)+len(l.others)) - len(traceOf); missing != 0 {
 		off["a request has no trace"] = missing
 	}
+	right, all := map[string]int{}, map[string]int{}
 	for _, w := range truth {
 		if w.Handler || isEarly(w) {
 			continue
 		}
+		all[way(w)]++
 		s, ok := pieceAt(pieces[w.Goroutine], (w.Begin+w.End)/2)
 		switch {
 		case !ok:
 			off[way(w)+": work is nowhere"]++
 		case s.TraceID() == traceOf[w.Request]:
+			right[way(w)]++
+		case requestOf[s.TraceID()] != "" && causeOf(s) == "assumed" && l.shares[way(w)] != 0:
 		case requestOf[s.TraceID()] != "":
 			off[way(w)+": work is in the trace of another"]++
 		case slices.Contains(l.certain, way(w)):
@@ -262,6 +285,11 @@ func causesOff(l load, truth []worked, spans []ptrace.Span) map[string]int {
 	}
 	if queued, early := queuedIn(spans); early != 0 || l.queued && queued == 0 {
 		off[fmt.Sprintf("of %d items that are said to have waited, some were sent before what sent them began", queued)] = early
+	}
+	for way, share := range l.shares {
+		if wrong := all[way] - right[way]; float64(right[way]) < share*float64(all[way]) || all[way] == 0 {
+			off[fmt.Sprintf("%s: of %d pieces of work, some are not in the request's trace", way, all[way])] = wrong
+		}
 	}
 	return off
 }

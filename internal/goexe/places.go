@@ -119,6 +119,15 @@ func (p *Places) Sends(reason uint8) (may, has bool) {
 // Reads tells whether a goroutine has waited for a file descriptor by a reason.
 func (p *Places) Reads(reason uint8) bool { return sources[p.reason(reason)] == lifecycle.Network }
 
+// Awaits tells whether a goroutine that has waited for a reason may have waited for what another one does for it.
+func (p *Places) Awaits(reason uint8) bool {
+	switch p.reason(reason) {
+	case reasonReceive, reasonSelect, reasonCond, reasonGroup:
+		return true
+	}
+	return false
+}
+
 // Wait tells of a place at which a goroutine that begins at startPC waits.
 func (p *Places) Wait(startPC uint64, reason uint8, at *lifecycle.Stack) lifecycle.Place {
 	if sources[p.reason(reason)] == lifecycle.Elsewhere {

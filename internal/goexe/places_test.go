@@ -144,3 +144,18 @@ func TestRoles(t *testing.T) {
 		}
 	}
 }
+
+// TestAwaits has goroutines wait for what others do for them, and for others to be done with something.
+func TestAwaits(t *testing.T) {
+	reasons := []string{reasonReceive, reasonSelect, reasonCond, reasonGroup, reasonSend, reasonIO, reasonSleep, "sync.Mutex.Lock", "semacquire"}
+	p := NewPlaces(program{}, reasons, Traits{}, 0)
+	var awaits []string
+	for i := range len(reasons) + 1 {
+		if p.Awaits(uint8(i)) {
+			awaits = append(awaits, reasons[i])
+		}
+	}
+	if diff := cmp.Diff([]string{reasonReceive, reasonSelect, reasonCond, reasonGroup}, awaits); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -31,6 +31,7 @@ const (
 	reasonSend    = "chan send"
 	reasonSelect  = "select"
 	reasonCond    = "sync.Cond.Wait"
+	reasonGroup   = "sync.WaitGroup.Wait"
 	reasonIO      = "IO wait"
 	reasonSleep   = "sleep"
 )

@@ -168,7 +168,8 @@ func (t *Tracker) send(e *Event) {
 	if len(t.items) >= maxItems {
 		clear(t.items)
 	}
-	if _, from := t.actor(e.G, e.GoID, e.Time); from != nil {
+	_, from := t.actor(e.G, e.GoID, e.Time)
+	if from = t.afterReply(from, e.Time); from != nil {
 		from.wakes(nil) // somebody who is, or was, at home
 		t.items[e.Item] = item{from, e.Time}
 	}

@@ -58,6 +58,11 @@ type episode struct {
 	// was more than one episode, or a goroutine at home, wokeMore is set.
 	hasChildren, created, wokeMore bool
 	woke                           *episode
+	// mixed tells that it may be of several pieces of work, of which others may tell only by waiting for an answer; bringer is who gave it the first, if
+	// that is known, replier its goroutine when it has answered.
+	mixed   bool
+	bringer *episode
+	replier *Goroutine
 	// moved tells that it has turned out at its end to which trace it belongs, or that none tells of it.
 	moved bool
 }
@@ -70,7 +75,7 @@ const slack = int64(2 * time.Microsecond)
 
 // forget lets go of other episodes when all is decided that depends on them: one that is remembered for long must not keep all that came
 // after it.
-func (e *episode) forget() { e.woke, e.serves = nil, nil }
+func (e *episode) forget() { e.woke, e.serves, e.bringer, e.replier = nil, nil, nil, nil }
 
 // mayOwn tells whether an episode may have a child that begins at a time.
 func (t *Tracker) mayOwn(e *episode, at int64) bool {
@@ -226,7 +231,7 @@ func (g *Goroutine) lifeRef() Ref { return g.life.last.refOr(g.GoID) }
 func (g *Goroutine) reset() {
 	g.Intervals, g.Contexts, g.Lost, g.Helpers, g.Queued, g.folding = g.Intervals[:0], g.Contexts[:0], 0, 0, 0, folding{}
 	g.Totals, g.Folded, g.Dropped, g.Unshown = [States]Total{}, [States]Total{}, [States]Total{}, g.Unshown[:0]
-	g.wakers = g.wakers[:0]
+	g.wakers, g.replied = g.wakers[:0], reply{}
 }
 
 // addTotals adds what a part of the life was.
@@ -253,6 +258,9 @@ func (t *Tracker) cameHome(g *Goroutine, e *Event, by *episode) {
 		cause = Unknown
 	}
 	t.begin(g, e.Time, by, brought, cause)
+	if g.home.Channels && g.episode.mixed {
+		g.episode.bringer = by
+	}
 	t.linkEpisode(g, e, by)
 	g.Waker = id
 }
@@ -291,6 +299,7 @@ func (t *Tracker) begin(g *Goroutine, at int64, by *episode, brought bool, cause
 	}
 	e := t.enter(g, at, parent)
 	e.brought, e.carries = brought, g.home.Carries && t.limits.Hide
+	e.mixed = g.home.Source == Channel && !g.home.Listed && !g.home.Carries && (cause == Unknown || !g.isDirect(at))
 	if full != nil {
 		e.leaveOut(full)
 	}
@@ -332,10 +341,11 @@ func (t *Tracker) learnHandler(g *Goroutine, at *Stack) {
 	}
 }
 
-// wakes remembers that an episode has woken a goroutine, which was in another one, or at home.
+// wakes remembers that an episode has woken a goroutine, which was in another one, or at home. To whom one replies that may be of several pieces of
+// work is remembered elsewhere.
 func (e *episode) wakes(other *episode) {
 	switch {
-	case e == nil, e.ended != 0, e.outside != nil:
+	case e == nil, e.ended != 0, e.outside != nil, e.mixed && other != nil:
 	case other == nil || e.woke != nil && e.woke != other:
 		e.wokeMore = true
 	default:
@@ -347,7 +357,7 @@ func (e *episode) wakes(other *episode) {
 // one's work begins, if it is not a part of what it does already. It returns the episode that the goroutine is in then.
 func (t *Tracker) handOver(g *Goroutine, e *Event, sender *Goroutine) *episode {
 	from, at := sender.at(e.Time), e.Time
-	if g.life == nil || g.episode == nil || g.home.Source != Channel || from == nil || from.root == g.episode.root || at <= g.Start {
+	if g.life == nil || g.episode == nil || !g.home.Channels || from == nil || from.root == g.episode.root || at <= g.Start {
 		return g.at(at)
 	}
 	cause := t.causeOfTaking(g, e)
@@ -387,23 +397,35 @@ func (t *Tracker) causeOfTaking(g *Goroutine, e *Event) Cause {
 
 // settleTrace decides at the end of an episode that the network or a timer began whether it only brought another one what that waited for.
 func (t *Tracker) settleTrace(g *Goroutine, e *episode, exits bool) {
+	if e.mixed {
+		t.settleReply(g, e)
+		return
+	}
 	to := e.woke
 	if exits || e.root != e || e.brought || g.home.Listed && !e.carries || e.created || e.hasChildren || e.wokeMore || to == nil || to.part != work || to.begun > e.begun {
 		return
 	}
+	if t.move(g, e, to) {
+		g.BegunBy = Elsewhere
+	}
+}
+
+// move makes an episode that has a trace of its own a child of another one, and reports whether it has.
+func (t *Tracker) move(g *Goroutine, e, to *episode) bool {
 	if e.untold || to.untold || !t.mayOwn(to, e.begun) {
-		return
+		return false
 	}
 	if full := to.fullTrace(); full != nil {
 		e.leaveOut(full)
-		return
+		return false
 	}
 	to.root.episodes++
 	to.root.budget.left -= 1 + len(g.Intervals)
 	to.root.budget.pieces--
-	g.Tree, g.Parent, g.Follows, g.BegunBy = to.ref.Tree, to.ref, false, Elsewhere
+	g.Tree, g.Parent, g.Follows, g.budget = to.ref.Tree, to.ref, false, &to.root.budget
 	e.root, e.ref.Tree, e.moved = to.root, to.ref.Tree, true
 	to.hasChildren = true
+	return true
 }
 
 // isFolded tells whether nothing is told of an episode: it accepted a connection, or began with the network and only started goroutines that
@@ -432,7 +454,7 @@ func (g *Goroutine) Lasting(since int64) Ref {
 		return Ref{}
 	case g.life == nil:
 		return g.ref()
-	case e == nil || e.untold || since < g.Start || e.part == carrying || e.root == e && !e.brought && !e.hasChildren && !e.wokeMore:
+	case e == nil || e.untold || since < g.Start || e.part == carrying || e.mayBeCut() || e.root == e && !e.brought && !e.hasChildren && !e.wokeMore:
 		return g.lifeRef()
 	}
 	return g.ref()
@@ -442,6 +464,7 @@ func (g *Goroutine) Lasting(since int64) Ref {
 func (t *Tracker) tell(g *Goroutine) {
 	g.fold(t.limits)
 	for _, w := range g.wakers {
+		t.decide(w.episode)
 		if !w.episode.moved && !w.episode.untold {
 			continue
 		}

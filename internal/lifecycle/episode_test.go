@@ -29,6 +29,7 @@ const (
 	sleeping
 	locking
 	selecting
+	signalled // by a sync.Cond
 )
 
 // Channels.
@@ -66,6 +67,10 @@ func (fakePlaces) Sends(reason uint8) (may, has bool) {
 
 func (fakePlaces) Reads(reason uint8) bool { return reason == reading }
 
+func (fakePlaces) Awaits(reason uint8) bool {
+	return reason == receiving || reason == selecting || reason == signalled
+}
+
 func (fakePlaces) Handler(start uint64, s *Stack) (h Handler) {
 	if pc := s.PCs[0]; (start == libraryPC || start == requestPC) && (pc == bodyPC || pc == nestedPC) {
 		h = Handler{fmt.Sprint("handler ", pc), int(pc)}
@@ -74,13 +79,13 @@ func (fakePlaces) Handler(start uint64, s *Stack) (h Handler) {
 }
 
 func (fakePlaces) Wait(start uint64, reason uint8, s *Stack) Place {
-	source := map[uint8]Source{receiving: Channel, reading: Network, sleeping: Timer}[reason]
+	source := map[uint8]Source{receiving: Channel, signalled: Channel, reading: Network, sleeping: Timer}[reason]
 	if s == nil || source == Elsewhere {
 		return Place{}
 	}
 	pc := s.PCs[0]
 	return Place{
-		Key: pc, Path: pc, Source: source, Channels: source == Channel, Own: pc != nestedPC, Accepts: pc == acceptPC,
+		Key: pc, Path: pc, Source: source, Channels: reason == receiving, Own: pc != nestedPC, Accepts: pc == acceptPC,
 		Listed: start == libraryPC, Home: pc == peekPC || pc == openPC, Opening: pc == openPC, Carries: start == carrierPC,
 	}
 }

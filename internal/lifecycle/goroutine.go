@@ -167,6 +167,7 @@ type Goroutine struct {
 	busy                  bool  // it has waited, or called the kernel, in the episode
 	reads                 bool  // it is in a call that reads at home
 	visited               visit
+	replied               reply // last, in the episode
 	wakers                []waker
 
 	foundDead bool   // by Settle
@@ -212,7 +213,7 @@ func (g *Goroutine) add(s Interval, limits Limits) bool {
 	g.Totals[s.State].Count++
 	g.budget.left--
 	g.Intervals = append(g.Intervals, s)
-	if len(g.Intervals) >= max(g.folding.next, leastFold) && !g.visited.pending() {
+	if len(g.Intervals) >= max(g.folding.next, leastFold) && !g.visited.pending() && g.replied.at == 0 {
 		g.fold(limits)
 	}
 	return true

@@ -75,4 +75,6 @@ type Places interface {
 	Sends(reason uint8) (may, has bool)
 	// Reads tells whether a goroutine has waited for a file descriptor by a reason.
 	Reads(reason uint8) bool
+	// Awaits tells whether a goroutine that has waited for a reason may have waited for what another one does for it.
+	Awaits(reason uint8) bool
 }

@@ -240,7 +240,8 @@ func (t *Tracker) creator(e *Event) (*Goroutine, *episode) {
 	if e.Parent == 0 || e.Parent == e.G {
 		return nil, nil
 	}
-	return t.actor(e.Parent, 0, e.Time)
+	g, origin := t.actor(e.Parent, 0, e.Time)
+	return g, t.afterReply(origin, e.Time)
 }
 
 func (g *Goroutine) ref() Ref {
@@ -259,6 +260,9 @@ func (t *Tracker) change(g *Goroutine, e *Event) {
 	}
 	if e.From == Running && (e.To == Syscall || e.To == Dead) || g.visited.isOld(len(g.Intervals)) {
 		t.confirmVisit(g)
+	}
+	if g.replied.isOld(len(g.Intervals)) {
+		t.split(g, g.replied.at)
 	}
 	t.endInterval(g, e)
 	if e.Lost > 0 && g.Cause != NoEpisode {
@@ -303,6 +307,7 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 		}
 		g.atHome = false
 		if home {
+			by = t.afterReply(by, e.Time)
 			if t.cameHome(g, e, by); !g.episode.carries {
 				by.wakes(nil)
 			}
@@ -321,6 +326,7 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 	}
 	t.learnHandler(g, s.Stack)
 	if waker := t.live[e.Waker]; by != nil && waker != nil && t.places != nil { // one that was omitted is not among those that live
+		t.reply(waker, g, e)
 		takes := t.handOver(waker, e, g)
 		s.Linked = s.Linked || takes != by && waker.Follows // this one offered what begins that one's episode
 		by = takes
@@ -482,6 +488,9 @@ func (t *Tracker) Segments(now int64, limit int) []*Goroutine {
 // cut splits an episode at a moment, ends the first part and lets the second live.
 func (t *Tracker) cut(g *Goroutine, now int64) {
 	t.confirmVisit(g)
+	if g.replied.at != 0 {
+		t.split(g, g.replied.at)
+	}
 	t.detach(g, g.episode, now)
 	segment := *g
 	segment.habits = habits{}

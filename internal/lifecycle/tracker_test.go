@@ -448,7 +448,7 @@ func TestRecycle(t *testing.T) {
 	if again != first {
 		t.Error("its memory is not used again")
 	}
-	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, traceBudget{}, inlet{}, episode{}, habits{}, visit{}, folding{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(fresh, again, cmp.AllowUnexported(Goroutine{}, traceBudget{}, inlet{}, episode{}, habits{}, visit{}, reply{}, folding{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 }

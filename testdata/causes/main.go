@@ -149,6 +149,39 @@ func keeps(from chan job) {
 	}
 }
 
+// list has jobs that those wait for with a condition who do them.
+type list struct {
+	mu    sync.Mutex
+	more  *sync.Cond
+	queue []job
+}
+
+func (l *list) hand(request string) {
+	j := job{request, make(chan struct{})}
+	l.mu.Lock()
+	l.queue = append(l.queue, j)
+	l.mu.Unlock()
+	l.more.Signal()
+	<-j.reply
+}
+
+func (l *list) next() job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.queue) == 0 {
+		l.more.Wait()
+	}
+	j := l.queue[0]
+	l.queue = l.queue[1:]
+	return j
+}
+
+func lists(from *list) {
+	for {
+		from.next().do()
+	}
+}
+
 // client asks the other server by one connection, on which answers come in any order.
 type client struct {
 	mu      sync.Mutex
@@ -190,6 +223,7 @@ var (
 	tokens, never          = make(chan struct{}, 1), make(chan struct{})
 	remote                 = &client{waiting: map[string]chan struct{}{}, out: make(chan string)}
 	contended              sync.Mutex
+	listed                 = &list{}
 )
 
 var ways = map[string]func(request string){
@@ -200,6 +234,7 @@ var ways = map[string]func(request string){
 	"shared":   func(request string) { hand(shared, request) },
 	"picked":   func(request string) { hand(picked, request) },
 	"staged":   func(request string) { hand(staged, request) },
+	"listed":   func(request string) { listed.hand(request) },
 	"kept":     func(request string) { kept <- job{request, make(chan struct{})} },
 	"pipeline": func(request string) { hand(first, request) },
 	"remote":   func(request string) { remote.ask(request) },
@@ -261,6 +296,7 @@ func serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
+	listed.more = sync.NewCond(&listed.mu)
 	for i := 0; i < 3; i++ {
 		go receives(direct)
 		go selects(chosen)
@@ -270,6 +306,7 @@ func main() {
 	for i := 0; i < 2; i++ {
 		go takes(queued)
 		go picks(picked)
+		go lists(listed)
 	}
 	buffered := make(chan job, 3)
 	go passes(staged, buffered)
