@@ -3,6 +3,7 @@ package goexe
 import (
 	"hash/maphash"
 	"slices"
+	"strings"
 
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/pclntab"
@@ -118,6 +119,9 @@ func (p *Places) Sends(reason uint8) (may, has bool) {
 
 // Reads tells whether a goroutine has waited for a file descriptor by a reason.
 func (p *Places) Reads(reason uint8) bool { return sources[p.reason(reason)] == lifecycle.Network }
+
+// Locks tells whether a goroutine has waited for a mutex by a reason. Before Go 1.20, mutexes have no reason of their own.
+func (p *Places) Locks(reason uint8) bool { return strings.HasSuffix(p.reason(reason), "Lock") }
 
 // Awaits tells whether a goroutine that has waited for a reason may have waited for what another one does for it.
 func (p *Places) Awaits(reason uint8) bool {

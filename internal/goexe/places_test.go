@@ -149,11 +149,17 @@ func TestRoles(t *testing.T) {
 func TestAwaits(t *testing.T) {
 	reasons := []string{reasonReceive, reasonSelect, reasonCond, reasonGroup, reasonSend, reasonIO, reasonSleep, "sync.Mutex.Lock", "semacquire"}
 	p := NewPlaces(program{}, reasons, Traits{}, 0)
-	var awaits []string
+	var awaits, locks []string
 	for i := range len(reasons) + 1 {
 		if p.Awaits(uint8(i)) {
 			awaits = append(awaits, reasons[i])
 		}
+		if p.Locks(uint8(i)) {
+			locks = append(locks, reasons[i])
+		}
+	}
+	if diff := cmp.Diff([]string{"sync.Mutex.Lock"}, locks); diff != "" {
+		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{reasonReceive, reasonSelect, reasonCond, reasonGroup}, awaits); diff != "" {
 		t.Error(diff)

@@ -67,6 +67,8 @@ func (fakePlaces) Sends(reason uint8) (may, has bool) {
 
 func (fakePlaces) Reads(reason uint8) bool { return reason == reading }
 
+func (fakePlaces) Locks(reason uint8) bool { return reason == locking }
+
 func (fakePlaces) Awaits(reason uint8) bool {
 	return reason == receiving || reason == selecting || reason == signalled
 }
@@ -316,6 +318,11 @@ func TestEpisodes(t *testing.T) {
 		"a function that a timer starts": {
 			script: newScript().start(1, 0, mainPC).start(3, 0, requestPC).waits(3, receiving, nestedPC).start(2, 0, otherPC).woken(3, 2).exits(2).exits(3),
 			want:   []string{"2.0 in 3.0 of 3.0", "3.0 in 3.0"},
+		},
+		"an answer of one for whose lock another waits": {
+			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).start(4, 0, requestPC).
+				waits(3, receiving, nestedPC).waits(4, locking, nestedPC).woken(2, 0).woken(4, 2).woken(3, 2).waits(2, reading, ownPC).exits(3),
+			want: []string{"2.1 in 3.0 of 3.0 exact", "3.0 in 3.0"},
 		},
 		"answers for two": {
 			script: newScript().start(1, 0, mainPC).start(2, 1, otherPC).waits(2, reading, ownPC).start(3, 0, requestPC).start(4, 0, requestPC).

@@ -75,6 +75,8 @@ type Places interface {
 	Sends(reason uint8) (may, has bool)
 	// Reads tells whether a goroutine has waited for a file descriptor by a reason.
 	Reads(reason uint8) bool
+	// Locks tells whether a goroutine has waited for a mutex by a reason: who has unlocked that has done nothing for it.
+	Locks(reason uint8) bool
 	// Awaits tells whether a goroutine that has waited for a reason may have waited for what another one does for it.
 	Awaits(reason uint8) bool
 }

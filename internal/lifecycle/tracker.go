@@ -332,7 +332,7 @@ func (t *Tracker) endInterval(g *Goroutine, e *Event) {
 		by = takes
 	}
 	if t.wokenBy(e) != 0 {
-		if g.origin != by { // else it has only begun what it was created for
+		if g.origin != by && !(t.places != nil && t.places.Locks(e.FromReason)) { // else it has only begun what it was created for
 			by.wakes(g.at(e.Time))
 		}
 		if !g.Hidden {
