@@ -145,6 +145,25 @@ func (r *running) awaitFollowing(pid int) {
 	})
 }
 
+// awaitGoroutines waits until those are known that the process had before it was followed.
+func (r *running) awaitGoroutines() {
+	r.t.Helper()
+	r.eventually("its goroutines are counted", func() bool {
+		for _, metrics := range r.metrics.AllMetrics() {
+			for _, rm := range metrics.ResourceMetrics().All() {
+				for _, sm := range rm.ScopeMetrics().All() {
+					for _, m := range sm.Metrics().All() {
+						if m.Name() == "go.goroutine.count" && m.Sum().DataPoints().Len() > 0 {
+							return true
+						}
+					}
+				}
+			}
+		}
+		return false
+	})
+}
+
 // goroutines returns the spans of goroutines that start in a function.
 func (r *running) goroutines(function string) (spans []ptrace.Span) {
 	for _, traces := range r.traces.AllTraces() {
@@ -187,6 +206,7 @@ func TestEndsSpansOfKilledProcess(t *testing.T) {
 	p := testbuild.Start(t, exe, t.TempDir()+"/trace")
 	p.Line()
 	r.awaitFollowing(p.PID())
+	r.awaitGoroutines()
 	p.Signal(syscall.SIGKILL)
 	r.eventually("ends of open spans", func() bool { return len(r.goroutines("main.parked")) == 3 })
 	assert.Equal(t, []string{"process_exit", "process_exit", "process_exit"}, r.endings("main.parked"))
@@ -197,6 +217,7 @@ func TestEndsOpenSpansAtShutdown(t *testing.T) {
 	p.Line()
 	r := start(t, func(c *Config) { c.Targets = []TargetConfig{{PID: p.PID()}} })
 	r.awaitFollowing(p.PID())
+	r.awaitGoroutines()
 	assert.Empty(t, r.goroutines("main.parked"))
 	r.stop()
 	assert.Equal(t, []string{"unfollowed", "unfollowed", "unfollowed"}, r.endings("main.parked"))
