@@ -23,6 +23,8 @@ type Traced struct {
 	// Wakers are the ids of the goroutines that made it runnable, one for each wait that a goroutine ended. Waits for the network are left out: of these
 	// it is whoever started the world again after a collection of garbage.
 	Wakers []uint64
+	// Network tells that it has waited for the network: then Wakers may have who collected garbage meanwhile.
+	Network bool
 
 	state  trace.GoState
 	since  trace.Time
@@ -104,6 +106,7 @@ func RuntimeTrace(t testing.TB, path string) map[uint64]*Traced {
 		}
 		if to == trace.GoWaiting && from != trace.GoWaiting && from != trace.GoUndetermined { // it is said again, without reason, each second
 			g.reason = st.Reason
+			g.Network = g.Network || st.Reason == "network"
 		}
 		// A coroutine that switches to another wakes it too, in the trace, by making it runnable for an instant; it waits for no reason.
 		if waker := e.Goroutine(); from == trace.GoWaiting && to == trace.GoRunnable && waker != trace.NoGoroutine && g.reason != "" && g.reason != "network" {
