@@ -428,14 +428,18 @@ func (t *Tracker) move(g *Goroutine, e, to *episode) bool {
 	return true
 }
 
+// isAlone tells whether nothing else belongs to an episode so far, neither what it is a part of nor what is a part of it, nor has it woken anybody.
+func (e *episode) isAlone() bool {
+	return e.root == e && !e.hasChildren && e.woke == nil && !e.wokeMore
+}
+
 // isFolded tells whether nothing is told of an episode: it accepted a connection, or began with the network and only started goroutines that
 // have traces of their own, or carried what concerns the connection alone, or closed that.
 func (t *Tracker) isFolded(g *Goroutine, e *episode, exits bool) bool {
 	if e.untold || e.part == carrying {
 		return true
 	}
-	quiet := e.root == e && !e.brought && !e.hasChildren && e.woke == nil && !e.wokeMore
-	if !quiet || !e.created && !e.carries && !(exits && g.home.Source == Network) {
+	if e.brought || !e.isAlone() || !e.created && !e.carries && !(exits && g.home.Source == Network) {
 		return false
 	}
 	e.part, e.ref, e.moved = carrying, g.lifeRef(), true

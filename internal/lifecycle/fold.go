@@ -20,8 +20,7 @@ const leastFold = maxSpareIntervals
 
 // fold leaves out of a goroutine's intervals what hides more than it tells, and counts it: those shorter than limits.ShortestInterval, and the
 // shortest of the others where there are more than limits.Intervals or than the trace has room for. Repeated waits at one place that only
-// short intervals interrupt become one. An interval that a link leads to stays, however short it
-// is, but between waits that become one.
+// short intervals interrupt become one. An interval that a link leads to stays, however short it is, but between waits that become one.
 func (g *Goroutine) fold(limits Limits) {
 	before := len(g.Intervals)
 	g.foldShort(int64(limits.ShortestInterval))
@@ -39,6 +38,9 @@ func (g *Goroutine) fold(limits Limits) {
 		return !kept && w.at != g.Start
 	})
 }
+
+// isFoldDue tells whether so many intervals have gathered that they are to be folded.
+func (g *Goroutine) isFoldDue() bool { return len(g.Intervals) >= max(g.folding.next, leastFold) }
 
 // endedAt returns which of the intervals ended at a time, ok is false if it is none.
 func (g *Goroutine) endedAt(at int64) (i int, ok bool) {

@@ -213,7 +213,7 @@ func (g *Goroutine) add(s Interval, limits Limits) bool {
 	g.Totals[s.State].Count++
 	g.budget.left--
 	g.Intervals = append(g.Intervals, s)
-	if len(g.Intervals) >= max(g.folding.next, leastFold) && !g.visited.pending() && g.replied.at == 0 {
+	if g.isFoldDue() && !g.visited.pending() && g.replied.at == 0 {
 		g.fold(limits)
 	}
 	return true

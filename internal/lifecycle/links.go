@@ -39,11 +39,11 @@ func (r Ref) unlinked() Ref { return Ref{GoID: r.GoID, StartPC: r.StartPC} }
 
 // mayVanish tells whether an episode will have no span if it does no more than it has done: it has only created a goroutine that is no part of it.
 func (e *episode) mayVanish() bool {
-	return e.mayMove() && e.created && !e.hasChildren && e.woke == nil && !e.wokeMore
+	return e.ended == 0 && e.created && e.isAlone()
 }
 
-// linkWait has a wait that another goroutine has ended name that one's episode, which is kept to show what it did then. A wait that is folded needs none; of an episode that may have no span
-// in the end, it is too late to know that when the wait is told of.
+// linkWait has a wait that another goroutine has ended name that one's episode, which is kept to show what it did then. A wait that is folded needs no
+// link, and to an episode that may vanish there is none: the wait may be told of before that is known.
 func (t *Tracker) linkWait(s *Interval, e *Event, by *episode) {
 	s.Waker = by.refOr(e.WakerGoID)
 	if by != nil && by.mayVanish() || (s.Linked || s.Duration() >= int64(t.limits.ShortestInterval)) && !t.keepAt(e.Waker, by, e.Time) {

@@ -48,7 +48,7 @@ func (t *Tracker) reply(g, other *Goroutine, e *Event) {
 		by.woke = to
 	}
 	by.replier = g
-	if len(g.Intervals) >= max(g.folding.next, leastFold) {
+	if g.isFoldDue() {
 		g.fold(t.limits)
 	}
 	g.replied = reply{e.Time, len(g.Intervals)}
