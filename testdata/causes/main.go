@@ -7,49 +7,18 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
-)
 
-// done is a piece of work, in ns since 1970.
-type done struct {
-	Request    string
-	Handler    bool
-	Goroutine  int
-	Begin, End int64
-}
-
-var (
-	mu    sync.Mutex
-	truth []done
+	"example.com/truth"
 )
 
 // works does something for a request and remembers it.
-func works(request string, do func()) { remember(request, false, do) }
-
-func remember(request string, handler bool, do func()) {
-	begin := time.Now().UnixNano()
-	do()
-	d := done{request, handler, goid(), begin, time.Now().UnixNano()}
-	mu.Lock()
-	truth = append(truth, d)
-	mu.Unlock()
-}
-
-func goid() int {
-	var text [32]byte
-	fields := strings.Fields(string(text[:runtime.Stack(text[:], false)]))
-	id, _ := strconv.Atoi(fields[1])
-	return id
-}
+func works(request string, do func()) { truth.Remember(request, false, do) }
 
 func busy() {
 	for end := time.Now().Add(20 * time.Microsecond); time.Now().Before(end); {
@@ -292,7 +261,7 @@ var ways = map[string]func(request string){
 
 func serve(w http.ResponseWriter, r *http.Request) {
 	request := r.URL.Query().Get("id")
-	remember(request, true, func() { ways[r.URL.Path[1:]](request) })
+	truth.Remember(request, true, func() { ways[r.URL.Path[1:]](request) })
 }
 
 func main() {
@@ -322,11 +291,7 @@ func main() {
 	check(err)
 	go remote.writes()
 	go remote.reads()
-	http.HandleFunc("/truth", func(w http.ResponseWriter, _ *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		json.NewEncoder(w).Encode(truth)
-	})
+	http.HandleFunc("/truth", truth.Tell)
 	http.HandleFunc("/", serve)
 	fmt.Println(l.Addr())
 	check(http.Serve(l, nil))

@@ -11,3 +11,7 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
+
+require example.com/truth v0.0.0
+
+replace example.com/truth => ../truth

@@ -5,57 +5,25 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"example.com/truth"
 	"google.golang.org/grpc"
 	health "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// done is a piece of work, in ns since 1970.
-type done struct {
-	Request    string
-	Handler    bool
-	Goroutine  int
-	Begin, End int64
-}
-
-var (
-	mu    sync.Mutex
-	truth []done
-)
-
-func remember(request string, handler bool, do func()) {
-	begin := time.Now().UnixNano()
-	do()
-	d := done{request, handler, goid(), begin, time.Now().UnixNano()}
-	mu.Lock()
-	truth = append(truth, d)
-	mu.Unlock()
-}
-
-func goid() int {
-	var text [32]byte
-	fields := strings.Fields(string(text[:runtime.Stack(text[:], false)]))
-	id, _ := strconv.Atoi(fields[1])
-	return id
-}
-
 // answer has two goroutines work for a request.
 func answer(request string) {
-	remember(request, true, func() {
+	truth.Remember(request, true, func() {
 		var all sync.WaitGroup
 		for range 2 {
 			all.Go(func() {
-				remember(request, false, func() { time.Sleep(300 * time.Microsecond) })
+				truth.Remember(request, false, func() { time.Sleep(300 * time.Microsecond) })
 			})
 		}
 		all.Wait()
@@ -74,11 +42,7 @@ func (service) Check(_ context.Context, request *health.HealthCheckRequest) (*he
 func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { answer(r.URL.Query().Get("id")) })
-	mux.HandleFunc("/truth", func(w http.ResponseWriter, _ *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		check(json.NewEncoder(w).Encode(truth))
-	})
+	mux.HandleFunc("/truth", truth.Tell)
 	first := &http.Server{Handler: mux}
 	second := &http.Server{Handler: mux, Protocols: &http.Protocols{}}
 	second.Protocols.SetUnencryptedHTTP2(true)
