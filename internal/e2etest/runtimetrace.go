@@ -20,10 +20,9 @@ type Traced struct {
 	Start      string // the function
 	Created    trace.Time
 	Times      map[string]time.Duration // in each of States
-	// Wakers are the ids of the goroutines that made it runnable, one for each wait that a goroutine ended. Waits for the network are left out: of these
-	// it is whoever started the world again after a collection of garbage.
+	// Wakers are the ids of the goroutines that made it runnable, one for each wait that a goroutine ended.
 	Wakers []uint64
-	// Network tells that it has waited for the network: then Wakers may have who collected garbage meanwhile.
+	// Network tells that it has waited for the network: then whoever started the world again after a collection of garbage may be one of Wakers.
 	Network bool
 
 	state  trace.GoState
@@ -109,7 +108,7 @@ func RuntimeTrace(t testing.TB, path string) map[uint64]*Traced {
 			g.Network = g.Network || st.Reason == "network"
 		}
 		// A coroutine that switches to another wakes it too, in the trace, by making it runnable for an instant; it waits for no reason.
-		if waker := e.Goroutine(); from == trace.GoWaiting && to == trace.GoRunnable && waker != trace.NoGoroutine && g.reason != "" && g.reason != "network" {
+		if waker := e.Goroutine(); from == trace.GoWaiting && to == trace.GoRunnable && waker != trace.NoGoroutine && g.reason != "" {
 			g.Wakers = append(g.Wakers, uint64(waker))
 		}
 		g.Times[stateNames[g.state]] += e.Time().Sub(g.since)
