@@ -136,8 +136,9 @@ type fixture struct {
 	told []string // problems
 }
 
-// withRegistry tests in a time of its own, which passes while all wait.
+// withRegistry tests in a time of its own, which passes while all wait. No made-up process is the one that runs the test, whatever its id.
 func withRegistry(t *testing.T, s Selection, test func(*fixture)) {
+	s.Self = true
 	synctest.Test(t, func(t *testing.T) {
 		core, log := observer.New(zap.InfoLevel)
 		x := &fixture{T: t, log: log, fake: &fake{processes: map[int]Process{}, errs: map[string]error{}, hangs: map[string]chan struct{}{}, looks: map[string]int{}}}
