@@ -126,9 +126,9 @@ bench: build
 	go run ./internal/bench -rounds 5 -seconds 1
 	go run ./internal/bench -rounds 5 -seconds 1 -release go1.20.14 -targets pingpong -cases "nothing,empty uprobe,empty at entry,first version,metrics"
 
-# Servers that people run, under load: some twelve minutes, and as many more to build them the first time.
-ROUNDS = 5
-SECONDS = 1.5
+# Servers that people run, under load: some fifteen minutes, and as many more to build them the first time.
+ROUNDS = 3
+SECONDS = 8
 SERVERS = caddy,etcd,nats,coredns,prometheus
 bench-servers: build
 	go run ./internal/bench -servers $(SERVERS) -rounds $(ROUNDS) -seconds $(SECONDS)
