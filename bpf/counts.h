@@ -124,10 +124,14 @@ static __always_inline void count_run(const struct change *c, const struct gorou
 	};
 	__u64 *sum = bpf_map_lookup_elem(&run_times, &key);
 
+	if (!sum) { // another CPU may be about to insert it too
+		__u64 none = 0;
+
+		bpf_map_update_elem(&run_times, &key, &none, BPF_NOEXIST);
+		sum = bpf_map_lookup_elem(&run_times, &key);
+	}
 	if (sum)
 		add(sum, ns);
-	else
-		bpf_map_update_elem(&run_times, &key, &ns, BPF_NOEXIST);
 }
 
 static __always_inline void leave(struct counters *n, __u8 state, __u64 when)

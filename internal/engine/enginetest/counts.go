@@ -21,6 +21,7 @@ var counts = []subtest{
 	{"DistributionsAgreeWithCounts", distributionsAgreeWithCounts},
 	{"LivesByFunction", livesByFunction},
 	{"RunTimesByFunction", runTimesByFunction},
+	{"FirstRunsByFunction", firstRunsByFunction},
 	{"TimeOfTheRuntime", timeOfTheRuntime},
 	{"GoroutinesOneByOne", goroutinesOneByOne},
 }
@@ -155,25 +156,9 @@ func (f *followed) requireFunctions(want map[string]lifecycle.Lives) {
 	})
 }
 
-// runTimesByFunction adds up for how long goroutines ran by the function that they begin in: together that is as long as all ran.
+// runTimesByFunction adds up for how long goroutines ran by the function that they begin in.
 func runTimesByFunction(t *test) {
-	p := t.build("lines").again()
-	o := options
-	o.RunTimes = true
-	f := t.follow(p, o, engine.Settings{})
-	f.adoptAll(false)
-	p.GoOn()
-	p.Line()
-	f.rest(0)
-	d, err := f.Distributions()
-	require.NoError(t, err)
-	var all uint64
-	ran := map[string]uint64{}
-	for pc, ns := range d.Runs {
-		all += ns
-		ran[f.binary.StartFunction(pc).Function] += ns
-	}
-	require.Equal(t, f.counts().Time[lifecycle.Running], all)
+	f, ran := t.followRuns("lines")
 	require.Positive(t, ran["main.nibble"])
 	for name, ns := range ran {
 		require.LessOrEqual(t, ns, ran["main.burn"], name)
@@ -186,6 +171,39 @@ func runTimesByFunction(t *test) {
 		require.NoError(t, err)
 		return len(all[id].Runs) == 0
 	})
+}
+
+// firstRunsByFunction has the first two runs of a function end on two processors at once: neither may take the place of the other.
+func firstRunsByFunction(t *test) {
+	for range 8 {
+		f, ran := t.followRuns("firsts")
+		f.requireNothingMissed()
+		require.Greater(t, len(ran), 90)
+	}
+}
+
+// followRuns has a program do its work, and returns for how many ns its goroutines ran by the function that they begin in: together that is as long
+// as all ran.
+func (t *test) followRuns(name string) (f *followed, ran map[string]uint64) {
+	t.Helper()
+	p := t.build(name).again()
+	o := options
+	o.RunTimes = true
+	f = t.follow(p, o, engine.Settings{})
+	f.adoptAll(false)
+	p.GoOn()
+	p.Line()
+	f.rest(0)
+	d, err := f.Distributions()
+	require.NoError(t, err)
+	var all uint64
+	ran = map[string]uint64{}
+	for pc, ns := range d.Runs {
+		all += ns
+		ran[f.binary.StartFunction(pc).Function] += ns
+	}
+	require.Equal(t, f.counts().Time[lifecycle.Running], all)
+	return f, ran
 }
 
 // timeOfTheRuntime compares how long the garbage collector's goroutines and the program's own ran of a program that has its memory collected.
