@@ -4,6 +4,18 @@
 #include "buckets.h"
 #include "change.h"
 
+// Returns a key's entry of a map, which is inserted first if there is none, NULL if there is no room. Two CPUs may do so at once: therefore
+// nothing is counted in what is inserted.
+static __always_inline void *entry_of(void *map, const void *key, const void *none)
+{
+	void *entry = bpf_map_lookup_elem(map, key);
+
+	if (entry)
+		return entry;
+	bpf_map_update_elem(map, key, none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(map, key);
+}
+
 static __always_inline bool count_directly(const struct change *c, __u8 kind, __u16 bucket, __u64 ns)
 {
 	__u32 which = c->target->slot * DIRECT_KINDS + kind;
@@ -28,20 +40,14 @@ static __always_inline void count_duration(const struct change *c, __u8 kind, __
 		.reason = reason,
 		.bucket = bucket_of(ns),
 	};
-	struct bucket *b;
+	struct bucket *b, none = {};
 
 	if (count_directly(c, kind, key.bucket, ns))
 		return;
-	b = bpf_map_lookup_elem(&histograms, &key);
+	b = entry_of(&histograms, &key, &none);
 	if (!b) {
-		struct bucket none = {};
-
-		bpf_map_update_elem(&histograms, &key, &none, BPF_NOEXIST);
-		b = bpf_map_lookup_elem(&histograms, &key);
-		if (!b) {
-			add(&c->counters->buckets_lost, 1);
-			return;
-		}
+		add(&c->counters->buckets_lost, 1);
+		return;
 	}
 	add(&b->count, 1);
 	add(&b->sum, ns);
@@ -70,15 +76,9 @@ static __always_inline void count_state(const struct change *c, const struct gor
 static __always_inline struct lives *lives_of(const struct change *c, __u64 start_pc)
 {
 	struct function key = {.start_pc = start_pc, .slot = c->target->slot};
-	struct lives *l = bpf_map_lookup_elem(&functions, &key);
+	struct lives none = {};
 
-	if (!l) {
-		struct lives none = {};
-
-		bpf_map_update_elem(&functions, &key, &none, BPF_NOEXIST);
-		l = bpf_map_lookup_elem(&functions, &key);
-	}
-	return l;
+	return entry_of(&functions, &key, &none);
 }
 
 static __always_inline void count_creation(const struct change *c)
@@ -122,14 +122,9 @@ static __always_inline void count_run(const struct change *c, const struct gorou
 		.slot = c->target->slot,
 		.system = g->flags & GOROUTINE_SYSTEM ? 1 : 0,
 	};
-	__u64 *sum = bpf_map_lookup_elem(&run_times, &key);
+	__u64 none = 0;
+	__u64 *sum = entry_of(&run_times, &key, &none);
 
-	if (!sum) { // another CPU may be about to insert it too
-		__u64 none = 0;
-
-		bpf_map_update_elem(&run_times, &key, &none, BPF_NOEXIST);
-		sum = bpf_map_lookup_elem(&run_times, &key);
-	}
 	if (sum)
 		add(sum, ns);
 }
