@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -30,6 +32,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/otelgoroutine/goroutinereceiver/internal/e2etest"
 	"github.com/otelgoroutine/goroutinereceiver/internal/engine"
 	"github.com/otelgoroutine/goroutinereceiver/internal/lifecycle"
 	"github.com/otelgoroutine/goroutinereceiver/internal/metadata"
@@ -149,18 +152,11 @@ func (r *running) awaitFollowing(pid int) {
 func (r *running) awaitGoroutines() {
 	r.t.Helper()
 	r.eventually("its goroutines are counted", func() bool {
-		for _, metrics := range r.metrics.AllMetrics() {
-			for _, rm := range metrics.ResourceMetrics().All() {
-				for _, sm := range rm.ScopeMetrics().All() {
-					for _, m := range sm.Metrics().All() {
-						if m.Name() == "go.goroutine.count" && m.Sum().DataPoints().Len() > 0 {
-							return true
-						}
-					}
-				}
-			}
-		}
-		return false
+		return slices.ContainsFunc(r.metrics.AllMetrics(), func(metrics pmetric.Metrics) bool {
+			return slices.ContainsFunc(e2etest.MetricsNamed(metrics, "go.goroutine.count"), func(m pmetric.Metric) bool {
+				return m.Sum().DataPoints().Len() > 0
+			})
+		})
 	})
 }
 

@@ -211,7 +211,7 @@ func (b *Backend) Exports(name string) (all []pmetric.Metric) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, metrics := range b.metrics {
-		all = append(all, named(metrics, name)...)
+		all = append(all, MetricsNamed(metrics, name)...)
 	}
 	return all
 }
@@ -221,14 +221,15 @@ func (b *Backend) Metric(name string) []pmetric.Metric {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := len(b.metrics) - 1; i >= 0; i-- {
-		if found := named(b.metrics[i], name); found != nil {
+		if found := MetricsNamed(b.metrics[i], name); found != nil {
 			return found
 		}
 	}
 	return nil
 }
 
-func named(metrics pmetric.Metrics, name string) (found []pmetric.Metric) {
+// MetricsNamed returns the metrics of a name, one for each resource.
+func MetricsNamed(metrics pmetric.Metrics, name string) (found []pmetric.Metric) {
 	for _, rm := range metrics.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {

@@ -114,13 +114,18 @@ func distributionsAgreeWithCounts(t *test) {
 		}
 	}
 	require.GreaterOrEqual(t, waits, uint64(members))
+	f.requireForgotten(func(d engine.ProcessDistributions) int { return len(d.Histograms) })
+}
 
+// requireForgotten leaves the process, of which a part of the distributions must be empty then.
+func (f *followed) requireForgotten(entries func(engine.ProcessDistributions) int) {
+	f.t.Helper()
 	id := f.ID()
-	require.NoError(t, f.Unfollow())
-	t.eventually("what is known of a process that was left is forgotten", func() bool {
+	require.NoError(f.t, f.Unfollow())
+	f.t.eventually("what is known of a process that was left is forgotten", func() bool {
 		all, err := f.engine.Distributions()
-		require.NoError(t, err)
-		return len(all[id].Histograms) == 0
+		require.NoError(f.t, err)
+		return entries(all[id]) == 0
 	})
 }
 
@@ -164,13 +169,7 @@ func runTimesByFunction(t *test) {
 		require.LessOrEqual(t, ns, ran["main.burn"], name)
 	}
 	f.requireNothingMissed()
-	id := f.ID()
-	require.NoError(t, f.Unfollow())
-	t.eventually("the times of a process that was left are forgotten", func() bool {
-		all, err := f.engine.Distributions()
-		require.NoError(t, err)
-		return len(all[id].Runs) == 0
-	})
+	f.requireForgotten(func(d engine.ProcessDistributions) int { return len(d.Runs) })
 }
 
 // firstRunsByFunction has the first two runs of a function end on two processors at once: neither may take the place of the other.
@@ -223,13 +222,7 @@ func timeOfTheRuntime(t *test) {
 		}
 		return own > 0 && ran["runtime.gcBgMarkWorker"] > own/4
 	})
-	id := f.ID()
-	require.NoError(t, f.Unfollow())
-	t.eventually("the times of a process that was left are forgotten", func() bool {
-		all, err := f.engine.Distributions()
-		require.NoError(t, err)
-		return len(all[id].System) == 0
-	})
+	f.requireForgotten(func(d engine.ProcessDistributions) int { return len(d.System) })
 }
 
 // goroutinesOneByOne compares what the engine knows of each with the process's memory.
